@@ -1,0 +1,4 @@
+#pragma once
+#include <arrow/api.h>
+
+#include "pch_light.h"

@@ -1,0 +1,89 @@
+#include <gtest/gtest.h>
+
+#include "base/bounded_queue.h"
+#include "base/event.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace weir {
+namespace {
+
+struct StampCase {
+  const char* name;
+  const char* text;
+  const char* utc;  // nullptr: not a stamp
+  bool zone;
+};
+class StampTest : public testing::TestWithParam<StampCase> {};
+TEST_P(StampTest, ReadsWhatRfc3339Says) {
+  bool zone;
+  const auto time = ParseTimestamp(GetParam().text, &zone);
+  ASSERT_EQ(time.has_value(), GetParam().utc != nullptr);
+  if (!time) return;
+  EXPECT_EQ(FormatTimestamp(*time), GetParam().utc);
+  EXPECT_EQ(zone, GetParam().zone);
+}
+INSTANTIATE_TEST_SUITE_P(
+    , StampTest,
+    testing::Values(
+        StampCase{"Zulu", "2018-01-11T18:24:44.123Z", "2018-01-11T18:24:44.123Z", true},
+        StampCase{"Offset", "2018-01-11T18:24:44+02:00", "2018-01-11T16:24:44Z", true},
+        StampCase{"NoZone", "2018-01-11 18:24:44", "2018-01-11T18:24:44Z", false},
+        StampCase{"Nanoseconds", "2018-01-11T18:24:44.123456789Z", "2018-01-11T18:24:44.123456Z", true},
+        StampCase{"LeapSecond", "2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z", true},
+        StampCase{"LeapDay", "2020-02-29T00:00:00Z", "2020-02-29T00:00:00Z", true},
+        StampCase{"Year9999", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z", true},
+        StampCase{"Before1970", "1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500Z", true},
+        StampCase{"NoLeapDay", "2019-02-29T00:00:00Z", nullptr, false},
+        StampCase{"Month13", "2019-13-45T00:00:00Z", nullptr, false},
+        StampCase{"Word", "yesterday", nullptr, false},
+        StampCase{"Tail", "2018-01-11T18:24:44Zx", nullptr, false},
+        StampCase{"EmptyFraction", "2018-01-11T18:24:44.Z", nullptr, false},
+        StampCase{"YearMinusOne", "-001-01-11T18:24:44Z", nullptr, false}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(DurationTest, ReadsIsoAndWords) {
+  EXPECT_EQ(*ParseDuration("PT48H"), 48 * 3'600'000'000LL);
+  EXPECT_EQ(*ParseDuration("P2D"), 48 * 3'600'000'000LL);
+  EXPECT_EQ(*ParseDuration("30 seconds"), 30'000'000);
+  EXPECT_EQ(*ParseDuration("PT0.5S"), 500'000);
+  EXPECT_FALSE(ParseDuration("P2M").ok());
+  EXPECT_FALSE(ParseDuration("soon").ok());
+  EXPECT_EQ(FormatDuration(*ParseDuration("P2D")), "PT48H");
+}
+
+TEST(HashTest, KnownAnswers) {
+  EXPECT_EQ(Crc32c("123456789"), 0xE3069283u);
+  EXPECT_EQ(Crc32("123456789"), 0xCBF43926u);
+  EXPECT_EQ(Crc32c("6789", Crc32c("12345")), Crc32c("123456789"));
+}
+
+TEST(MemoryTest, ParentCountsItsChildren) {
+  MemoryBudget root("weir", 100);
+  MemoryBudget& log = root.Child("log", 10);
+  {
+    MemoryClaim claim(log, 20);
+    EXPECT_TRUE(log.over());
+    EXPECT_EQ(root.used(), 20);
+  }
+  EXPECT_EQ(root.used(), 0);
+}
+
+TEST(BoundedQueueTest, RefusesWhatHasNoRoomAndTakesOneOversizedItem) {
+  BoundedQueue<int> queue(10);
+  EXPECT_TRUE(queue.TryPush(1, 100));
+  EXPECT_FALSE(queue.TryPush(2, 1));
+  EXPECT_EQ(queue.Pop(), 1);
+  queue.Close();
+  EXPECT_FALSE(queue.Push(3, 1));
+  EXPECT_EQ(queue.Pop(), std::nullopt);
+}
+
+TEST(EventTest, QuotesWhatIsNotUtf8) {
+  EXPECT_EQ(JsonQuoted("a\"\n\xff"), "\"a\\\"\\n\xef\xbf\xbd\"");
+}
+
+}  // namespace
+}  // namespace weir
