@@ -1,0 +1,53 @@
+// An HTTP/1.1 server with bounds on everything: connections, header and body bytes, time.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace weir::net {
+
+struct Request {
+  std::string method;        // "POST"
+  std::string path;          // normalised, percent-decoded, without query
+  std::map<std::string, std::string> query;
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;          // decoded: gzip and zstd Content-Encoding are taken off here, within body_bytes_max (else 413)
+};
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::map<std::string, std::string> headers;
+  std::string body;
+};
+// Answers later, from any thread, exactly once.
+using Reply = std::function<void(Response)>;
+using Handler = std::function<void(Request, Reply)>;
+
+struct ServerOptions {
+  std::string address = "127.0.0.1";
+  int port = 0;  // 0: any; see port()
+  int threads = 1;
+  size_t connections_max = 4096;
+  size_t header_bytes_max = 16 << 10;
+  size_t body_bytes_max = 64 << 20;       // as sent, and again after decoding
+  std::chrono::seconds read_timeout{30};  // for one whole request once its first byte came (slow-loris), and for idle keep-alive
+};
+
+// Keep-alive and pipelining in order. 400 malformed, 404, 408, 413, 415 unknown Content-Encoding, 431, 503 when connections_max is reached.
+class Server {
+ public:
+  virtual ~Server() = default;  // as Stop()
+  static Result<std::unique_ptr<Server>> Listen(ServerOptions options, Handler handler);
+  virtual int port() const = 0;
+  // Takes no new request, answers those begun (bounded by `grace`), closes.
+  virtual void Stop(std::chrono::milliseconds grace) = 0;
+};
+
+}  // namespace weir::net

@@ -1,0 +1,70 @@
+// Committed keyed state: what operators, the identity memory and the key indexes need to continue after an epoch. A cache of history,
+// never the truth: it can be rebuilt from the tables. One RocksDB under `state/rocks`, fed only by epoch deltas.
+// Byte tables: docs/formats/state.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+#include "base/memory.h"
+#include "base/result.h"
+#include "io/io.h"
+
+namespace weir::state {
+
+// Redo records of one epoch: absolute values, so that a half-applied delta can be applied again. Collected in memory, written once.
+class Delta {
+ public:
+  // `space` names a keyed collection ("op/silver.trips/<fingerprint>", "index/silver.trips", "ids/ride_events/0").
+  void Put(std::string_view space, std::string_view key, std::string_view value);
+  void Erase(std::string_view space, std::string_view key);
+  // Drops all keys of a space (before any Put of this delta).
+  void Clear(std::string_view space);
+  bool empty() const { return count_ == 0; }
+  size_t bytes() const { return bytes_.size(); }
+
+  // state/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the checksum for the epoch row.
+  Result<uint32_t> Write(io::Io& io, const std::string& state_dir, Epoch epoch) const;
+
+ private:
+  friend class Store;
+  std::string bytes_;
+  int64_t count_ = 0;
+};
+
+struct StoreOptions {
+  int64_t block_cache_bytes = 64 << 20;
+  int64_t write_buffer_bytes = 64 << 20;
+  bool deterministic = false;  // for SimIo: no background work, flush only by the waiting caller
+};
+
+// Used by the commit thread for Apply; Get and Scan may be called by any thread.
+class Store {
+ public:
+  virtual ~Store() = default;
+  // Opens, then redoes deltas with applied < n <= `committed` and deletes all others (also leftovers above `committed`).
+  // kCorrupt when a needed delta is missing or fails its checksum: the caller rebuilds the state from the tables.
+  static Result<std::unique_ptr<Store>> Open(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options);
+
+  // Applies a delta that is durable and whose epoch row is committed. It becomes part of the store's files at the next flush, which
+  // happens by itself (write buffer full, 16 deltas waiting); the delta files are removed only after that flush.
+  virtual Status Apply(const Delta& delta, Epoch epoch) = 0;
+  virtual Status Flush() = 0;
+  virtual Epoch applied() const = 0;
+
+  virtual Result<std::vector<std::optional<std::string>>> GetMany(std::string_view space, std::span<const std::string_view> keys) = 0;
+  // Keys of the space that begin with `prefix`, in byte order, until `visit` returns false.
+  virtual Status Scan(std::string_view space, std::string_view prefix, const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
+  // Rows and bytes of each space (approximate), for `weir show state`.
+  struct SpaceInfo { std::string space; int64_t keys, bytes; };
+  virtual Result<std::vector<SpaceInfo>> Spaces() = 0;
+};
+
+}  // namespace weir::state
