@@ -70,18 +70,19 @@ class Io {
   Result<std::string> ReadAll(const std::string& path);
   // Writes a new file of this name, synced; the folder is not. kConflict if it exists.
   Status WriteNew(const std::string& path, std::string_view bytes);
-  // Replaces `path` by way of a temporary file, durably, folder included.
+  // Replaces `path` by way of PATH.tmp, durably, folder included. One caller per path at a time.
   Status ReplaceAtomically(const std::string& path, std::string_view bytes);
   bool Exists(const std::string& path);
 };
 
-// The machine's file system. `trace_path`, if not empty, gets one line per write, sync, rename and
-// removal ("write PATH BYTES"), for the test that compares it with a system call trace.
+// The machine's file system. `trace_path`, if not empty, gets one line per change, fields separated by
+// tabs ("write PATH BYTES", truncate, sync, syncdir, mkdir, rename, remove), for the test that compares it
+// with a system call trace.
 std::unique_ptr<Io> NewPosixIo(const std::string& trace_path = "");
 
 // "a/b" + "c" -> "a/b/c"
 std::string Join(std::string_view dir, std::string_view name);
-std::string_view BaseName(std::string_view path);
-std::string_view DirName(std::string_view path);
+std::string_view BaseName(std::string_view path);  // "a/b/c" -> "c"
+std::string_view DirName(std::string_view path);   // "a/b/c" -> "a/b", "c" -> "."
 
 }  // namespace weir::io
