@@ -1,0 +1,108 @@
+// The parts of the ride generator: real trips, the dice, the text of an event, the verdicts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "generate/rides.h"
+
+namespace weir::generate {
+
+// One embedded file of taxi trips, gzip-compressed CSV.
+struct TaxiMonth {
+  const char* name;  // "2019-05"
+  std::string_view gzip;
+};
+std::vector<TaxiMonth> EmbeddedTaxiMonths();
+
+using Millis = int64_t;  // since 1970
+
+// A real trip, as far as events carry it. Amounts in hundredths.
+struct TaxiTrip {
+  Millis pickup = 0, dropoff = 0;
+  int32_t pickup_location = 0, dropoff_location = 0;
+  int32_t distance = 0, fare = 0, extra = 0, tip = 0, total = 0;
+  int32_t payment_type = 0;  // 0: the meter did not say
+};
+Result<std::vector<TaxiTrip>> ReadTaxiTrips(const TaxiMonth& month);
+
+// The kinds of events of a trip, in order. A corrected payment is an event of its own with kind payment_processed.
+enum Kind : uint8_t { kRequested, kAssigned, kArrived, kStarted, kCompleted, kPaid, kCorrected, kKinds };
+extern const std::array<std::string_view, kKinds> kKindNames;
+inline constexpr int64_t kCorrection = 125;  // hundredths that a corrected payment adds to the total
+
+// A trip of the stream: what its events say.
+struct Ride {
+  std::array<Millis, kKinds> at{};  // event time by kind
+  uint8_t events = 0;               // bit per kind that exists
+  int32_t month = 0, number = 0;    // -> trip id
+  int32_t rider = 0, driver = 0;
+  const TaxiTrip* trip = nullptr;
+};
+
+// Independent dice for each purpose, so that an option that is off changes no other byte.
+class Dice {
+ public:
+  explicit Dice(uint64_t seed) : state_(seed) {}
+  uint64_t Next() {  // splitmix64
+    uint64_t z = (state_ += 0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  int64_t Between(int64_t low, int64_t high) {  // both included
+    return low + static_cast<int64_t>(Next() % static_cast<uint64_t>(high - low + 1));
+  }
+  bool Chance(double share) { return static_cast<double>(Next() >> 11) * 0x1.0p-53 < share; }
+
+ private:
+  uint64_t state_;
+};
+
+// How one delivery of an event is written.
+enum class Form : uint8_t { kPlain, kConflicting, kNotJson, kMissingField, kNullField, kWrongType, kUnknownValue };
+
+// One record as it arrives.
+struct Arrival {
+  Millis at;        // arrival time
+  uint32_t ride;    // position among the rides
+  uint8_t kind;
+  Form form;
+  uint16_t dice;    // for the details of broken forms
+};
+
+// Appends the JSON text of an event, without line end.
+class EventWriter {
+ public:
+  explicit EventWriter(std::vector<std::string> months) : months_(std::move(months)) {}
+  void Append(const Ride& ride, const Arrival& arrival, std::string* out) const;
+  void AppendTripId(const Ride& ride, std::string* out) const;
+
+ private:
+  void AppendPlain(const Ride& ride, const Arrival& arrival, std::string* out) const;
+  std::vector<std::string> months_;
+};
+
+void AppendStamp(Millis time, std::string* out);        // 2019-05-01T10:00:00.123Z
+void AppendHundredths(int64_t value, std::string* out);  // 12.5
+
+// Gives each arrival of one partition its verdict, after the contract of examples/rides.
+class Judge {
+ public:
+  explicit Judge(size_t rides) : seen_(rides * kKinds, kNever), conflicting_(rides * kKinds, false) {}
+  enum class Verdict : uint8_t { kAccepted, kDuplicate, kConflictingDuplicate, kLate };
+  // `newest` is the newest accepted event time of the arrival's partition.
+  Verdict Decide(const Ride& ride, const Arrival& arrival, Millis* newest);
+
+  static constexpr Millis kNever = INT64_MIN;
+
+ private:
+  std::vector<Millis> seen_;       // by identity: the watermark right after its record was judged
+  std::vector<bool> conflicting_;  // whether the record kept under the identity was the conflicting one
+};
+
+}  // namespace weir::generate
