@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,7 +43,7 @@ class Prepared {
 
 // One DuckDB database with one connection: TimeZone UTC, binary collation, NULLS LAST as default order, no external access, no extension
 // loading, configuration locked. Used by one thread at a time. Errors of SQL are kInvalid with DuckDB's message and, where it has one, the
-// position ("… at character 17").
+// position ("… (at character 17)", see ErrorOffset).
 class Session {
  public:
   virtual ~Session() = default;
@@ -69,6 +70,9 @@ class Session {
   // Statements that give no rows ("SET …", "CREATE MACRO …"). Only before the first Prepare.
   virtual Status Execute(std::string_view sql) = 0;
 };
+
+// Where in the SQL text an error stands (bytes from 0), if DuckDB said so.
+std::optional<size_t> ErrorOffset(const Error& error);
 
 // How a DuckDB type is stored in Iceberg (docs/types.md): HUGEINT -> decimal(38,0), UBIGINT -> decimal(20,0), smaller unsigned widened, TIMESTAMP WITH
 // TIME ZONE -> timestamptz, JSON -> string. kInvalid for INTERVAL, ENUM, UNION, BIT, maps with non-string keys: the message names the cast to write.
