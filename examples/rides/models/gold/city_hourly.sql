@@ -17,7 +17,7 @@ AS SELECT
   -- Mean fare in dollars over the paid trips, without tips and surcharges.
   avg(fare_amount)                                                         AS average_fare,
   -- Mean seconds from request to pickup, over the trips that started.
-  avg(epoch_ms(started_at) - epoch_ms(requested_at)) / 1000                AS average_wait_seconds,
+  avg(date_diff('millisecond', requested_at, started_at)) / 1000           AS average_wait_seconds,
   -- Mean surcharge in dollars announced with the request.
   avg(surge_amount)                                                        AS surge
 FROM silver.trips

@@ -8,10 +8,10 @@ AS SELECT
   -- Trips started this day.
   count(*)                                                                 AS trips,
   -- Minutes with a rider on board: started to completed, over the completed trips.
-  sum(epoch_ms(completed_at) - epoch_ms(started_at)) / 60000               AS busy_minutes,
+  sum(date_diff('millisecond', started_at, completed_at)) / 60000          AS busy_minutes,
   -- Busy time as a share of the working time, which goes from the first assignment to the last payment of the day's trips.
-  sum(epoch_ms(completed_at) - epoch_ms(started_at))
-    / nullif(epoch_ms(max(paid_at)) - epoch_ms(min(assigned_at)), 0)       AS utilisation,
+  sum(date_diff('millisecond', started_at, completed_at))
+    / nullif(date_diff('millisecond', min(assigned_at), max(paid_at)), 0)  AS utilisation,
   -- Dollars paid for the day's trips, tips and surcharges included.
   sum(total_amount)                                                        AS revenue
 FROM silver.trips

@@ -11,12 +11,12 @@ AS SELECT
   count(*) FILTER (WHERE surge_amount > 0) / count(*)                      AS surge_share,
   -- Mean fare in dollars of the paid trips offered with, and of those offered without a surcharge.
   avg(fare_amount) FILTER (WHERE surge_amount > 0)                         AS average_fare_with_surge,
-  avg(fare_amount) FILTER (WHERE surge_amount = 0)                         AS average_fare_without_surge,
+  avg(fare_amount) FILTER (WHERE surge_amount <= 0)                         AS average_fare_without_surge,
   -- The share that reached its destination, of the trips offered with, and of those offered without a surcharge.
   count(completed_at) FILTER (WHERE surge_amount > 0)
     / nullif(count(*) FILTER (WHERE surge_amount > 0), 0)                  AS completion_rate_with_surge,
-  count(completed_at) FILTER (WHERE surge_amount = 0)
-    / nullif(count(*) FILTER (WHERE surge_amount = 0), 0)                  AS completion_rate_without_surge
+  count(completed_at) FILTER (WHERE surge_amount <= 0)
+    / nullif(count(*) FILTER (WHERE surge_amount <= 0), 0)                  AS completion_rate_without_surge
 FROM silver.trips
 WHERE requested_at IS NOT NULL
 GROUP BY pickup_location_id, CAST(requested_at AS DATE);

@@ -1,0 +1,177 @@
+"""The command line as a newcomer meets it: help, typos, exit codes, faults with their place, a project from nothing."""
+import json
+import re
+import shutil
+
+from answers import SOURCE, check_all, connect, difference, read, catalog
+from harness import PROJECT
+
+
+def copy_project(t, name="project"):
+    folder = t.dir / name
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("taxi", "data"))
+    return folder
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text, f"{old!r} is not in {path}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def line_of(path, text):
+    return next(i for i, line in enumerate(path.read_text().splitlines(), 1) if text in line)
+
+
+def test_help_names_every_verb(t):
+    text = t.weir("--help").out
+    for verb in ("init", "check", "up", "run", "query", "ls", "show", "explain", "generate", "relocate"):
+        t.ok(re.search(rf"^\s+{verb}\b", text, re.M), f"--help does not list {verb}:\n{text}")
+        help = t.weir(verb, "--help").out
+        t.ok(len(help.splitlines()) > 2, f"weir {verb} --help says next to nothing: {help}")
+
+
+def test_wrong_calls_exit_with_2_and_help_on(t):
+    for args, hint in [
+        (["quary"], "query"),
+        (["run", "--onec"], "--once"),
+        (["query"], ""),
+        (["run", "--once", "--project", PROJECT, "--data", "lake", "--set", "weir.step.row=1"], "weir.step.rows"),
+        (["run", "--once", "--project", PROJECT, "--data", "lake", "--source", "ride_event=x"], "ride_events"),
+    ]:
+        done = t.weir(*args, code=2)
+        t.ok(hint in done.err + done.out, f"{done} does not suggest {hint!r}:\n{done.err}{done.out}")
+
+
+def test_the_example_has_no_faults(t):
+    t.weir("check", "--project", PROJECT)
+
+
+def test_faults_have_file_line_and_fix_and_come_all_at_once(t):
+    project = copy_project(t)
+    contract, trips, hourly = (project / p for p in ("contracts/ride_events.odcs.yaml", "models/silver/trips.sql", "models/gold/city_hourly.sql"))
+    edit(project / "weir.yml", "weir.step.rows:", "weir.step.row:")
+    edit(contract, "value: PT48H", "value: soon")
+    edit(contract, "logicalType: timestamp", "logicalType: timestmp")
+    done = t.weir("check", "--project", project, code=1)
+    text = done.out + done.err
+    for place in (f"weir.yml:{line_of(project / 'weir.yml', 'weir.step.row:')}:",
+                  f"contracts/ride_events.odcs.yaml:{line_of(contract, 'value: soon')}:",
+                  f"contracts/ride_events.odcs.yaml:{line_of(contract, 'timestmp')}:"):
+        t.ok(place in text, f"check does not name {place}\n{text}")
+
+    project = copy_project(t, "models")
+    trips, hourly = project / "models/silver/trips.sql", project / "models/gold/city_hourly.sql"
+    edit(trips, "arg_max(trip_distance,", "arg_max(trip_distanze,")
+    edit(hourly, "FROM silver.trips", "FROM silver.tripz")
+    done = t.weir("check", "--project", project, code=1)
+    text = done.out + done.err
+    for place in (f"models/silver/trips.sql:{line_of(trips, 'trip_distanze')}:", f"models/gold/city_hourly.sql:{line_of(hourly, 'tripz')}:"):
+        t.ok(place in text, f"check does not name {place}\n{text}")
+    for hint in ("trip_distance", "silver.trips"):
+        t.ok(hint in text, f"check does not suggest {hint}\n{text}")
+
+
+def test_refuses_what_is_different_every_time(t):
+    project = copy_project(t)
+    edit(project / "models/gold/city_hourly.sql", "count(*)   ", "count(*) + random() ")
+    done = t.weir("check", "--project", project, code=1)
+    t.ok("random" in done.out + done.err, f"check does not name random():\n{done.out}{done.err}")
+
+
+def test_runtime_failures_exit_with_1(t):
+    done = t.weir("run", "--once", "--project", t.dir / "nowhere", "--data", t.dir / "lake", code=1)
+    t.ok("weir.yml" in done.out + done.err, f"a missing project is not explained: {done.err}")
+    data = t.stream(months="2018-02", trips=50)
+    t.run_once(data / "events.ndjson")
+    done = t.weir("query", "--data", t.dir / "lake", "SELECT trip_idd FROM silver.trips", code=1)
+    t.ok("trip_id" in done.err, f"a wrong column is not explained: {done.err}")
+    t.weir("query", "--data", t.dir / "lake", "SELEC 1", code=1)
+
+
+def test_query_prints_text_json_and_csv(t):
+    data = t.stream(months="2018-02", trips=50)
+    t.run_once(data / "events.ndjson")
+    sql = "SELECT 1 AS one, 'a,\"b' AS text, NULL AS nothing, TIMESTAMPTZ '2018-01-01 00:00:00+00' AS at, [1, 2] AS list"
+    rows = t.weir("query", "--data", t.dir / "lake", "-o", "json", sql).json
+    t.equal(len(rows), 1, "rows")
+    t.equal((rows[0]["one"], rows[0]["text"], rows[0]["nothing"], rows[0]["list"]), (1, 'a,"b', None, [1, 2]), "values as JSON")
+    csv = t.weir("query", "--data", t.dir / "lake", "-o", "csv", sql).out.splitlines()
+    t.equal(csv[0], "one,text,nothing,at,list", "the CSV header")
+    t.ok('"a,""b"' in csv[1], f"CSV quoting: {csv[1]}")
+    text = t.weir("query", "--data", t.dir / "lake", "SELECT count(*) AS trips FROM silver.trips").out
+    t.ok("trips" in text and "50" in text, f"the text table: {text}")
+
+
+def test_query_looks_back_in_time(t):
+    data, folder = t.stream(months="2018-02", trips=600), t.dir / "in"
+    lines = (data / "events.ndjson").read_bytes().splitlines(keepends=True)
+    folder.mkdir()
+    (folder / "events-1.ndjson").write_bytes(b"".join(lines[:1000]))
+    t.run_once(folder)
+    before = t.weir("query", "--data", t.dir / "lake", "-o", "json", "SELECT count(*) AS n FROM silver.trips").json[0]["n"]
+    snapshot = catalog(t.dir / "lake").load_table(("silver", "trips")).current_snapshot().snapshot_id
+    (folder / "events-2.ndjson").write_bytes(b"".join(lines[1000:]))
+    t.run_once(folder)
+    after = t.weir("query", "--data", t.dir / "lake", "-o", "json", "SELECT count(*) AS n FROM silver.trips").json[0]["n"]
+    t.ok(after > before, f"{after} trips after the second file, {before} before")
+    then = t.weir("query", "--data", t.dir / "lake", "-o", "json",
+                  f"SELECT count(*) AS n FROM silver.trips AT (VERSION => {snapshot})").json[0]["n"]
+    t.equal(then, before, "trips as of the first snapshot")
+
+
+def test_ls_show_and_explain(t):
+    data = t.stream(months="2018-02", trips=200)
+    t.run_once(data / "events.ndjson")
+    lake = t.dir / "lake"
+    text = t.weir("ls", "--project", PROJECT, "--data", lake).out
+    for name in (SOURCE, "silver.trips", "gold.city_hourly", "gold.driver_daily", "gold.surge_effect"):
+        t.ok(name in text, f"ls does not list {name}:\n{text}")
+    text = t.weir("show", "ledger", "--project", PROJECT, "--data", lake).out
+    for word in ("received", "accepted", "rejected", "duplicate", "late", f"bronze.{SOURCE}"):
+        t.ok(word in text, f"show ledger does not say {word}:\n{text}")
+    text = t.weir("explain", "silver.trips", "--project", PROJECT).out
+    t.ok("aggregate" in text, f"explain does not name the kind of work:\n{text}")
+
+
+def test_the_completed_sql_is_the_meaning(t):
+    """`show sql` prints what DuckDB can run, and it gives what the lake holds."""
+    data, lake = t.stream(months="2018-02", trips=600, correct=.05), t.dir / "lake"
+    t.run_once(data / "events.ndjson")
+    sql = t.weir("show", "sql", "silver.trips", "--project", PROJECT).out
+    db = connect()
+    db.execute("CREATE SCHEMA bronze")
+    db.register("rows", read(lake, f"bronze.{SOURCE}"))
+    db.execute(f"CREATE TABLE bronze.{SOURCE} AS SELECT * FROM rows")
+    db.execute(f"CREATE TABLE completed AS {sql.strip().rstrip(';')}")
+    db.register("trips", read(lake, "silver.trips"))
+    db.execute("CREATE TABLE lake AS SELECT * FROM trips")
+    wrong = difference(db, "lake", "completed", ["trip_id"])
+    t.ok(not wrong, f"silver.trips against its completed SQL: {wrong}")
+
+
+def test_a_project_from_nothing(t):
+    t.weir("init", t.dir / "mine")
+    t.ok((t.dir / "mine/weir.yml").exists(), "init made no weir.yml")
+    t.weir("check", "--project", t.dir / "mine")
+    t.ok(t.weir("init", t.dir / "mine", code=None).code != 0, "init over an existing project did not refuse")
+
+
+def test_a_moved_lake_is_noticed_and_relocated(t):
+    data = t.stream(months="2018-02", trips=200)
+    t.run_once(data / "events.ndjson")
+    moved = t.dir / "moved"
+    (t.dir / "lake").rename(moved)
+    done = t.run_once(data / "events.ndjson", moved, code=1)
+    t.ok("relocate" in done.err + done.out, f"a moved lake is not explained: {done.err}{done.out}")
+    t.weir("relocate", "--data", moved)
+    report = t.run_once(data / "events.ndjson", moved)
+    t.equal(report["records"], 0, "records after relocation")
+    check_all(t, moved, data)
+
+
+def test_the_generator_helps(t):
+    t.weir("generate", "rides", "--help")
+    t.ok("2019-06" in t.weir("generate", "rides", "--out", t.dir / "x", "--months", "1999-01", code=None).err, "unknown months are not explained")
+    done = t.weir("generate", "rids", "--out", t.dir / "x", code=2)
+    t.ok("rides" in done.err, f"no suggestion for a mistyped generator: {done.err}")

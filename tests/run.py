@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Runs the tests; `./x test` calls it.
+
+    ./x test         builds, then the C++ tests, the end-to-end tests and the house rules
+    ./x test unit    the C++ tests alone
+    ./x test all     the long ones too
+    ./x test NAME    what NAME names: a test program (log or log_test), a GoogleTest filter (LogTest.*), an end-to-end file or
+                     case (crash, test_stops_at_random_moments), a house rule (include_graph)
+
+A line per test with its time, the output of failures only, and one closing line. Uses the standard library alone.
+KEEP=1 keeps the folders of failed end-to-end tests.
+"""
+import ast
+import concurrent.futures
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build/release"
+PYTHON = ROOT / ".deps/venv/bin/python"
+SECONDS_MAX = {"unit": 900, "e2e": 900, "long": 5400, "house": 600}
+OUTPUT_MAX = 12000  # characters of a failure that are shown
+
+
+class Result:
+    def __init__(self, passed, failed, output=""):
+        self.passed, self.failed, self.output = passed, failed, output
+
+
+def run(args, seconds_max, **more):
+    """(exit code, output); a process that takes too long is stopped with all it started."""
+    p = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT,
+                         start_new_session=True, **more)
+    try:
+        output, _ = p.communicate(timeout=seconds_max)
+        return p.returncode, output
+    except subprocess.TimeoutExpired:
+        os.killpg(p.pid, signal.SIGKILL)
+        return 1, p.communicate()[0] + f"\nstopped: took longer than {seconds_max} s"
+
+
+class Unit:
+    kind, alone = "unit", False
+
+    def __init__(self, binary, gtest_filter=""):
+        self.binary, self.filter = binary, gtest_filter
+        self.name = binary.name + (f" {gtest_filter}" if gtest_filter else "")
+
+    def run(self):
+        with tempfile.TemporaryDirectory(prefix="weir-unit-") as tmp:
+            report = Path(tmp) / "report.json"
+            args = [self.binary, f"--gtest_output=json:{report}", "--gtest_color=no"]
+            if self.filter:
+                args.append(f"--gtest_filter={self.filter}")
+            code, output = run(args, SECONDS_MAX["unit"], env={**os.environ, "TMPDIR": tmp, "TEST_TMPDIR": tmp})
+            try:
+                counts = json.loads(report.read_text())
+            except (OSError, json.JSONDecodeError):
+                return Result(0, 1, f"exit code {code}\n{output[-OUTPUT_MAX:]}")
+            failed = counts["failures"] + counts["errors"]
+            if code != 0 and failed == 0:
+                failed = 1
+            return Result(counts["tests"] - counts.get("disabled", 0) - failed, failed, self.failures(output) if failed else "")
+
+    @staticmethod
+    def failures(output):
+        """The parts of a test program's output that belong to failed tests."""
+        parts, part = [], []
+        for line in output.splitlines():
+            if line.startswith("[ RUN "):
+                part = []
+            part.append(line)
+            if line.startswith("[  FAILED  ]") and "listed below" not in line and part[0].startswith("[ RUN "):
+                parts += part
+                part = [""]
+        return "\n".join(parts or output.splitlines())[-OUTPUT_MAX:]
+
+
+class EndToEnd:
+    kind = "e2e"
+
+    def __init__(self, file, case, marks):
+        self.file, self.case = file, case
+        self.long, self.alone = "long" in marks, "alone" in marks
+        self.name = f"{file.stem}: {case.removeprefix('test_').replace('_', ' ')}"
+
+    def run(self):
+        code, output = run([PYTHON, ROOT / "tests/e2e/harness.py", self.file, self.case], SECONDS_MAX["long" if self.long else "e2e"])
+        return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
+
+
+class House:
+    kind, alone = "house", False
+
+    def __init__(self, file):
+        self.file, self.name = file, file.stem.replace("_", " ")
+
+    def run(self):
+        code, output = run([PYTHON, self.file], SECONDS_MAX["house"])
+        return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
+
+
+def all_units():
+    return [Unit(b) for b in sorted(BUILD.glob("*_test")) if os.access(b, os.X_OK) and b.is_file()]
+
+
+def all_end_to_end():
+    found = []
+    for file in sorted((ROOT / "tests/e2e").glob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                found.append(EndToEnd(file, node.name, {getattr(d, "id", "") for d in node.decorator_list}))
+    return found
+
+
+def all_house():
+    return [House(f) for f in sorted((ROOT / "tests/house").glob("*.py"))]
+
+
+def named(name):
+    """What a single NAME means, the most exact meaning first."""
+    units = [u for u in all_units() if u.binary.name in (name, name + "_test")]
+    cases = [c for c in all_end_to_end() if name in (c.file.stem, c.case, c.case.removeprefix("test_"), c.name)]
+    rules = [h for h in all_house() if name in (h.file.stem, h.name)]
+    if units or cases or rules:
+        return units + cases + rules
+    found = []
+    for unit in all_units():
+        pattern = name if "." in name or "*" in name else f"{name}.*:*.{name}"
+        _, listed = run([unit.binary, "--gtest_list_tests", f"--gtest_filter={pattern}"], 60)
+        if any(line.startswith("  ") for line in listed.splitlines()):
+            found.append(Unit(unit.binary, pattern))
+    return found or [c for c in all_end_to_end() if name in c.case]
+
+
+class Report:
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.failures = []
+
+    def take(self, test, result, seconds):
+        self.passed += result.passed
+        self.failed += result.failed
+        state = "FAILED" if result.failed else "ok"
+        cases = f" ({result.passed + result.failed})" if test.kind == "unit" else ""
+        print(f"{state:>6} {seconds:7.1f} s  {test.kind:5} {test.name}{cases}", flush=True)
+        if result.failed:
+            self.failures.append(test.name)
+            print("\n".join("       | " + line for line in result.output.rstrip().splitlines()), flush=True)
+
+
+def timed(test):
+    start = time.monotonic()
+    result = test.run()
+    return test, result, time.monotonic() - start
+
+
+def run_all(tests, report):
+    """Each kind in order; those that share the machine two at a time, then those that want it alone."""
+    for kind in ("unit", "e2e", "house"):
+        group = [t for t in tests if t.kind == kind]
+        with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+            for done in concurrent.futures.as_completed([pool.submit(timed, t) for t in group if not t.alone]):
+                report.take(*done.result())
+        for test in (t for t in group if t.alone):
+            report.take(*timed(test))
+
+
+def build():
+    start = time.monotonic()
+    print("building …", flush=True)
+    if subprocess.run([ROOT / "x", "build", "release"], cwd=ROOT).returncode != 0:
+        print("the build failed\n0 passed, 1 failed")
+        sys.exit(1)
+    print(f"    ok {time.monotonic() - start:7.1f} s  build", flush=True)
+
+
+def main():
+    what = sys.argv[1] if len(sys.argv) > 1 else ""
+    if what in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    start = time.monotonic()
+    build()
+    if what == "unit":
+        tests = all_units()
+    elif what in ("", "all"):
+        tests = all_units() + [c for c in all_end_to_end() if what == "all" or not c.long] + all_house()
+    else:
+        tests = named(what)
+        if not tests:
+            print(f"nothing is named '{what}'; the end-to-end tests are:")
+            for case in all_end_to_end():
+                print(f"  {case.file.stem:12} {case.case}")
+            print("0 passed, 1 failed")
+            return 1
+    if not (ROOT.parent / "shared/tools/ride_stream.py").exists():
+        print("note: ride_stream.py is not beside the repository, so `weir generate rides` makes the data of the end-to-end tests")
+    report = Report()
+    run_all(tests, report)
+    print(f"\n{len(tests)} tests in {(time.monotonic() - start) / 60:.1f} minutes")
+    for name in report.failures:
+        print(f"failed: {name}")
+    print(f"{report.passed} passed, {report.failed} failed")
+    return 1 if report.failed or not report.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
