@@ -1,0 +1,257 @@
+#include "log/log.h"
+
+#include <fmt/format.h>
+
+#include <random>
+
+#include "base/event.h"
+#include "base/guarded.h"
+#include "log/frame_internal.h"
+#include "log/segment_internal.h"
+
+namespace weir::log {
+namespace {
+
+using Segments = std::vector<std::shared_ptr<const Segment>>;  // ascending
+
+class SegmentLog final : public Log {
+ public:
+  SegmentLog(io::Io& io, std::string dir, LogOptions options)
+      : io_(io), dir_(std::move(dir)), options_(options), encoder_(options.zstd_level) {}
+  ~SegmentLog() override { Mark(); }
+
+  Status Load();
+  Result<LogOffset> Append(Micros received_at, std::span<const Record> records) override;
+  Status AppendControl(std::string_view kind, std::string_view json) override;
+  Status Sync() override;
+  LogOffset begin() const override { return {begin_.load(std::memory_order_acquire)}; }
+  LogOffset end() const override { return {end_.load(std::memory_order_acquire)}; }
+  Status Read(LogOffset from, const Visitor& visitor) override;
+  Status Release(LogOffset offset, const std::string& archive_dir) override;
+  uint64_t bytes() const override { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  Status CheckRoom(uint64_t bytes) const;
+  // The fields of the next frame; begins a segment when none is open.
+  FrameFields NextFields();
+  Status Write();
+  Status Seal();
+  Status WriteAndRoll();
+  void Mark();
+  void Publish();
+  Segments segments() {
+    return visible_.With([](const Segments& segments) { return segments; });
+  }
+
+  io::Io& io_;
+  const std::string dir_;
+  const LogOptions options_;
+  BatchEncoder encoder_;
+  Guarded<Segments> visible_;  // what readers see: changed only after a sync
+  std::atomic<int64_t> begin_{0}, end_{0};
+  std::atomic<uint64_t> bytes_{0};
+
+  // The owner's side: the segment being written, and what Sync will write to it.
+  std::optional<Segment> active_;
+  std::string buffer_;  // with a new segment's header
+  bool marked_ = false;
+  std::optional<Error> dead_;
+};
+
+Status SegmentLog::Load() {
+  WEIR_TRY(io_.CreateDirs(dir_));
+  std::vector<int64_t> firsts;
+  for (const std::string& name : WEIR_TRY(io_.List(dir_))) {
+    if (const auto first = ParseSegmentName(name)) firsts.push_back(*first);
+  }
+  if (firsts.empty()) return {};
+  Segments segments;
+  for (size_t i = 0; i + 1 < firsts.size(); ++i) {
+    segments.push_back(std::make_shared<Segment>(WEIR_TRY(OpenSealed(
+        io_, io::Join(dir_, SegmentName(firsts[i])), firsts[i], firsts[i + 1]))));
+  }
+  NewestSegment newest = WEIR_TRY(
+      OpenNewest(io_, io::Join(dir_, SegmentName(firsts.back())), firsts.back()));
+  WEIR_TRY(io_.SyncDir(dir_));
+  begin_ = firsts.front();
+  end_ = newest.segment.end;
+  marked_ = newest.marked;
+  uint64_t bytes = newest.segment.bytes;
+  for (const auto& segment : segments) bytes += segment->bytes;
+  bytes_ = bytes;
+  segments.push_back(std::make_shared<Segment>(newest.segment));
+  if (!newest.sealed) active_ = std::move(newest.segment);
+  visible_.With([&](Segments& visible) { visible = std::move(segments); });
+  return {};
+}
+
+Status SegmentLog::CheckRoom(uint64_t bytes) const {
+  if (dead_) return *dead_;
+  if (buffer_.size() + bytes > kGroupBytesMax) {
+    return Invalid("more than 1 GiB was appended without a sync");
+  }
+  return {};
+}
+
+FrameFields SegmentLog::NextFields() {
+  const int64_t next = end_.load(std::memory_order_relaxed);
+  if (!active_) {
+    active_ = Segment{.path = io::Join(dir_, SegmentName(next)),
+                      .salt = static_cast<uint32_t>(std::random_device{}()) | 1,
+                      .first = next,
+                      .end = next};
+    buffer_ = EncodeSegmentHeader(active_->salt, next);
+  }
+  const uint64_t group = active_->bytes == 0 ? kSegmentHeaderBytes : active_->bytes;
+  return {.salt = active_->salt, .group = group, .first = next};
+}
+
+Result<LogOffset> SegmentLog::Append(Micros received_at,
+                                     std::span<const Record> records) {
+  uint64_t bytes = 0;
+  for (const Record& record : records)
+    bytes += record.bytes.size() + kIndexBytesPerRecord;
+  WEIR_TRY(CheckRoom(bytes));
+  if (records.empty()) return end();
+  FrameFields fields = NextFields();
+  fields.received_at = received_at;
+  const size_t begin = buffer_.size();
+  WEIR_TRY(encoder_.Encode(fields, records, buffer_));
+  active_->NoteBatch(fields.first, active_->bytes + begin);
+  active_->end = fields.first + static_cast<int64_t>(records.size());
+  end_.store(active_->end, std::memory_order_release);
+  return LogOffset{fields.first};
+}
+
+Status SegmentLog::AppendControl(std::string_view kind, std::string_view json) {
+  WEIR_TRY(CheckRoom(kind.size() + json.size()));
+  const FrameFields fields = NextFields();
+  EncodeFrame(FrameType::kControl, fields, EncodeControlIndex(kind, json), buffer_);
+  return {};
+}
+
+// Writes the buffer and makes it durable.
+Status SegmentLog::Write() {
+  const bool is_new = active_->file == nullptr;
+  if (is_new) active_->file = WEIR_TRY(io_.Open(active_->path, io::OpenMode::kCreateNew));
+  WEIR_TRY(active_->file->WriteAt(active_->bytes, buffer_));
+  WEIR_TRY(active_->file->Sync());
+  if (is_new) WEIR_TRY(io_.SyncDir(dir_));
+  active_->bytes += buffer_.size();
+  bytes_ += buffer_.size();
+  buffer_.clear();
+  if (buffer_.capacity() > (16u << 20)) buffer_.shrink_to_fit();
+  return {};
+}
+
+// Closes the segment with its sparse index. A write of its own, so that a seal proves
+// that all before it was synced.
+Status SegmentLog::Seal() {
+  const uint64_t position = active_->bytes;
+  EncodeFrame(FrameType::kSeal, NextFields(), EncodeSealIndex(active_->sparse), buffer_);
+  buffer_ += EncodeTrailer(active_->salt, position);
+  WEIR_TRY(Write());
+  active_->file.reset();
+  return {};
+}
+
+Status SegmentLog::WriteAndRoll() {
+  WEIR_TRY(Write());
+  marked_ = false;
+  if (active_->end > active_->first && active_->bytes >= options_.segment_bytes_max)
+    WEIR_TRY(Seal());
+  return {};
+}
+
+Status SegmentLog::Sync() {
+  if (dead_) return *dead_;
+  if (buffer_.empty()) return {};
+  Status written = WriteAndRoll();
+  if (!written.ok()) {
+    dead_ = std::move(written).error().Within("the log takes no more");
+    return *dead_;
+  }
+  Publish();
+  if (active_->file == nullptr) active_.reset();
+  return {};
+}
+
+void SegmentLog::Publish() {
+  auto segment = std::make_shared<const Segment>(*active_);
+  visible_.With([&](Segments& visible) {
+    if (!visible.empty() && visible.back()->first == segment->first) visible.pop_back();
+    visible.push_back(std::move(segment));
+  });
+}
+
+// After a clean close the last append can no longer be taken for a torn one. What was not
+// synced was not acknowledged and is dropped.
+void SegmentLog::Mark() {
+  if (dead_ || !active_ || active_->file == nullptr || marked_) return;
+  buffer_.clear();
+  const int64_t synced_end = segments().back()->end;
+  EncodeFrame(FrameType::kMark,
+              {.salt = active_->salt, .group = active_->bytes, .first = synced_end}, {},
+              buffer_);
+  const Status written = Write();
+  if (!written.ok()) {
+    Event("log_close_failed", Severity::kWarning)
+        .With("dir", dir_)
+        .With("error", written.error().message);
+  }
+}
+
+Status SegmentLog::Read(LogOffset from, const Visitor& visitor) {
+  const auto all = segments();
+  if (all.empty()) return {};
+  if (from.value < all.front()->first) {
+    return NotFound(fmt::format("offset {} of {} was released; it begins at {}",
+                                from.value, dir_, all.front()->first));
+  }
+  // One that begins at `from` itself may be preceded by controls in force at `from`.
+  size_t i = 0;
+  while (i + 1 < all.size() && all[i + 1]->first < from.value) ++i;
+  for (int64_t expected = all[i]->first; i < all.size(); ++i) {
+    if (all[i]->first > expected && all[i]->first > from.value) {
+      return Corrupt(fmt::format("{}: offsets {} to {} are missing", dir_, expected,
+                                 all[i]->first - 1));
+    }
+    if (!WEIR_TRY(ReadSegment(io_, *all[i], from, visitor, expected))) break;
+  }
+  return {};
+}
+
+Status SegmentLog::Release(LogOffset offset, const std::string& archive_dir) {
+  if (dead_) return *dead_;
+  if (!archive_dir.empty()) WEIR_TRY(io_.CreateDirs(archive_dir));
+  for (;;) {
+    const auto all = segments();
+    // The newest stays: it knows the end. One that ends at `offset` may hold controls in
+    // force there.
+    if (all.size() < 2 || all.front()->end >= offset.value) return {};
+    const Segment& oldest = *all.front();
+    // One by one, so that what a power cut leaves has no hole; the new name is durable
+    // before the old one goes.
+    if (archive_dir.empty()) {
+      WEIR_TRY(io_.Remove(oldest.path));
+    } else {
+      WEIR_TRY(io_.Rename(oldest.path, io::Join(archive_dir, io::BaseName(oldest.path))));
+      WEIR_TRY(io_.SyncDir(archive_dir));
+    }
+    WEIR_TRY(io_.SyncDir(dir_));
+    bytes_ -= oldest.bytes;
+    begin_.store(all[1]->first, std::memory_order_release);
+    visible_.With([](Segments& visible) { visible.erase(visible.begin()); });
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Log>> Log::Open(io::Io& io, const std::string& dir,
+                                       LogOptions options) {
+  auto log = std::make_unique<SegmentLog>(io, dir, options);
+  WEIR_TRY(log->Load());
+  return std::unique_ptr<Log>(std::move(log));
+}
+
+}  // namespace weir::log

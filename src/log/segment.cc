@@ -1,0 +1,247 @@
+#include "log/segment_internal.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/event.h"
+
+namespace weir::log {
+namespace {
+
+constexpr std::string_view kSuffix = ".log";
+constexpr size_t kDigits = 20;
+constexpr uint64_t kSparseBytes = 256 << 10;
+
+Result<std::string> ReadBytes(io::File& file, uint64_t position, size_t size) {
+  std::string bytes(size, '\0');
+  bytes.resize(WEIR_TRY(file.ReadAt(position, size, bytes.data())));
+  return bytes;
+}
+
+// A damaged header does not take the segment with it: every frame carries the salt too,
+// and one that passes its checksum proves it. 0: nothing here is valid.
+Result<uint32_t> FindSalt(io::File& file, uint64_t size, const std::string& path) {
+  const std::string head = WEIR_TRY(ReadBytes(file, 0, kSegmentHeaderBytes));
+  if (const auto header = DecodeSegmentHeader(head)) {
+    if (header->version != 1) {
+      return Invalid(fmt::format("{} has format version {}, this Weir reads 1", path,
+                                 header->version));
+    }
+    return header->salt;
+  }
+  for (uint64_t position = 0; position < size; position += kSparseBytes) {
+    const std::string bytes = WEIR_TRY(ReadBytes(file, position, kSparseBytes + 7));
+    for (size_t at = bytes.find(kFrameMagic); at != std::string::npos;
+         at = bytes.find(kFrameMagic, at + 1)) {
+      if (at + 8 > bytes.size()) break;
+      uint32_t salt;
+      std::memcpy(&salt, bytes.data() + at + 4, 4);
+      if (WEIR_TRY(FrameReader(file, size, salt)
+                       .At(position + at, FrameReader::Check::kPayload))) {
+        Event("log_damaged", Severity::kError).With("file", path).With("position", 0);
+        return salt;
+      }
+    }
+  }
+  return uint32_t{0};
+}
+
+struct Sealed {
+  uint32_t salt;
+  int64_t end;
+  std::vector<SparseEntry> sparse;
+};
+
+// nullopt: no valid trailer and seal.
+Result<std::optional<Sealed>> ReadSeal(io::File& file, uint64_t size) {
+  if (size < kSegmentHeaderBytes + kTrailerBytes) return std::nullopt;
+  const std::string tail = WEIR_TRY(ReadBytes(file, size - kTrailerBytes, kTrailerBytes));
+  const auto trailer = DecodeTrailer(tail);
+  if (!trailer) return std::nullopt;
+  FrameReader reader(file, size, trailer->salt);
+  const auto seal =
+      WEIR_TRY(reader.At(trailer->seal_position, FrameReader::Check::kIndex));
+  if (!seal || seal->type != FrameType::kSeal) return std::nullopt;
+  return Sealed{trailer->salt, seal->first, DecodeSealIndex(seal->index)};
+}
+
+struct Scan {
+  uint64_t valid =
+      kSegmentHeaderBytes;  // the file is good, or damaged and named, up to here
+  bool marked = false;
+};
+
+// Walks a newest segment that is not sealed. Bad bytes are damage when something valid
+// was written by a later write (then they had been synced before), else they are an
+// append that never was acknowledged.
+Result<Scan> ScanNewest(io::File& file, uint64_t size, Segment& segment) {
+  FrameReader reader(file, size, segment.salt);
+  Scan scan;
+  while (scan.valid < size) {
+    auto frame = WEIR_TRY(reader.At(scan.valid, FrameReader::Check::kPayload));
+    if (!frame) {
+      frame = WEIR_TRY(reader.FindFrom(scan.valid + 1));
+      auto later = frame;
+      while (later && later->group <= scan.valid) {
+        later = WEIR_TRY(reader.FindFrom(later->position + later->bytes));
+      }
+      if (!later) break;
+      // The window may have moved on; the frame is read again.
+      frame = WEIR_TRY(reader.FindFrom(scan.valid + 1));
+      Event("log_damaged", Severity::kError)
+          .With("file", segment.path)
+          .With("position", scan.valid)
+          .With("bytes", frame->position - scan.valid)
+          .With("offset", segment.end)
+          .With("offsets", frame->first - segment.end);
+    }
+    if (frame->type == FrameType::kSeal)
+      break;  // its trailer is torn; it holds no records and is cut
+    if (frame->count > 0) segment.NoteBatch(frame->first, frame->position);
+    segment.end = frame->end();
+    scan.valid = frame->position + frame->bytes;
+    scan.marked = frame->type == FrameType::kMark;
+  }
+  return scan;
+}
+
+}  // namespace
+
+SparseEntry Segment::Before(int64_t from) const {
+  const auto it = std::lower_bound(
+      sparse.begin(), sparse.end(), from,
+      [](const SparseEntry& entry, int64_t offset) { return entry.offset < offset; });
+  return it == sparse.begin() ? SparseEntry{first, kSegmentHeaderBytes} : *std::prev(it);
+}
+
+void Segment::NoteBatch(int64_t offset, uint64_t position) {
+  if (sparse.empty() || position - sparse.back().position >= kSparseBytes) {
+    sparse.push_back({offset, position});
+  }
+}
+
+std::string SegmentName(int64_t first) { return fmt::format("{:020}{}", first, kSuffix); }
+
+std::optional<int64_t> ParseSegmentName(std::string_view name) {
+  if (name.size() != kDigits + kSuffix.size() || !name.ends_with(kSuffix))
+    return std::nullopt;
+  int64_t first = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + kDigits, first);
+  if (error != std::errc() || end != name.data() + kDigits || first < 0)
+    return std::nullopt;
+  return first;
+}
+
+Result<Segment> OpenSealed(io::Io& io, const std::string& path, int64_t first,
+                           int64_t next_first) {
+  auto file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
+  const uint64_t size = WEIR_TRY(file->Size());
+  Segment segment{.path = path, .first = first, .end = next_first, .bytes = size};
+  auto sealed = WEIR_TRY(ReadSeal(*file, size));
+  if (sealed) {
+    segment.salt = sealed->salt;
+    segment.end = sealed->end;
+    segment.sparse = std::move(sealed->sparse);
+  } else {
+    Event("log_damaged", Severity::kError).With("file", path).With("position", size);
+    segment.salt = WEIR_TRY(FindSalt(*file, size, path));
+  }
+  return segment;
+}
+
+Result<NewestSegment> OpenNewest(io::Io& io, const std::string& path, int64_t first) {
+  std::shared_ptr<io::File> file = WEIR_TRY(io.Open(path, io::OpenMode::kReadWrite));
+  const uint64_t size = WEIR_TRY(file->Size());
+  NewestSegment newest{
+      .segment = {.path = path, .first = first, .end = first, .bytes = size}};
+  Segment& segment = newest.segment;
+  auto sealed = WEIR_TRY(ReadSeal(*file, size));
+  if (sealed) {
+    segment.salt = sealed->salt;
+    segment.end = sealed->end;
+    segment.sparse = std::move(sealed->sparse);
+    newest.sealed = true;
+    WEIR_TRY(file->Sync());
+    return newest;
+  }
+  segment.salt = WEIR_TRY(FindSalt(*file, size, path));
+  const Scan scan = WEIR_TRY(ScanNewest(*file, size, segment));
+  segment.bytes = scan.valid;
+  newest.marked = scan.marked;
+  if (scan.valid == kSegmentHeaderBytes) {
+    // Nothing was ever acknowledged here, and the header may be torn too: begin it again.
+    // The name says which offset comes first.
+    segment.salt = segment.salt == 0 ? 1 : segment.salt;
+    WEIR_TRY(file->Truncate(0));
+    WEIR_TRY(file->WriteAt(0, EncodeSegmentHeader(segment.salt, first)));
+  } else if (scan.valid < size) {
+    Event("log_tail_cut", Severity::kInfo)
+        .With("file", path)
+        .With("position", scan.valid)
+        .With("bytes", size - scan.valid);
+    WEIR_TRY(file->Truncate(scan.valid));
+  }
+  WEIR_TRY(file->Sync());
+  segment.file = std::move(file);
+  return newest;
+}
+
+Result<bool> ReadSegment(io::Io& io, const Segment& segment, LogOffset from,
+                         const Log::Visitor& visitor, int64_t& expected) {
+  std::shared_ptr<io::File> file = segment.file;
+  if (file == nullptr) file = WEIR_TRY(io.Open(segment.path, io::OpenMode::kRead));
+  FrameReader reader(*file, segment.bytes, segment.salt);
+  const SparseEntry begin = segment.Before(from.value);
+  uint64_t position = begin.position;
+  expected = begin.offset;
+  RecordBatchView batch;
+  while (position < segment.bytes) {
+    auto frame = WEIR_TRY(reader.At(position, FrameReader::Check::kIndex));
+    const bool wanted =
+        frame && frame->type == FrameType::kBatch && frame->end() > from.value;
+    if (wanted && visitor.payload) {
+      frame = WEIR_TRY(reader.At(position, FrameReader::Check::kPayload));
+    }
+    if (!frame || frame->first != expected) {
+      const uint64_t bad = position;
+      const auto next = WEIR_TRY(reader.FindFrom(bad + 1));
+      const int64_t next_first = next ? next->first : segment.end;
+      // Damage before `from` does not matter, unless a decision that is in force at
+      // `from` is in it.
+      const bool passed = next_first <= from.value && next_first > expected;
+      if (!passed) {
+        return Corrupt(
+            fmt::format("{} at byte {}: bad checksum; offsets {} to {} are lost",
+                        segment.path, bad, expected, next_first - 1));
+      }
+      expected = next_first;
+      position = next ? next->position : segment.bytes;
+      continue;
+    }
+    expected = frame->end();
+    position += frame->bytes;
+    if (frame->type == FrameType::kSeal) break;
+    if (wanted) {
+      std::shared_ptr<std::string> payload;
+      if (visitor.payload) {
+        const std::string_view stored = WEIR_TRY(reader.Payload(*frame));
+        payload = WEIR_TRY(DecodePayload(*frame, stored));
+      }
+      const auto skip =
+          static_cast<uint32_t>(std::max<int64_t>(0, from.value - frame->first));
+      DecodeRecords(*frame, skip, std::move(payload), batch);
+      if (!WEIR_TRY(visitor.batch(batch))) return false;
+    } else if (frame->type == FrameType::kControl && frame->first >= from.value &&
+               visitor.control) {
+      const auto control = DecodeControl(*frame);
+      if (!control)
+        return Corrupt(
+            fmt::format("{} at byte {}: not a control record", segment.path, position));
+      if (!WEIR_TRY(visitor.control(*control))) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace weir::log
