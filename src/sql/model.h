@@ -20,7 +20,7 @@ struct SqlProblem {
   Place place;
   std::string message;  // what is wrong
   std::string fix;      // what to write instead; may be empty
-  std::string excerpt;  // the offending text
+  std::string excerpt;  // the line it stands in
 };
 
 enum class ModelVerb : uint8_t { kMaterializedView, kStreamingTable, kView };
