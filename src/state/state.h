@@ -27,15 +27,28 @@ class Delta {
   void Erase(std::string_view space, std::string_view key);
   // Drops all keys of a space (before any Put of this delta).
   void Clear(std::string_view space);
+  // Adds another delta's records behind ours.
+  Status Append(const Delta& other);
   bool empty() const { return count_ == 0; }
   size_t bytes() const { return bytes_.size(); }
 
-  // state/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the checksum for the epoch row.
+  // state/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the checksum for the epoch row. Every epoch writes
+  // its delta, also an empty one: recovery takes a missing file for damage. What an earlier failed attempt left is replaced.
   Result<uint32_t> Write(io::Io& io, const std::string& state_dir, Epoch epoch) const;
 
+  // Reads back what Write made; kNotFound, or kCorrupt when it is not the delta of that epoch.
+  static Result<Delta> Read(io::Io& io, const std::string& state_dir, Epoch epoch);
+
+  enum class Op : uint8_t { kSpace = 1, kPut = 2, kErase = 3, kClear = 4 };
+  struct Record { Op op; std::string_view space, key, value; };  // kPut, kErase, kClear
+  // The records in order. kCorrupt when the bytes are no records.
+  Status ForEach(const std::function<Status(const Record&)>& visit) const;
+
  private:
-  friend class Store;
-  std::string bytes_;
+  void Begin(Op op, std::string_view space);
+
+  std::string bytes_;  // the records, see docs/formats/state.md
+  std::string space_;  // of the newest record
   int64_t count_ = 0;
 };
 
@@ -53,8 +66,13 @@ class Store {
   // kCorrupt when a needed delta is missing or fails its checksum: the caller rebuilds the state from the tables.
   static Result<std::unique_ptr<Store>> Open(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options);
 
+  // Throws away whatever is in `state_dir` and opens an empty store that has applied `committed`: the way out of kCorrupt, before the
+  // state is rebuilt from the tables.
+  static Result<std::unique_ptr<Store>> Reset(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options);
+
   // Applies a delta that is durable and whose epoch row is committed. It becomes part of the store's files at the next flush, which
-  // happens by itself (write buffer full, 16 deltas waiting); the delta files are removed only after that flush.
+  // happens by itself (write buffer full, 16 deltas waiting); the delta files are removed only after that flush. Epochs are applied
+  // without gaps: `epoch` is applied() + 1.
   virtual Status Apply(const Delta& delta, Epoch epoch) = 0;
   virtual Status Flush() = 0;
   virtual Epoch applied() const = 0;

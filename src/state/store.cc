@@ -1,0 +1,323 @@
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include <charconv>
+
+#include "state/rocks_file_system.h"
+#include "state/state_internal.h"
+
+namespace weir::state {
+namespace {
+
+using rocksdb::Slice;
+
+// One column family. A row's key is space, NUL, key; our own keys begin with NUL, which no space does.
+const std::string kAppliedKey("\0applied", 8);
+const std::string kFormatKey("\0format", 7);
+constexpr std::string_view kFormat = "1";
+
+constexpr int kWaitingDeltasMax = 16;
+constexpr size_t kWriteBatchBytes = 4 << 20;
+
+Slice View(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view View(const Slice& slice) { return {slice.data(), slice.size()}; }
+
+void RowKey(std::string_view space, std::string_view key, std::string* out) {
+  out->assign(space);
+  out->push_back('\0');
+  out->append(key);
+}
+
+// The first row key after all that begin with `prefix`. Empty: there is none.
+std::string PrefixEnd(std::string prefix) {
+  while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
+  if (!prefix.empty()) ++prefix.back();
+  return prefix;
+}
+
+Error ToError(const rocksdb::Status& status, std::string_view doing) {
+  const std::string message = fmt::format("state store: {}: {}", doing, status.ToString());
+  if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound() || status.IsNotFound()) return Corrupt(message);
+  if (status.IsIOError() || status.IsNoSpace() || status.IsBusy() || status.IsTimedOut()) return Unavailable(message);
+  return Internal(message);
+}
+
+#define WEIR_ROCKS(expr, doing)                                                                \
+  do {                                                                                         \
+    if (const rocksdb::Status rocks_status_ = (expr); !rocks_status_.ok()) [[unlikely]]        \
+      return ToError(rocks_status_, doing);                                                    \
+  } while (false)
+
+// RocksDB would write a LOG file of its own without one.
+class NoLogger final : public rocksdb::Logger {
+ public:
+  NoLogger() : Logger(rocksdb::InfoLogLevel::HEADER_LEVEL) {}
+  using Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+rocksdb::Options RocksOptions(const StoreOptions& options) {
+  rocksdb::Options rocks;
+  rocks.create_if_missing = true;
+  rocks.info_log = std::make_shared<NoLogger>();
+  rocks.stats_dump_period_sec = 0;
+  rocks.stats_persist_period_sec = 0;
+  rocks.avoid_flush_during_shutdown = true;
+  rocks.allow_mmap_reads = rocks.allow_mmap_writes = false;
+  rocks.use_direct_reads = rocks.use_direct_io_for_flush_and_compaction = false;
+  rocks.max_bgerror_resume_count = 0;  // a failed flush is the caller's to judge
+  rocks.max_open_files = 256;
+  rocks.write_buffer_size = static_cast<size_t>(options.write_buffer_bytes);
+  rocks.compression = rocksdb::kLZ4Compression;
+  rocks.max_background_jobs = 2;
+
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(static_cast<size_t>(options.block_cache_bytes));
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.block_size = 16 << 10;
+  rocks.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+
+  if (options.deterministic) {
+    rocks.disable_auto_compactions = true;
+    rocks.write_buffer_size = size_t{1} << 30;
+    rocks.level0_slowdown_writes_trigger = rocks.level0_stop_writes_trigger = 1 << 30;
+    rocks.delete_obsolete_files_period_micros = uint64_t{1} << 60;
+    rocks.max_file_opening_threads = 1;
+    rocks.skip_stats_update_on_db_open = true;
+  }
+  return rocks;
+}
+
+class RocksStore final : public Store {
+ public:
+  RocksStore(io::Io& io, std::string state_dir, const StoreOptions& options)
+      : io_(io), state_dir_(std::move(state_dir)), options_(options), fs_(NewRocksFileSystem(io)) {
+    if (options_.deterministic) {
+      auto env = std::make_unique<SerialEnv>(fs_);
+      serial_ = env.get();
+      env_ = std::move(env);
+    } else {
+      env_ = rocksdb::NewCompositeEnv(fs_);
+    }
+  }
+
+  ~RocksStore() override {
+    db_.reset();
+    if (serial_ != nullptr) serial_->WaitUntilIdle();
+  }
+
+  Status OpenRocks() {
+    rocksdb::Options rocks = RocksOptions(options_);
+    rocks.env = env_.get();
+    rocksdb::DB* db = nullptr;
+    WEIR_ROCKS(rocksdb::DB::Open(rocks, io::Join(state_dir_, "rocks"), &db), "open");
+    db_.reset(db);
+    if (serial_ != nullptr) serial_->WaitUntilIdle();
+
+    std::string value;
+    rocksdb::Status status = db_->Get({}, kFormatKey, &value);
+    if (status.ok() && value != kFormat) return Corrupt("state store: written in format " + value);
+    if (!status.ok() && !status.IsNotFound()) return ToError(status, "read format");
+    status = db_->Get({}, kAppliedKey, &value);
+    if (status.IsNotFound()) return {};
+    if (!status.ok()) return ToError(status, "read applied epoch");
+    if (value.size() != sizeof applied_.value) return Corrupt("state store: malformed applied epoch");
+    std::memcpy(&applied_.value, value.data(), sizeof applied_.value);
+    return {};
+  }
+
+  Status Recover(Epoch committed) {
+    if (applied_ > committed) {
+      return Corrupt(fmt::format("state store: has epoch {}, but only {} is committed", applied_.value, committed.value));
+    }
+    const Epoch flushed = applied_;
+    for (Epoch epoch = Next(applied_); epoch <= committed; epoch = Next(epoch)) {
+      auto delta = Delta::Read(io_, state_dir_, epoch);
+      if (!delta.ok()) {
+        if (delta.error().code != Code::kNotFound) return std::move(delta).error();
+        return Corrupt(fmt::format("state store: the delta of epoch {} is missing", epoch.value));
+      }
+      WEIR_TRY(Redo(*delta, epoch));
+    }
+    return RemoveDeltas([&](Epoch epoch) { return epoch <= flushed || epoch > committed; });
+  }
+
+  Status StartAt(Epoch epoch) {
+    WEIR_TRY(Redo(Delta(), epoch));
+    return Flush();
+  }
+
+  Status Apply(const Delta& delta, Epoch epoch) override {
+    if (epoch != Next(applied())) {
+      return Internal(fmt::format("state store: epoch {} applied after {}", epoch.value, applied().value));
+    }
+    WEIR_TRY(Redo(delta, epoch));
+    if (unflushed_bytes_ >= options_.write_buffer_bytes || waiting_ >= kWaitingDeltasMax) return Flush();
+    return {};
+  }
+
+  Status Flush() override {
+    rocksdb::FlushOptions flush;
+    flush.wait = true;
+    flush.allow_write_stall = true;
+    const rocksdb::Status status = db_->Flush(flush);
+    if (serial_ != nullptr) serial_->WaitUntilIdle();
+    WEIR_ROCKS(status, "flush");
+    unflushed_bytes_ = 0;
+    waiting_ = 0;
+    const Epoch flushed = applied();
+    return RemoveDeltas([&](Epoch epoch) { return epoch <= flushed; });
+  }
+
+  Epoch applied() const override {
+    std::lock_guard lock(applied_mutex_);
+    return applied_;
+  }
+
+  Result<std::vector<std::optional<std::string>>> GetMany(std::string_view space, std::span<const std::string_view> keys) override {
+    std::vector<std::string> row_keys(keys.size());
+    std::vector<Slice> slices(keys.size());
+    for (size_t i = 0; i < keys.size(); ++i) {
+      RowKey(space, keys[i], &row_keys[i]);
+      slices[i] = row_keys[i];
+    }
+    std::vector<rocksdb::PinnableSlice> values(keys.size());
+    std::vector<rocksdb::Status> statuses(keys.size());
+    db_->MultiGet({}, db_->DefaultColumnFamily(), keys.size(), slices.data(), values.data(), statuses.data());
+    std::vector<std::optional<std::string>> out(keys.size());
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (statuses[i].ok()) {
+        out[i] = values[i].ToString();
+      } else if (!statuses[i].IsNotFound()) {
+        return ToError(statuses[i], "read");
+      }
+    }
+    return out;
+  }
+
+  Status Scan(std::string_view space, std::string_view prefix,
+              const std::function<bool(std::string_view, std::string_view)>& visit) override {
+    std::string begin;
+    RowKey(space, prefix, &begin);
+    const std::string end = PrefixEnd(begin);
+    const Slice bound(end);
+    rocksdb::ReadOptions read;
+    if (!end.empty()) read.iterate_upper_bound = &bound;
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read));
+    for (it->Seek(begin); it->Valid(); it->Next()) {
+      if (!visit(View(it->key()).substr(space.size() + 1), View(it->value()))) return {};
+    }
+    WEIR_ROCKS(it->status(), "scan");
+    return {};
+  }
+
+  Result<std::vector<SpaceInfo>> Spaces() override {
+    rocksdb::ReadOptions read;
+    read.fill_cache = false;
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read));
+    std::vector<SpaceInfo> spaces;
+    for (it->Seek(std::string(1, '\1')); it->Valid(); it->Next()) {
+      const std::string_view row_key = View(it->key());
+      const std::string_view space = row_key.substr(0, row_key.find('\0'));
+      if (spaces.empty() || spaces.back().space != space) spaces.push_back({std::string(space), 0, 0});
+      ++spaces.back().keys;
+      spaces.back().bytes += static_cast<int64_t>(row_key.size() + it->value().size());
+    }
+    WEIR_ROCKS(it->status(), "list spaces");
+    return spaces;
+  }
+
+ private:
+  // Writes the records, the applied epoch with the last of them. A write buffer that fills between two batches leaves a part of the
+  // delta in the files without its epoch: the next open redoes all of it, over the same absolute values.
+  Status Redo(const Delta& delta, Epoch epoch) {
+    rocksdb::WriteOptions no_wal;
+    no_wal.disableWAL = true;
+    rocksdb::WriteBatch batch;
+    std::string row_key, range_end;
+    WEIR_TRY(delta.ForEach([&](const Delta::Record& record) -> Status {
+      RowKey(record.space, record.key, &row_key);
+      switch (record.op) {
+        case Delta::Op::kPut: batch.Put(row_key, View(record.value)); break;
+        case Delta::Op::kErase: batch.Delete(row_key); break;
+        default:
+          range_end = PrefixEnd(row_key);
+          batch.DeleteRange(row_key, range_end);
+      }
+      if (batch.GetDataSize() < kWriteBatchBytes) return {};
+      WEIR_ROCKS(db_->Write(no_wal, &batch), "apply");
+      batch.Clear();
+      return {};
+    }));
+    batch.Put(kFormatKey, View(kFormat));
+    batch.Put(kAppliedKey, Slice(reinterpret_cast<const char*>(&epoch.value), sizeof epoch.value));
+    WEIR_ROCKS(db_->Write(no_wal, &batch), "apply");
+    unflushed_bytes_ += static_cast<int64_t>(delta.bytes());
+    ++waiting_;
+    std::lock_guard lock(applied_mutex_);
+    applied_ = epoch;
+    return {};
+  }
+
+  Status RemoveDeltas(const std::function<bool(Epoch)>& useless) {
+    for (const std::string& name : WEIR_TRY(io_.List(state_dir_))) {
+      if (!name.starts_with(kDeltaPrefix)) continue;
+      Epoch epoch;
+      const char* end = name.data() + name.size();
+      const auto [rest, error] = std::from_chars(name.data() + kDeltaPrefix.size(), end, epoch.value);
+      const bool is_delta = error == std::errc() && rest == end;
+      if (is_delta && useless(epoch)) WEIR_TRY(io_.Remove(io::Join(state_dir_, name)));
+    }
+    return {};
+  }
+
+  io::Io& io_;
+  const std::string state_dir_;
+  const StoreOptions options_;
+  const std::shared_ptr<rocksdb::FileSystem> fs_;
+  std::unique_ptr<rocksdb::Env> env_;
+  SerialEnv* serial_ = nullptr;  // env_, when deterministic
+  std::unique_ptr<rocksdb::DB> db_;
+  mutable std::mutex applied_mutex_;
+  Epoch applied_;  // guarded by applied_mutex_
+  int64_t unflushed_bytes_ = 0;
+  int waiting_ = 0;
+};
+
+Status RemoveTree(io::Io& io, const std::string& dir) {
+  auto names = io.List(dir);
+  if (!names.ok()) return names.error().code == Code::kNotFound ? Status() : Status(std::move(names).error());
+  for (const std::string& name : *names) {
+    const std::string path = io::Join(dir, name);
+    if (WEIR_TRY(io.Stat(path)).is_dir) {
+      WEIR_TRY(RemoveTree(io, path));
+    } else {
+      WEIR_TRY(io.Remove(path));
+    }
+  }
+  return io.Remove(dir);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::Open(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options) {
+  WEIR_TRY(io.CreateDirs(state_dir));
+  auto store = std::make_unique<RocksStore>(io, state_dir, options);
+  WEIR_TRY(store->OpenRocks());
+  WEIR_TRY(store->Recover(committed));
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+Result<std::unique_ptr<Store>> Store::Reset(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options) {
+  WEIR_TRY(RemoveTree(io, state_dir));
+  WEIR_TRY(io.CreateDirs(state_dir));
+  auto store = std::make_unique<RocksStore>(io, state_dir, options);
+  WEIR_TRY(store->OpenRocks());
+  WEIR_TRY(store->StartAt(committed));
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace weir::state

@@ -1,0 +1,364 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "io/sim_io.h"
+#include "state/recording_io.h"
+#include "state/state.h"
+
+namespace weir::state {
+namespace {
+
+using testing::ElementsAre;
+
+class StoreTest : public testing::Test {
+ protected:
+
+  std::unique_ptr<Store> Open(int64_t committed, StoreOptions options = {.deterministic = true}) {
+    auto store = Store::Open(io_, dir_, Epoch{committed}, options);
+    EXPECT_TRUE(store.ok()) << store.error().message;
+    return *std::move(store);
+  }
+  // The code with which opening fails.
+  Code OpenFails(int64_t committed) {
+    auto store = Store::Open(io_, dir_, Epoch{committed}, {.deterministic = true});
+    EXPECT_FALSE(store.ok());
+    return store.ok() ? Code::kInternal : store.error().code;
+  }
+  void Write(const Delta& delta, int64_t epoch) {
+    auto written = delta.Write(io_, dir_, Epoch{epoch});
+    ASSERT_TRUE(written.ok()) << written.error().message;
+  }
+  void WriteAndApply(Store& store, const Delta& delta, int64_t epoch) {
+    Write(delta, epoch);
+    const Status applied = store.Apply(delta, Epoch{epoch});
+    ASSERT_TRUE(applied.ok()) << applied.error().message;
+  }
+  static void WriteAndApplyOn(io::Io& io, Store& store, int64_t epoch) {
+    const Delta delta = PutOne("s", "after", "v");
+    ASSERT_TRUE(delta.Write(io, "state", Epoch{epoch}).ok());
+    const Status applied = store.Apply(delta, Epoch{epoch});
+    ASSERT_TRUE(applied.ok()) << applied.error().message;
+    const Status flushed = store.Flush();
+    ASSERT_TRUE(flushed.ok()) << flushed.error().message;
+  }
+  // "a=1 b=2", in order.
+  static std::string Rows(Store& store, std::string_view space, std::string_view prefix = "") {
+    std::string out;
+    EXPECT_TRUE(store.Scan(space, prefix, [&](std::string_view key, std::string_view value) {
+      out += (out.empty() ? "" : " ") + std::string(key) + "=" + std::string(value);
+      return true;
+    }).ok());
+    return out;
+  }
+  static Delta PutOne(std::string_view space, std::string_view key, std::string_view value) {
+    Delta delta;
+    delta.Put(space, key, value);
+    return delta;
+  }
+  std::vector<std::string> DeltaFiles() {
+    std::vector<std::string> out;
+    const auto names = io_.List(dir_);
+    EXPECT_TRUE(names.ok());
+    for (const auto& name : *names) {
+      if (name.starts_with("delta-")) out.push_back(name);
+    }
+    return out;
+  }
+
+  io::SimIo io_;
+  const std::string dir_ = "state";
+};
+
+TEST_F(StoreTest, GivesBackWhatDeltasPutAndErased) {
+  auto store = Open(0);
+  Delta first;
+  first.Put("op/a", "k1", "1");
+  first.Put("op/a", "k2", "2");
+  first.Put("op/b", "k1", "other");
+  WriteAndApply(*store, first, 1);
+  Delta second;
+  second.Erase("op/a", "k1");
+  second.Put("op/a", std::string("k\0z", 3), std::string("\0", 1));
+  WriteAndApply(*store, second, 2);
+
+  const std::string_view keys[] = {"k1", "k2", std::string_view("k\0z", 3), ""};
+  auto got = store->GetMany("op/a", keys);
+  ASSERT_TRUE(got.ok());
+  EXPECT_THAT(*got, ElementsAre(std::nullopt, "2", std::string("\0", 1), std::nullopt));
+  EXPECT_EQ(Rows(*store, "op/b"), "k1=other");
+  EXPECT_EQ(Rows(*store, "op"), "") << "a space is not a prefix of another";
+  EXPECT_EQ(store->applied(), Epoch{2});
+}
+
+TEST_F(StoreTest, ScansAPrefixInByteOrderUntilTheVisitorHasEnough) {
+  auto store = Open(0);
+  Delta delta;
+  for (const char* key : {"b", "a\xff\xff", "a\xff", "a", "aa"}) delta.Put("s", key, "");
+  delta.Put("t", "a", "");
+  WriteAndApply(*store, delta, 1);
+  EXPECT_EQ(Rows(*store, "s", "a"), "a= aa= a\xff= a\xff\xff=");
+  EXPECT_EQ(Rows(*store, "s", "a\xff"), "a\xff= a\xff\xff=");
+  int visits = 0;
+  ASSERT_TRUE(store->Scan("s", "", [&](auto, auto) { return ++visits < 2; }).ok());
+  EXPECT_EQ(visits, 2);
+}
+
+TEST_F(StoreTest, ClearDropsASpaceAndWhatFollowsInTheDeltaStays) {
+  auto store = Open(0);
+  Delta fill;
+  fill.Put("s", "old", "1");
+  fill.Put("s", "", "1");
+  fill.Put("s\x01", "near", "1");
+  WriteAndApply(*store, fill, 1);
+  Delta delta;
+  delta.Clear("s");
+  delta.Put("s", "new", "2");
+  WriteAndApply(*store, delta, 2);
+  EXPECT_EQ(Rows(*store, "s"), "new=2");
+  EXPECT_EQ(Rows(*store, "s\x01"), "near=1");
+}
+
+TEST_F(StoreTest, ListsSpacesWithTheirRows) {
+  auto store = Open(0);
+  Delta delta;
+  delta.Put("ids/x", "a", "1234");
+  delta.Put("op/y", "a", "1");
+  delta.Put("op/y", "b", "1");
+  WriteAndApply(*store, delta, 1);
+  const auto spaces = store->Spaces();
+  ASSERT_TRUE(spaces.ok());
+  ASSERT_EQ(spaces->size(), 2u);
+  EXPECT_EQ((*spaces)[0].space, "ids/x");
+  EXPECT_EQ((*spaces)[1].keys, 2);
+}
+
+TEST_F(StoreTest, RedoesCommittedDeltasThatWereNotFlushed) {
+  {
+    auto store = Open(0);
+    WriteAndApply(*store, PutOne("s", "a", "1"), 1);
+    WriteAndApply(*store, PutOne("s", "b", "2"), 2);
+  }
+  EXPECT_THAT(DeltaFiles(), ElementsAre("delta-1", "delta-2"));
+  EXPECT_EQ(Rows(*Open(2), "s"), "a=1 b=2");
+}
+
+TEST_F(StoreTest, NeverShowsADeltaThatWasNotCommitted) {
+  {
+    auto store = Open(0);
+    WriteAndApply(*store, PutOne("s", "a", "1"), 1);
+  }
+  Write(PutOne("s", "a", "lost"), 2);
+  auto store = Open(1);
+  EXPECT_EQ(Rows(*store, "s"), "a=1");
+  EXPECT_THAT(DeltaFiles(), ElementsAre("delta-1"));
+  WriteAndApply(*store, PutOne("s", "a", "2"), 2);
+  EXPECT_EQ(Rows(*store, "s"), "a=2");
+}
+
+TEST_F(StoreTest, RedoesACommittedDeltaThatTheProcessDidNotLiveToApply) {
+  {
+    auto store = Open(0);
+    WriteAndApply(*store, PutOne("s", "a", "1"), 1);
+    ASSERT_TRUE(store->Flush().ok());
+    Write(PutOne("s", "b", "2"), 2);
+  }
+  auto store = Open(2);
+  EXPECT_EQ(Rows(*store, "s"), "a=1 b=2");
+  EXPECT_EQ(store->applied(), Epoch{2});
+}
+
+TEST_F(StoreTest, DropsDeltaFilesOnlyAfterTheFlushThatHoldsThem) {
+  auto store = Open(0);
+  for (int64_t epoch = 1; epoch <= 15; ++epoch) WriteAndApply(*store, PutOne("s", "a", std::to_string(epoch)), epoch);
+  EXPECT_EQ(DeltaFiles().size(), 15u);
+  WriteAndApply(*store, PutOne("s", "a", "16"), 16);
+  EXPECT_TRUE(DeltaFiles().empty()) << "16 waiting deltas flush by themselves";
+  store.reset();
+  EXPECT_EQ(Rows(*Open(16), "s"), "a=16");
+}
+
+TEST_F(StoreTest, FlushesWhenTheWriteBufferIsFull) {
+  auto store = Open(0, {.write_buffer_bytes = 1000, .deterministic = true});
+  WriteAndApply(*store, PutOne("s", "a", std::string(999, 'x')), 1);
+  EXPECT_TRUE(DeltaFiles().empty());
+}
+
+TEST_F(StoreTest, AppliesADeltaLargerThanOneWriteBatch) {
+  Delta delta;
+  for (int i = 0; i < 200; ++i) delta.Put("s", fmt::format("{:03}", i), std::string(100'000, 'x'));
+  auto store = Open(0);
+  WriteAndApply(*store, delta, 1);
+  store.reset();
+  store = Open(1);
+  const std::string_view keys[] = {"000", "199"};
+  auto got = store->GetMany("s", keys);
+  ASSERT_TRUE(got.ok());
+  EXPECT_TRUE((*got)[0].has_value() && (*got)[1].has_value());
+}
+
+TEST_F(StoreTest, NamesDamage) {
+  {
+    auto store = Open(0);
+    WriteAndApply(*store, PutOne("s", "a", "1"), 1);
+  }
+  EXPECT_EQ(OpenFails(2), Code::kCorrupt) << "the delta of epoch 2 is missing";
+  EXPECT_EQ(Rows(*Open(1), "s"), "a=1") << "the failed attempt did no harm";
+
+  const std::string path = io::Join(dir_, "delta-1");
+  const std::string bytes = *io_.ReadAll(path);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::string bad = bytes;
+    bad[i] = static_cast<char>(bad[i] ^ 0x10);
+    ASSERT_TRUE(io_.ReplaceAtomically(path, bad).ok());
+    EXPECT_FALSE(Delta::Read(io_, dir_, Epoch{1}).ok()) << "byte " << i;
+  }
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    ASSERT_TRUE(io_.ReplaceAtomically(path, bytes.substr(0, size)).ok());
+    EXPECT_FALSE(Delta::Read(io_, dir_, Epoch{1}).ok()) << size << " bytes";
+  }
+  EXPECT_EQ(OpenFails(1), Code::kCorrupt);
+}
+
+TEST_F(StoreTest, AStoreAheadOfTheCatalogIsDamageToo) {
+  {
+    auto store = Open(0);
+    WriteAndApply(*store, PutOne("s", "a", "1"), 1);
+    ASSERT_TRUE(store->Flush().ok());
+  }
+  EXPECT_EQ(OpenFails(0), Code::kCorrupt);
+}
+
+TEST_F(StoreTest, ResetStartsEmptyAtTheCommittedEpoch) {
+  {
+    auto store = Open(0);
+    WriteAndApply(*store, PutOne("s", "a", "1"), 1);
+  }
+  {
+    auto store = Store::Reset(io_, dir_, Epoch{7}, {.deterministic = true});
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    EXPECT_EQ(Rows(**store, "s"), "");
+    WriteAndApply(**store, PutOne("s", "b", "2"), 8);
+  }
+  EXPECT_EQ(Rows(*Open(8), "s"), "b=2");
+}
+
+TEST_F(StoreTest, RefusesAGapBetweenEpochs) {
+  auto store = Open(0);
+  const Status status = store->Apply(PutOne("s", "a", "1"), Epoch{2});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, Code::kInternal);
+}
+
+TEST_F(StoreTest, AFailedDeltaCanBeWrittenAgain) {
+  auto store = Open(0);
+  io_.SetFaults({.fail_sync_after = 0});
+  EXPECT_FALSE(PutOne("s", "a", "1").Write(io_, dir_, Epoch{1}).ok());
+  WriteAndApply(*store, PutOne("s", "a", "2"), 1);
+  store.reset();
+  EXPECT_EQ(Rows(*Open(1), "s"), "a=2");
+}
+
+// 40 epochs with flushes by count and by hand, a reopening in between.
+void Workload(io::Io& io) {
+  int64_t epoch = 0;
+  for (int round = 0; round < 2; ++round) {
+    auto store = Store::Open(io, "state", Epoch{epoch}, {.write_buffer_bytes = 20'000, .deterministic = true});
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    for (int i = 0; i < 20; ++i) {
+      Delta delta;
+      for (int key = 0; key < 50; ++key) delta.Put("s", fmt::format("{}", (epoch * 31 + key) % 997), fmt::format("value {}", epoch));
+      delta.Erase("s", fmt::format("{}", epoch));
+      if (epoch == 25) delta.Clear("other");
+      ++epoch;
+      ASSERT_TRUE(delta.Write(io, "state", Epoch{epoch}).ok());
+      ASSERT_TRUE((*store)->Apply(delta, Epoch{epoch}).ok());
+      if (epoch % 7 == 0) {
+        ASSERT_TRUE((*store)->Flush().ok());
+      }
+    }
+  }
+}
+
+// Verified here: kind, path and byte count of every write, sync, rename and removal, in order, over opening, applying, flushing,
+// closing and recovering.
+TEST_F(StoreTest, DeterministicRunsDoTheSameOperationsInTheSameOrder) {
+  std::vector<std::string> first;
+  for (int run = 0; run < 10; ++run) {
+    io::SimIo sim;
+    RecordingIo io(sim);
+    Workload(io);
+    if (run == 0) first = io.operations;
+    ASSERT_EQ(io.operations, first) << "run " << run;
+  }
+  EXPECT_GT(first.size(), 300u);
+}
+
+TEST_F(StoreTest, RocksDbMakesNoFilesBesideIo) {
+  std::string pattern = testing::TempDir() + "weir_state_XXXXXX";
+  const std::string root = mkdtemp(pattern.data());
+  const auto posix = io::NewPosixIo();
+  RecordingIo io(*posix);
+  const std::string dir = io::Join(root, "state");
+  {
+    auto store = Store::Open(io, dir, Epoch{0}, {});
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    const Delta delta = PutOne("s", "a", "1");
+    ASSERT_TRUE(delta.Write(io, dir, Epoch{1}).ok());
+    ASSERT_TRUE((*store)->Apply(delta, Epoch{1}).ok());
+    ASSERT_TRUE((*store)->Flush().ok());
+  }
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+    const std::string path = entry.path().string();
+    EXPECT_FALSE(io::BaseName(path).starts_with("LOG") || io::BaseName(path) == "LOCK") << path;
+    if (!entry.is_regular_file()) continue;
+    EXPECT_TRUE(std::any_of(io.operations.begin(), io.operations.end(), [&](const std::string& operation) {
+      return operation == "open " + path || (operation.starts_with("rename") && operation.ends_with(" " + path));
+    })) << path << " came into being without io";
+  }
+  std::filesystem::remove_all(root);
+}
+
+// Four epochs with two flushes. Returns how many were committed: their delta was durable.
+int64_t RunUntilThePowerGoes(io::Io& io) {
+  int64_t committed = 0;
+  auto store = Store::Open(io, "state", Epoch{0}, {.deterministic = true});
+  if (!store.ok()) return 0;
+  while (committed < 4) {
+    Delta delta;
+    delta.Put("s", fmt::format("k{}", committed + 1), "v");
+    delta.Put("s", "epoch", std::to_string(committed + 1));
+    if (!delta.Write(io, "state", Epoch{committed + 1}).ok()) return committed;
+    ++committed;
+    if (!(*store)->Apply(delta, Epoch{committed}).ok()) return committed;
+    if (committed % 2 == 0 && !(*store)->Flush().ok()) return committed;
+  }
+  return committed;
+}
+
+TEST_F(StoreTest, HoldsTheCommittedEpochsWhereverThePowerIsCut) {
+  uint64_t seed = 0;
+  using enum io::AfterCut;
+  for (const io::AfterCut mode : {kDropUnsynced, kKeepAll, kRandom, kRandom, kRandom, kRandom}) {
+    ++seed;
+    for (uint64_t cut = 0;; ++cut) {
+      io::SimIo io({.cut_power_after = cut});
+      const int64_t committed = RunUntilThePowerGoes(io);
+      if (!io.power_is_off()) break;
+      const std::string when = fmt::format("cut after operation {} ({}), mode {}", cut, io.last_operation(), static_cast<int>(mode));
+      io.PowerOn(seed * 1000 + cut, mode);
+      auto store = Store::Open(io, "state", Epoch{committed}, {.deterministic = true});
+      ASSERT_TRUE(store.ok()) << when << ": " << store.error().message;
+      std::string expected;
+      if (committed > 0) expected = fmt::format("epoch={}", committed);
+      for (int64_t i = 1; i <= committed; ++i) expected += fmt::format(" k{}=v", i);
+      ASSERT_EQ(Rows(**store, "s"), expected) << when;
+      WriteAndApplyOn(io, **store, committed + 1);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir::state
