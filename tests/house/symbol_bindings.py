@@ -42,7 +42,6 @@ def faults_of(binary):
     if not any(ARROW.search(Path(to).name) for _, to, _ in bindings):
         return [f"{binary} binds nothing of Arrow: either it is the wrong binary, or this test looks for the wrong names."], 0
     faults = []
-    binary = Path(binary).resolve()
     into_arrow = [(Path(a), Path(b).name, s) for a, b, s in set(bindings) if ARROW.search(Path(b).name)]
     names = demangled([s for _, _, s in into_arrow])
     for (by, to, symbol), name in zip(into_arrow, names):
@@ -54,7 +53,7 @@ def faults_of(binary):
 
 
 def main():
-    binary = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "build/release/weir")
+    binary = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "build/release/weir").resolve()
     if not binary.exists():
         sys.exit(f"{binary} is missing: build it first.")
     faults, checked = faults_of(binary)
