@@ -1,5 +1,5 @@
-// Every durable byte goes through this interface: the real file system, or SimIo, which keeps files
-// in memory and cuts the power where a test wants it.
+// Every durable byte goes through this interface: the real file system, or SimIo, which
+// keeps files in memory and cuts the power where a test wants it.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,16 @@
 namespace weir::io {
 
 enum class OpenMode : uint8_t {
-  kRead,             // must exist; kNotFound else
-  kReadWrite,        // must exist
-  kCreate,           // read and write; made empty when missing
-  kCreateNew,        // read and write; kConflict when it exists. File names are never used twice.
+  kRead,       // must exist; kNotFound else
+  kReadWrite,  // must exist
+  kCreate,     // read and write; made empty when missing
+  kCreateNew,  // read and write; kConflict when it exists. File names are never used
+               // twice.
 };
 
 // One open file. Used by one thread at a time, except ReadAt, which any number may call.
-// After a failed Sync() the contents are unknown: the file is dead and every later call fails.
+// After a failed Sync() the contents are unknown: the file is dead and every later call
+// fails.
 class File {
  public:
   virtual ~File() = default;
@@ -33,13 +35,16 @@ class File {
   virtual Status Append(std::string_view bytes) = 0;
   virtual Status Truncate(uint64_t size) = 0;
   virtual Result<uint64_t> Size() = 0;
-  // Returns once the contents survive a power cut. A new file's *name* survives only after Io::SyncDir of its folder.
+  // Returns once the contents survive a power cut. A new file's *name* survives only
+  // after Io::SyncDir of its folder.
   virtual Status Sync() = 0;
 
-  // Advisory byte-range locks for files that other programs open too (catalog.db). kConflict: somebody else holds it.
+  // Advisory byte-range locks for files that other programs open too (catalog.db).
+  // kConflict: somebody else holds it.
   enum class LockKind : uint8_t { kShared, kExclusive, kNone };
   virtual Status LockRange(LockKind kind, uint64_t offset, uint64_t size) = 0;
-  // Whether another holder has any lock that conflicts with an exclusive lock on the range.
+  // Whether another holder has any lock that conflicts with an exclusive lock on the
+  // range.
   virtual Result<bool> IsLockedByOther(uint64_t offset, uint64_t size) = 0;
 };
 
@@ -51,8 +56,9 @@ struct FileInfo {
 };
 
 // Paths are absolute or relative to the working directory. Safe for concurrent use.
-// Errors: kNotFound, kConflict (exists already), kInvalid (a directory where a file is expected, permissions),
-// kUnavailable (disk full, no descriptors left: nothing was lost, try again when there is room).
+// Errors: kNotFound, kConflict (exists already), kInvalid (a directory where a file is
+// expected, permissions), kUnavailable (disk full, no descriptors left: nothing was lost,
+// try again when there is room).
 class Io {
  public:
   virtual ~Io() = default;
@@ -60,24 +66,29 @@ class Io {
   virtual Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
   // Replaces `to` atomically. Durable only after SyncDir of the folder(s).
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
-  virtual Status Remove(const std::string& path) = 0;       // a file, or an empty folder; kNotFound if missing
-  virtual Status CreateDirs(const std::string& path) = 0;   // with parents, each made durable; fine if it exists
-  virtual Status SyncDir(const std::string& path) = 0;      // makes created, renamed and removed names durable
-  virtual Result<std::vector<std::string>> List(const std::string& dir) = 0;  // names, sorted; kNotFound
-  virtual Result<FileInfo> Stat(const std::string& path) = 0;                 // kNotFound
+  virtual Status Remove(
+      const std::string& path) = 0;  // a file, or an empty folder; kNotFound if missing
+  virtual Status CreateDirs(
+      const std::string& path) = 0;  // with parents, each made durable; fine if it exists
+  virtual Status SyncDir(
+      const std::string& path) = 0;  // makes created, renamed and removed names durable
+  virtual Result<std::vector<std::string>> List(
+      const std::string& dir) = 0;                             // names, sorted; kNotFound
+  virtual Result<FileInfo> Stat(const std::string& path) = 0;  // kNotFound
 
   // Whole-file conveniences over the above.
   Result<std::string> ReadAll(const std::string& path);
   // Writes a new file of this name, synced; the folder is not. kConflict if it exists.
   Status WriteNew(const std::string& path, std::string_view bytes);
-  // Replaces `path` by way of PATH.tmp, durably, folder included. One caller per path at a time.
+  // Replaces `path` by way of PATH.tmp, durably, folder included. One caller per path at
+  // a time.
   Status ReplaceAtomically(const std::string& path, std::string_view bytes);
   bool Exists(const std::string& path);
 };
 
-// The machine's file system. `trace_path`, if not empty, gets one line per change, fields separated by
-// tabs ("write PATH BYTES", truncate, sync, syncdir, mkdir, rename, remove), for the test that compares it
-// with a system call trace.
+// The machine's file system. `trace_path`, if not empty, gets one line per change, fields
+// separated by tabs ("write PATH BYTES", truncate, sync, syncdir, mkdir, rename, remove),
+// for the test that compares it with a system call trace.
 std::unique_ptr<Io> NewPosixIo(const std::string& trace_path = "");
 
 // "a/b" + "c" -> "a/b/c"

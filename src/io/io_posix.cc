@@ -12,9 +12,11 @@ namespace {
 
 Code CodeOf(int error) {
   switch (error) {
-    case ENOENT: return Code::kNotFound;
+    case ENOENT:
+      return Code::kNotFound;
     case EEXIST:
-    case ENOTEMPTY: return Code::kConflict;
+    case ENOTEMPTY:
+      return Code::kConflict;
     case EACCES:
     case EPERM:
     case EROFS:
@@ -26,8 +28,10 @@ Code CodeOf(int error) {
     case EFBIG:
     case ELOOP:
     case ENXIO:
-    case ENAMETOOLONG: return Code::kInvalid;
-    default: return Code::kUnavailable;  // ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM, EBUSY, EIO …
+    case ENAMETOOLONG:
+      return Code::kInvalid;
+    default:
+      return Code::kUnavailable;  // ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM, EBUSY, EIO …
   }
 }
 
@@ -35,7 +39,8 @@ Code CodeOf(int error) {
 Error ErrnoError(std::string_view doing, std::string_view path) {
   const int error = errno;
   char buffer[128];
-  return {CodeOf(error), fmt::format("{} {}: {}", doing, path, strerror_r(error, buffer, sizeof(buffer)))};
+  return {CodeOf(error), fmt::format("{} {}: {}", doing, path,
+                                     strerror_r(error, buffer, sizeof(buffer)))};
 }
 
 template <class Call>
@@ -50,7 +55,9 @@ class Trace {
  public:
   explicit Trace(const std::string& path) {
     if (path.empty()) return;
-    fd_ = Retried([&] { return open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644); });
+    fd_ = Retried([&] {
+      return open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    });
     WEIR_CHECK(fd_ >= 0);
   }
   ~Trace() {
@@ -65,7 +72,8 @@ class Trace {
     std::string line(verb);
     ((line += fmt::format("\t{}", fields)), ...);
     line += '\n';
-    // O_APPEND: lines of several threads do not mix. A trace that loses a line fails its test.
+    // O_APPEND: lines of several threads do not mix. A trace that loses a line fails its
+    // test.
     (void)!write(fd_, line.data(), line.size());
   }
 
@@ -83,7 +91,8 @@ class PosixFile final : public File {
     WEIR_TRY(CheckAlive());
     size_t done = 0;
     while (done < size) {
-      const ssize_t n = Retried([&] { return pread(fd_, out + done, size - done, offset + done); });
+      const ssize_t n =
+          Retried([&] { return pread(fd_, out + done, size - done, offset + done); });
       if (n < 0) return ErrnoError("read", path_);
       if (n == 0) break;
       done += n;
@@ -94,7 +103,8 @@ class PosixFile final : public File {
   Status WriteAt(uint64_t offset, std::string_view bytes) override {
     WEIR_TRY(CheckAlive());
     while (!bytes.empty()) {
-      const ssize_t n = Retried([&] { return pwrite(fd_, bytes.data(), bytes.size(), offset); });
+      const ssize_t n =
+          Retried([&] { return pwrite(fd_, bytes.data(), bytes.size(), offset); });
       if (n < 0) return ErrnoError("write", path_);
       trace_->Line("write", path_, n);
       bytes.remove_prefix(n);
@@ -107,8 +117,8 @@ class PosixFile final : public File {
     const uint64_t end = WEIR_TRY(Size());
     const Status written = WriteAt(end, bytes);
     if (written.ok()) return {};
-    // A part may stand there now (disk full); without cutting it off, the next attempt would
-    // come after it.
+    // A part may stand there now (disk full); without cutting it off, the next attempt
+    // would come after it.
     const Status cut = Truncate(end);
     if (!cut.ok()) dead_ = true;
     return written;
@@ -116,7 +126,8 @@ class PosixFile final : public File {
 
   Status Truncate(uint64_t size) override {
     WEIR_TRY(CheckAlive());
-    if (Retried([&] { return ftruncate(fd_, size); }) < 0) return ErrnoError("truncate", path_);
+    if (Retried([&] { return ftruncate(fd_, size); }) < 0)
+      return ErrnoError("truncate", path_);
     trace_->Line("truncate", path_, size);
     return {};
   }
@@ -130,8 +141,8 @@ class PosixFile final : public File {
 
   Status Sync() override {
     WEIR_TRY(CheckAlive());
-    // Not retried, EINTR neither: the kernel may have dropped the dirty pages and would call the
-    // second attempt a success.
+    // Not retried, EINTR neither: the kernel may have dropped the dirty pages and would
+    // call the second attempt a success.
     if (fdatasync(fd_) < 0) {
       dead_ = true;
       Error error = ErrnoError("sync", path_);
@@ -145,9 +156,12 @@ class PosixFile final : public File {
   Status LockRange(LockKind kind, uint64_t offset, uint64_t size) override {
     WEIR_TRY(CheckAlive());
     struct flock lock = Range(offset, size);
-    lock.l_type = kind == LockKind::kShared ? F_RDLCK : kind == LockKind::kExclusive ? F_WRLCK : F_UNLCK;
+    lock.l_type = kind == LockKind::kShared      ? F_RDLCK
+                  : kind == LockKind::kExclusive ? F_WRLCK
+                                                 : F_UNLCK;
     if (Retried([&] { return fcntl(fd_, F_OFD_SETLK, &lock); }) == 0) return {};
-    if (errno == EAGAIN || errno == EACCES) return Conflict(fmt::format("lock {}: somebody else holds it", path_));
+    if (errno == EAGAIN || errno == EACCES)
+      return Conflict(fmt::format("lock {}: somebody else holds it", path_));
     return ErrnoError("lock", path_);
   }
 
@@ -155,7 +169,8 @@ class PosixFile final : public File {
     WEIR_TRY(CheckAlive());
     struct flock lock = Range(offset, size);
     lock.l_type = F_WRLCK;
-    if (Retried([&] { return fcntl(fd_, F_OFD_GETLK, &lock); }) < 0) return ErrnoError("look for locks of", path_);
+    if (Retried([&] { return fcntl(fd_, F_OFD_GETLK, &lock); }) < 0)
+      return ErrnoError("look for locks of", path_);
     return lock.l_type != F_UNLCK;
   }
 
@@ -169,7 +184,9 @@ class PosixFile final : public File {
   }
 
   Status CheckAlive() const {
-    if (dead_) return Unavailable(fmt::format("{}: an earlier sync failed, so its contents are unknown", path_));
+    if (dead_)
+      return Unavailable(
+          fmt::format("{}: an earlier sync failed, so its contents are unknown", path_));
     return {};
   }
 
@@ -181,7 +198,8 @@ class PosixFile final : public File {
 
 class PosixIo final : public Io {
  public:
-  explicit PosixIo(const std::string& trace_path) : trace_(std::make_shared<Trace>(trace_path)) {}
+  explicit PosixIo(const std::string& trace_path)
+      : trace_(std::make_shared<Trace>(trace_path)) {}
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
     // O_NONBLOCK: opening a FIFO must not wait for somebody at its other end.
@@ -193,7 +211,8 @@ class PosixIo final : public Io {
     auto file = std::make_unique<PosixFile>(fd, path, trace_);
     struct stat st;
     if (fstat(fd, &st) < 0) return ErrnoError("stat", path);
-    if (S_ISDIR(st.st_mode)) return Invalid(fmt::format("open {}: it is a folder, not a file", path));
+    if (S_ISDIR(st.st_mode))
+      return Invalid(fmt::format("open {}: it is a folder, not a file", path));
     if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)) {
       return Invalid(fmt::format("open {}: it is a pipe or a socket, not a file", path));
     }
@@ -201,7 +220,8 @@ class PosixIo final : public Io {
   }
 
   Status Rename(const std::string& from, const std::string& to) override {
-    if (rename(from.c_str(), to.c_str()) < 0) return ErrnoError("rename", fmt::format("{} to {}", from, to));
+    if (rename(from.c_str(), to.c_str()) < 0)
+      return ErrnoError("rename", fmt::format("{} to {}", from, to));
     trace_->Line("rename", from, to);
     return {};
   }
@@ -214,13 +234,15 @@ class PosixIo final : public Io {
     return {};
   }
 
-  // The deepest folder that is already there may have been made a moment ago, by another thread or
-  // by a process that died before it synced the parent: its name is synced too. Those above it are
-  // durable, since every level is synced before the next is made.
+  // The deepest folder that is already there may have been made a moment ago, by another
+  // thread or by a process that died before it synced the parent: its name is synced too.
+  // Those above it are durable, since every level is synced before the next is made.
   Status CreateDirs(const std::string& path) override {
     struct stat st;
     if (stat(path.c_str(), &st) == 0) {
-      if (!S_ISDIR(st.st_mode)) return Invalid(fmt::format("create folder {}: a file of that name is there", path));
+      if (!S_ISDIR(st.st_mode))
+        return Invalid(
+            fmt::format("create folder {}: a file of that name is there", path));
       return SyncParentIfOurs(path);
     }
     if (errno != ENOENT) return ErrnoError("create folder", path);
@@ -235,7 +257,8 @@ class PosixIo final : public Io {
   }
 
   Status SyncDir(const std::string& path) override {
-    const int fd = Retried([&] { return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+    const int fd =
+        Retried([&] { return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
     if (fd < 0) return ErrnoError("sync folder", path);
     const int result = fsync(fd);
     const Error error = result < 0 ? ErrnoError("sync folder", path) : Error{};
@@ -266,10 +289,11 @@ class PosixIo final : public Io {
   Result<FileInfo> Stat(const std::string& path) override {
     struct stat st;
     if (stat(path.c_str(), &st) < 0) return ErrnoError("stat", path);
-    return FileInfo{.is_dir = S_ISDIR(st.st_mode),
-                    .is_regular = S_ISREG(st.st_mode),
-                    .size = static_cast<uint64_t>(st.st_size),
-                    .modified = st.st_mtim.tv_sec * 1'000'000LL + st.st_mtim.tv_nsec / 1000};
+    return FileInfo{
+        .is_dir = S_ISDIR(st.st_mode),
+        .is_regular = S_ISREG(st.st_mode),
+        .size = static_cast<uint64_t>(st.st_size),
+        .modified = st.st_mtim.tv_sec * 1'000'000LL + st.st_mtim.tv_nsec / 1000};
   }
 
  private:
@@ -285,6 +309,8 @@ class PosixIo final : public Io {
 
 }  // namespace
 
-std::unique_ptr<Io> NewPosixIo(const std::string& trace_path) { return std::make_unique<PosixIo>(trace_path); }
+std::unique_ptr<Io> NewPosixIo(const std::string& trace_path) {
+  return std::make_unique<PosixIo>(trace_path);
+}
 
 }  // namespace weir::io

@@ -44,13 +44,16 @@ class IoTest : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(io_->CreateDirs(dir_).ok());
   }
   std::string Path(std::string_view name) { return Join(dir_, name); }
-  std::unique_ptr<File> Create(std::string_view name) { return *io_->Open(Path(name), OpenMode::kCreateNew); }
+  std::unique_ptr<File> Create(std::string_view name) {
+    return *io_->Open(Path(name), OpenMode::kCreateNew);
+  }
 
   const TempFolder folder_;
   const std::string dir_ = folder_.path();
   std::unique_ptr<Io> io_ = NewPosixIo();
 };
-INSTANTIATE_TEST_SUITE_P(, IoTest, testing::Values("Posix", "Sim"), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(, IoTest, testing::Values("Posix", "Sim"),
+                         [](const auto& info) { return info.param; });
 
 template <class T>
 Code CodeOf(const Result<T>& result) {
@@ -90,7 +93,8 @@ TEST_P(IoTest, ErrorsSayWhatTheCallerCanDo) {
   EXPECT_EQ(CodeOf(io_->Open(Path("folder"), OpenMode::kReadWrite)), Code::kInvalid);
   EXPECT_EQ(CodeOf(io_->Rename(Path("file"), Path("folder"))), Code::kInvalid);
   EXPECT_EQ(CodeOf(io_->Rename(Path("folder"), Path("folder/inner/x"))), Code::kInvalid);
-  EXPECT_EQ(CodeOf((*io_->Open(Path("file"), OpenMode::kRead))->WriteAt(0, "y")), Code::kInvalid);
+  EXPECT_EQ(CodeOf((*io_->Open(Path("file"), OpenMode::kRead))->WriteAt(0, "y")),
+            Code::kInvalid);
   EXPECT_EQ(CodeOf(io_->Open(Path("missing/file"), OpenMode::kCreate)), Code::kNotFound);
   EXPECT_EQ(CodeOf(io_->Open(Path("file/inner"), OpenMode::kCreate)), Code::kInvalid);
   EXPECT_EQ(CodeOf(io_->WriteNew(Path("file"), "y")), Code::kConflict);
@@ -102,7 +106,8 @@ TEST_P(IoTest, ErrorsSayWhatTheCallerCanDo) {
   EXPECT_EQ(CodeOf(io_->List(Path("missing"))), Code::kNotFound);
   EXPECT_EQ(CodeOf(io_->Stat(Path("missing"))), Code::kNotFound);
   EXPECT_EQ(CodeOf(io_->SyncDir(Path("missing"))), Code::kNotFound);
-  EXPECT_THAT(io_->Stat(Path("missing")).error().message, HasSubstr("stat " + Path("missing") + ": "));
+  EXPECT_THAT(io_->Stat(Path("missing")).error().message,
+              HasSubstr("stat " + Path("missing") + ": "));
   EXPECT_EQ(*io_->ReadAll(Path("file")), "x");
 }
 
@@ -203,7 +208,8 @@ TEST_F(PosixIoTest, TraceHasALineForEveryChange) {
   }
   const std::string d = Path("d");
   EXPECT_EQ(*io_->ReadAll(Path("trace")),
-            fmt::format("syncdir\t{2}\nmkdir\t{0}\nsyncdir\t{1}\nwrite\t{0}/a\t3\nsync\t{0}/a\nrename\t{0}/a\t{0}/b\n"
+            fmt::format("syncdir\t{2}\nmkdir\t{0}\nsyncdir\t{1}\nwrite\t{0}/"
+                        "a\t3\nsync\t{0}/a\nrename\t{0}/a\t{0}/b\n"
                         "truncate\t{0}/b\t1\nremove\t{0}/b\n",
                         d, dir_, DirName(dir_)));
 }
@@ -217,8 +223,10 @@ TEST_P(PathTest, SplitsIntoFolderAndName) {
   EXPECT_EQ(BaseName(GetParam().path), GetParam().base);
 }
 INSTANTIATE_TEST_SUITE_P(, PathTest,
-                         testing::Values(PathCase{"Nested", "a/b/c", "a/b", "c"}, PathCase{"Alone", "c", ".", "c"},
-                                         PathCase{"UnderRoot", "/c", "/", "c"}, PathCase{"Root", "/", "/", "/"},
+                         testing::Values(PathCase{"Nested", "a/b/c", "a/b", "c"},
+                                         PathCase{"Alone", "c", ".", "c"},
+                                         PathCase{"UnderRoot", "/c", "/", "c"},
+                                         PathCase{"Root", "/", "/", "/"},
                                          PathCase{"TrailingSlash", "a/b/", "a", "b"},
                                          PathCase{"DoubleSlash", "a//b", "a", "b"}),
                          [](const auto& info) { return info.param.name; });

@@ -31,7 +31,8 @@ void Apply(std::string& content, const ByteChange& change) {
   }
 }
 
-// Any of the write's sectors reach the disk; the file may have grown although its bytes did not arrive.
+// Any of the write's sectors reach the disk; the file may have grown although its bytes
+// did not arrive.
 void ApplyTorn(std::string& content, const ByteChange& change, Random& random) {
   if (change.truncate_to) {
     if (Coin(random)) Apply(content, change);
@@ -43,7 +44,8 @@ void ApplyTorn(std::string& content, const ByteChange& change, Random& random) {
   for (uint64_t at = change.offset; at < end;) {
     const uint64_t next = std::min(end, (at / kSectorBytes + 1) * kSectorBytes);
     if (whole ? keep_whole : Coin(random)) {
-      Overwrite(content, at, std::string_view(change.bytes).substr(at - change.offset, next - at));
+      Overwrite(content, at,
+                std::string_view(change.bytes).substr(at - change.offset, next - at));
     }
     at = next;
   }
@@ -76,10 +78,12 @@ struct Entry {
   NodePtr node;
 };
 
-// One atomic change of names; a create has only a link, a remove only an unlink, a rename both.
+// One atomic change of names; a create has only a link, a remove only an unlink, a rename
+// both.
 struct NameChange {
   Entry link, unlink;
-  bool unlink_synced = false;  // its folder was synced, but the link has to become durable first
+  bool unlink_synced =
+      false;  // its folder was synced, but the link has to become durable first
 };
 
 void ApplyLink(Entry& link) {
@@ -109,7 +113,8 @@ std::vector<std::string> PartsOf(std::string_view path) {
   return parts;
 }
 
-Error Failed(Code code, std::string_view doing, std::string_view path, std::string_view why) {
+Error Failed(Code code, std::string_view doing, std::string_view path,
+             std::string_view why) {
   return {code, fmt::format("{} {}: {}", doing, path, why)};
 }
 Error Missing(std::string_view doing, std::string_view path) {
@@ -137,7 +142,9 @@ class Survival {
   }
 
  private:
-  bool Keeps(bool drawn) const { return mode_ == AfterCut::kRandom ? drawn : mode_ == AfterCut::kKeepAll; }
+  bool Keeps(bool drawn) const {
+    return mode_ == AfterCut::kRandom ? drawn : mode_ == AfterCut::kKeepAll;
+  }
 
   Entry CopyEntry(const Entry& entry) {
     if (entry.dir == nullptr) return {};
@@ -156,7 +163,8 @@ class Survival {
       if (mode_ == AfterCut::kRandom) ApplyTorn(made->durable, change, random_);
     }
     made->content = made->durable;
-    for (const auto& [name, child] : node->durable_children) made->durable_children[name] = CopyNode(child);
+    for (const auto& [name, child] : node->durable_children)
+      made->durable_children[name] = CopyNode(child);
     return made;
   }
 
@@ -217,8 +225,10 @@ struct SimIo::Disk {
     return Find(parts, parts.size());
   }
   // The folder that holds, or would hold, the last part.
-  Result<NodePtr> ParentOf(const std::vector<std::string>& parts, std::string_view doing, std::string_view path) const {
-    if (parts.empty()) return Failed(Code::kInvalid, doing, path, "it is the root folder");
+  Result<NodePtr> ParentOf(const std::vector<std::string>& parts, std::string_view doing,
+                           std::string_view path) const {
+    if (parts.empty())
+      return Failed(Code::kInvalid, doing, path, "it is the root folder");
     NodePtr dir = Find(parts, parts.size() - 1);
     if (dir == nullptr) return Missing(doing, path);
     if (!dir->is_dir) return Failed(Code::kInvalid, doing, path, "not a folder");
@@ -237,14 +247,17 @@ struct SimIo::Disk {
         // An earlier loss of the same name is history.
         for (size_t j = 0; j < i; ++j) {
           Entry& earlier = name_changes[j].unlink;
-          if (earlier.dir == dir && earlier.name == change.link.name) earlier.dir = nullptr;
+          if (earlier.dir == dir && earlier.name == change.link.name)
+            earlier.dir = nullptr;
         }
         ApplyLink(change.link);
       }
       if (change.unlink.dir == dir) change.unlink_synced = true;
       if (change.link.dir == nullptr && change.unlink_synced) ApplyUnlink(change.unlink);
     }
-    std::erase_if(name_changes, [](const NameChange& c) { return c.link.dir == nullptr && c.unlink.dir == nullptr; });
+    std::erase_if(name_changes, [](const NameChange& c) {
+      return c.link.dir == nullptr && c.unlink.dir == nullptr;
+    });
   }
 
   static uint64_t BytesIn(const Node& node) {
@@ -266,8 +279,11 @@ struct SimIo::Disk {
 class SimIo::SimFile final : public File {
  public:
   SimFile(std::shared_ptr<Disk> disk, NodePtr node, std::string path, OpenMode mode)
-      : disk_(std::move(disk)), node_(std::move(node)), path_(std::move(path)),
-        read_only_(mode == OpenMode::kRead), generation_(disk_->generation) {}
+      : disk_(std::move(disk)),
+        node_(std::move(node)),
+        path_(std::move(path)),
+        read_only_(mode == OpenMode::kRead),
+        generation_(disk_->generation) {}
   ~SimFile() override {
     std::lock_guard lock(disk_->mutex);
     Unlock(0, kEndOfAll);
@@ -326,7 +342,8 @@ class SimIo::SimFile final : public File {
     std::lock_guard lock(disk_->mutex);
     WEIR_TRY(kind == LockKind::kExclusive ? CheckWritable("lock") : CheckUsable("lock"));
     const uint64_t end = size == 0 ? kEndOfAll : offset + size;
-    if (kind != LockKind::kNone && OthersHold(offset, end, kind == LockKind::kExclusive)) {
+    if (kind != LockKind::kNone &&
+        OthersHold(offset, end, kind == LockKind::kExclusive)) {
       return Failed(Code::kConflict, "lock", path_, "somebody else holds it");
     }
     Unlock(offset, end);
@@ -345,14 +362,18 @@ class SimIo::SimFile final : public File {
  private:
   Status CheckUsable(std::string_view doing) const {
     WEIR_TRY(disk_->CheckPower(doing, path_));
-    if (generation_ != disk_->generation) return Failed(Code::kUnavailable, doing, path_, "opened before the power cut");
-    if (dead_) return Failed(Code::kUnavailable, doing, path_, "an earlier sync failed, so its contents are unknown");
+    if (generation_ != disk_->generation)
+      return Failed(Code::kUnavailable, doing, path_, "opened before the power cut");
+    if (dead_)
+      return Failed(Code::kUnavailable, doing, path_,
+                    "an earlier sync failed, so its contents are unknown");
     return {};
   }
 
   Status CheckWritable(std::string_view doing) const {
     WEIR_TRY(CheckUsable(doing));
-    if (read_only_) return Failed(Code::kInvalid, doing, path_, "opened for reading only");
+    if (read_only_)
+      return Failed(Code::kInvalid, doing, path_, "opened for reading only");
     return {};
   }
 
@@ -360,8 +381,10 @@ class SimIo::SimFile final : public File {
     WEIR_TRY(CheckWritable("write"));
     if (bytes.empty()) return {};
     const uint64_t fits = disk_->RoomFor(*node_, offset, bytes.size());
-    if (fits > 0) Change("write", {.offset = offset, .bytes = std::string(bytes.substr(0, fits))});
-    if (fits < bytes.size()) return Failed(Code::kUnavailable, "write", path_, "no space left");
+    if (fits > 0)
+      Change("write", {.offset = offset, .bytes = std::string(bytes.substr(0, fits))});
+    if (fits < bytes.size())
+      return Failed(Code::kUnavailable, "write", path_, "no space left");
     return {};
   }
 
@@ -379,9 +402,11 @@ class SimIo::SimFile final : public File {
   }
 
   bool OthersHold(uint64_t begin, uint64_t end, bool exclusive) const {
-    return std::any_of(node_->locks.begin(), node_->locks.end(), [&](const RangeLock& lock) {
-      return lock.owner != this && (lock.exclusive || exclusive) && lock.begin < end && begin < lock.end;
-    });
+    return std::any_of(node_->locks.begin(), node_->locks.end(),
+                       [&](const RangeLock& lock) {
+                         return lock.owner != this && (lock.exclusive || exclusive) &&
+                                lock.begin < end && begin < lock.end;
+                       });
   }
 
   // Gives up our locks within the range; one that reaches beyond it keeps the rest.
@@ -406,7 +431,9 @@ class SimIo::SimFile final : public File {
   bool dead_ = false;
 };
 
-SimIo::SimIo(SimFaults faults) : disk_(std::make_shared<Disk>()) { disk_->SetFaults(faults); }
+SimIo::SimIo(SimFaults faults) : disk_(std::make_shared<Disk>()) {
+  disk_->SetFaults(faults);
+}
 SimIo::~SimIo() = default;
 
 void SimIo::SetFaults(SimFaults faults) {
@@ -455,7 +482,8 @@ Status SimIo::FlipBit(const std::string& path, uint64_t byte, int bit) {
   std::lock_guard lock(disk_->mutex);
   const NodePtr node = disk_->Find(path);
   if (node == nullptr) return Missing("flip a bit of", path);
-  if (byte >= node->content.size()) return Failed(Code::kInvalid, "flip a bit of", path, "beyond the end");
+  if (byte >= node->content.size())
+    return Failed(Code::kInvalid, "flip a bit of", path, "beyond the end");
   node->content[byte] ^= static_cast<char>(1 << bit);
   if (byte < node->durable.size()) node->durable[byte] = node->content[byte];
   return {};
@@ -465,12 +493,15 @@ Result<std::unique_ptr<File>> SimIo::Open(const std::string& path, OpenMode mode
   std::lock_guard lock(disk_->mutex);
   WEIR_TRY(disk_->CheckPower("open", path));
   NodePtr node = disk_->Find(path);
-  if (node != nullptr && mode == OpenMode::kCreateNew) return Failed(Code::kConflict, "open", path, "file exists");
-  if (node != nullptr && node->is_dir) return Failed(Code::kInvalid, "open", path, "it is a folder, not a file");
+  if (node != nullptr && mode == OpenMode::kCreateNew)
+    return Failed(Code::kConflict, "open", path, "file exists");
+  if (node != nullptr && node->is_dir)
+    return Failed(Code::kInvalid, "open", path, "it is a folder, not a file");
   if (node == nullptr) {
     const auto parts = PartsOf(path);
     const NodePtr dir = WEIR_TRY(disk_->ParentOf(parts, "open", path));
-    if (mode == OpenMode::kRead || mode == OpenMode::kReadWrite) return Missing("open", path);
+    if (mode == OpenMode::kRead || mode == OpenMode::kReadWrite)
+      return Missing("open", path);
     node = std::make_shared<Node>(Node{.modified = disk_->operations + 1});
     disk_->Link(dir, parts.back(), node);
     disk_->Count("create", path);
@@ -489,16 +520,19 @@ Status SimIo::Rename(const std::string& from, const std::string& to) {
   if (node == nullptr) return Missing("rename", from);
   if (node == replaced) return {};
   if (replaced != nullptr && replaced->is_dir != node->is_dir) {
-    return Failed(Code::kInvalid, "rename", to, "a file and a folder cannot replace each other");
+    return Failed(Code::kInvalid, "rename", to,
+                  "a file and a folder cannot replace each other");
   }
-  if (replaced != nullptr && !replaced->children.empty()) return Failed(Code::kConflict, "rename", to, "not empty");
-  if (to_parts.size() > from_parts.size() && std::equal(from_parts.begin(), from_parts.end(), to_parts.begin())) {
+  if (replaced != nullptr && !replaced->children.empty())
+    return Failed(Code::kConflict, "rename", to, "not empty");
+  if (to_parts.size() > from_parts.size() &&
+      std::equal(from_parts.begin(), from_parts.end(), to_parts.begin())) {
     return Failed(Code::kInvalid, "rename", from, "a folder cannot move into itself");
   }
   from_dir->children.erase(from_parts.back());
   to_dir->children[to_parts.back()] = node;
-  disk_->name_changes.push_back(
-      {.link = {to_dir, to_parts.back(), node}, .unlink = {from_dir, from_parts.back(), node}});
+  disk_->name_changes.push_back({.link = {to_dir, to_parts.back(), node},
+                                 .unlink = {from_dir, from_parts.back(), node}});
   disk_->Count("rename", from + " to " + to);
   return {};
 }
@@ -510,7 +544,8 @@ Status SimIo::Remove(const std::string& path) {
   const NodePtr dir = WEIR_TRY(disk_->ParentOf(parts, "remove", path));
   const auto found = dir->children.find(parts.back());
   if (found == dir->children.end()) return Missing("remove", path);
-  if (!found->second->children.empty()) return Failed(Code::kConflict, "remove", path, "not empty");
+  if (!found->second->children.empty())
+    return Failed(Code::kConflict, "remove", path, "not empty");
   disk_->name_changes.push_back({.unlink = {dir, parts.back(), found->second}});
   dir->children.erase(found);
   disk_->Count("remove", path);
@@ -523,7 +558,8 @@ Status SimIo::CreateDirs(const std::string& path) {
     WEIR_TRY(disk_->CheckPower("create folder", path));
     const NodePtr node = disk_->Find(path);
     if (node != nullptr && !node->is_dir) {
-      return Failed(Code::kInvalid, "create folder", path, "a file of that name is there");
+      return Failed(Code::kInvalid, "create folder", path,
+                    "a file of that name is there");
     }
     if (node == disk_->root) return {};
   }

@@ -11,7 +11,8 @@ using testing::HasSubstr;
 using testing::IsSupersetOf;
 
 // The file's bytes after a cut, or "(none)".
-std::string After(const SimIo& io, const std::string& path, AfterCut mode, uint64_t seed = 1) {
+std::string After(const SimIo& io, const std::string& path, AfterCut mode,
+                  uint64_t seed = 1) {
   const auto bytes = io.Survivor(seed, mode)->ReadAll(path);
   return bytes.ok() ? *bytes : "(none)";
 }
@@ -19,11 +20,14 @@ std::string After(const SimIo& io, const std::string& path, AfterCut mode, uint6
 // Everything that may stand there after a cut.
 std::set<std::string> Outcomes(const SimIo& io, const std::string& path) {
   std::set<std::string> outcomes;
-  for (uint64_t seed = 0; seed < 200; ++seed) outcomes.insert(After(io, path, AfterCut::kRandom, seed));
+  for (uint64_t seed = 0; seed < 200; ++seed)
+    outcomes.insert(After(io, path, AfterCut::kRandom, seed));
   return outcomes;
 }
 
-std::unique_ptr<File> Open(SimIo& io, const std::string& path) { return *io.Open(path, OpenMode::kCreate); }
+std::unique_ptr<File> Open(SimIo& io, const std::string& path) {
+  return *io.Open(path, OpenMode::kCreate);
+}
 
 TEST(SimIoTest, BytesNeedASyncAndTheNameNeedsOneOfTheFolder) {
   SimIo io;
@@ -32,7 +36,8 @@ TEST(SimIoTest, BytesNeedASyncAndTheNameNeedsOneOfTheFolder) {
   EXPECT_EQ(After(io, "a", AfterCut::kDropUnsynced), "(none)");
   EXPECT_EQ(After(io, "a", AfterCut::kKeepAll), "x");
   ASSERT_TRUE(file->Sync().ok());
-  EXPECT_EQ(After(io, "a", AfterCut::kDropUnsynced), "(none)") << "the folder was not synced";
+  EXPECT_EQ(After(io, "a", AfterCut::kDropUnsynced), "(none)")
+      << "the folder was not synced";
   ASSERT_TRUE(io.SyncDir("/").ok());
   EXPECT_EQ(After(io, "a", AfterCut::kDropUnsynced), "x");
   ASSERT_TRUE(file->Append("y").ok());
@@ -52,7 +57,9 @@ TEST(SimIoTest, WritesAreTornAtSectors) {
   SimIo io;
   ASSERT_TRUE(io.WriteNew("a", std::string(2048, '.')).ok());
   ASSERT_TRUE(io.SyncDir("/").ok());
-  ASSERT_TRUE(Open(io, "a")->WriteAt(256, std::string(1024, '#')).ok());  // three sectors, two of them in part
+  ASSERT_TRUE(Open(io, "a")
+                  ->WriteAt(256, std::string(1024, '#'))
+                  .ok());  // three sectors, two of them in part
   std::set<std::string> expected;
   for (int kept = 0; kept < 8; ++kept) {
     std::string bytes(2048, '.');
@@ -144,15 +151,17 @@ TEST(SimIoTest, CreateDirsIsDurable) {
   EXPECT_TRUE(io.Survivor(1, AfterCut::kDropUnsynced)->Exists("a/b/c"));
 }
 
-// A small protocol: every number in `current` that was acknowledged must be there after the cut.
-// `sync_folder` false is the mistake these tests exist for.
+// A small protocol: every number in `current` that was acknowledged must be there after
+// the cut. `sync_folder` false is the mistake these tests exist for.
 struct Protocol {
   bool sync_folder;
   int Run(SimIo& io) const {
     int acknowledged = 0;
     if (!io.CreateDirs("data").ok()) return 0;
     for (int i = 1; i <= 3; ++i) {
-      const Status replaced = sync_folder ? io.ReplaceAtomically("data/current", std::to_string(i)) : Careless(io, i);
+      const Status replaced =
+          sync_folder ? io.ReplaceAtomically("data/current", std::to_string(i))
+                      : Careless(io, i);
       if (!replaced.ok()) return acknowledged;
       acknowledged = i;
     }
@@ -167,12 +176,14 @@ struct Protocol {
     for (uint64_t cut = 0;; ++cut) {
       SimIo io({.cut_power_after = cut});
       const int acknowledged = Run(io);
-      for (const AfterCut mode : {AfterCut::kDropUnsynced, AfterCut::kKeepAll, AfterCut::kRandom}) {
+      for (const AfterCut mode :
+           {AfterCut::kDropUnsynced, AfterCut::kKeepAll, AfterCut::kRandom}) {
         const std::string there = After(io, "data/current", mode, cut);
         const bool in_flight = there == std::to_string(acknowledged + 1);
         const bool nothing_yet = acknowledged == 0 && there == "(none)";
         if (there != std::to_string(acknowledged) && !in_flight && !nothing_yet) {
-          return fmt::format("cut after {}: {} was acknowledged, {} is there", io.last_operation(), acknowledged, there);
+          return fmt::format("cut after {}: {} was acknowledged, {} is there",
+                             io.last_operation(), acknowledged, there);
         }
       }
       if (!io.power_is_off()) return "";
@@ -180,10 +191,13 @@ struct Protocol {
   }
 };
 
-TEST(SimIoTest, NoCutBreaksACorrectProtocol) { EXPECT_EQ(Protocol{.sync_folder = true}.WorstOfAllCuts(), ""); }
+TEST(SimIoTest, NoCutBreaksACorrectProtocol) {
+  EXPECT_EQ(Protocol{.sync_folder = true}.WorstOfAllCuts(), "");
+}
 
 TEST(SimIoTest, SomeCutShowsThatSyncDirWasForgotten) {
-  EXPECT_THAT(Protocol{.sync_folder = false}.WorstOfAllCuts(), HasSubstr("1 was acknowledged, (none) is there"));
+  EXPECT_THAT(Protocol{.sync_folder = false}.WorstOfAllCuts(),
+              HasSubstr("1 was acknowledged, (none) is there"));
 }
 
 TEST(SimIoTest, PowerGoesOffAfterTheCountedOperation) {
@@ -276,6 +290,21 @@ TEST(SimIoTest, UnlockingTheMiddleOfARangeKeepsItsEnds) {
   EXPECT_FALSE(two->LockRange(Kind::kShared, 20, 1).ok());
   io.PowerOn(1, AfterCut::kKeepAll);
   EXPECT_TRUE(Open(io, "a")->LockRange(Kind::kExclusive, 0, 30).ok());
+}
+
+TEST(SimIoTest, ManyThreadsMayUseIt) {
+  SimIo io({.cut_power_after = 2000});
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&io, folder = fmt::format("d{}", t)] {
+      while (io.CreateDirs(folder).ok() &&
+             io.ReplaceAtomically(folder + "/a", "x").ok()) {
+      }
+    });
+  }
+  for (int seed = 0; seed < 20; ++seed) (void)io.Survivor(seed, AfterCut::kRandom);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(io.operations(), 2000u);
 }
 
 TEST(SimIoTest, AFileThatWasRemovedCanStillBeReadByWhoHasItOpen) {

@@ -26,7 +26,9 @@ int Report(const Error& error, int failure) {
   last_error = error.message;
   return failure;
 }
-int ToSqlite(const Status& status, int failure) { return status.ok() ? SQLITE_OK : Report(status.error(), failure); }
+int ToSqlite(const Status& status, int failure) {
+  return status.ok() ? SQLITE_OK : Report(status.error(), failure);
+}
 
 // Sorting and statement journals: gone at close, never shared, never durable.
 class MemoryFile final : public File {
@@ -79,10 +81,12 @@ int Read(sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
 }
 
 int Write(sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
-  const Status written =
-      Self(file).file->WriteAt(offset, {static_cast<const char*>(bytes), static_cast<size_t>(size)});
+  const Status written = Self(file).file->WriteAt(
+      offset, {static_cast<const char*>(bytes), static_cast<size_t>(size)});
   if (written.ok()) return SQLITE_OK;
-  return Report(written.error(), written.error().code == Code::kUnavailable ? SQLITE_FULL : SQLITE_IOERR_WRITE);
+  return Report(written.error(), written.error().code == Code::kUnavailable
+                                     ? SQLITE_FULL
+                                     : SQLITE_IOERR_WRITE);
 }
 
 int Truncate(sqlite3_file* file, sqlite3_int64 size) {
@@ -114,9 +118,12 @@ int TakeRange(VfsFile& self, File::LockKind kind, uint64_t offset, uint64_t size
   return Report(locked.error(), SQLITE_IOERR_LOCK);
 }
 
-// The pending byte is read-locked on the way, so that a writer who holds it lets no new reader in.
+// The pending byte is read-locked on the way, so that a writer who holds it lets no new
+// reader in.
 int LockShared(VfsFile& self) {
-  if (const int rc = TakeRange(self, File::LockKind::kShared, kPendingByte, 1); rc != SQLITE_OK) return rc;
+  if (const int rc = TakeRange(self, File::LockKind::kShared, kPendingByte, 1);
+      rc != SQLITE_OK)
+    return rc;
   const int rc = TakeRange(self, File::LockKind::kShared, kSharedFirst, kSharedSize);
   const Status freed = self.file->LockRange(File::LockKind::kNone, kPendingByte, 1);
   if (rc != SQLITE_OK) return rc;
@@ -202,7 +209,9 @@ struct Vfs {
 };
 
 Io& IoOf(sqlite3_vfs* vfs) { return *reinterpret_cast<Vfs*>(vfs)->io; }
-sqlite3_vfs* StandardOf(sqlite3_vfs* vfs) { return reinterpret_cast<Vfs*>(vfs)->standard; }
+sqlite3_vfs* StandardOf(sqlite3_vfs* vfs) {
+  return reinterpret_cast<Vfs*>(vfs)->standard;
+}
 
 OpenMode ModeOf(int flags) {
   if (flags & SQLITE_OPEN_CREATE) {
@@ -211,17 +220,21 @@ OpenMode ModeOf(int flags) {
   return flags & SQLITE_OPEN_READWRITE ? OpenMode::kReadWrite : OpenMode::kRead;
 }
 
-int OpenFile(sqlite3_vfs* vfs, const char* path, sqlite3_file* out, int flags, int* out_flags) {
+int OpenFile(sqlite3_vfs* vfs, const char* path, sqlite3_file* out, int flags,
+             int* out_flags) {
   out->pMethods = nullptr;  // so that SQLite does not close what failed to open
   Io& io = IoOf(vfs);
   VfsFile opened{.base = {&kMethods}, .io = &io};
   if (path == nullptr || flags & SQLITE_OPEN_DELETEONCLOSE) {
     opened.file = std::make_unique<MemoryFile>();
   } else {
-    const bool gets_name = flags & SQLITE_OPEN_CREATE && flags & (kJournals | SQLITE_OPEN_MAIN_DB) && !io.Exists(path);
+    const bool gets_name = flags & SQLITE_OPEN_CREATE &&
+                           flags & (kJournals | SQLITE_OPEN_MAIN_DB) && !io.Exists(path);
     auto file = io.Open(path, ModeOf(flags));
-    if (!file.ok() && file.error().code == Code::kInvalid && flags & SQLITE_OPEN_READWRITE && io.Exists(path)) {
-      flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
+    if (!file.ok() && file.error().code == Code::kInvalid &&
+        flags & SQLITE_OPEN_READWRITE && io.Exists(path)) {
+      flags =
+          (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
       file = io.Open(path, OpenMode::kRead);
     }
     if (!file.ok()) return Report(file.error(), SQLITE_CANTOPEN);
@@ -233,7 +246,8 @@ int OpenFile(sqlite3_vfs* vfs, const char* path, sqlite3_file* out, int flags, i
   return SQLITE_OK;
 }
 
-// The removal of the journal is the moment of commit, so it is made durable whatever SQLite asks for.
+// The removal of the journal is the moment of commit, so it is made durable whatever
+// SQLite asks for.
 int Delete(sqlite3_vfs* vfs, const char* path, int /*sync_dir*/) {
   const Status removed = IoOf(vfs).Remove(path);
   if (!removed.ok()) {
@@ -243,11 +257,14 @@ int Delete(sqlite3_vfs* vfs, const char* path, int /*sync_dir*/) {
   return ToSqlite(IoOf(vfs).SyncDir(std::string(DirName(path))), SQLITE_IOERR_DIR_FSYNC);
 }
 
-// An empty file counts as missing: SQLite asks for journals, and an empty one has nothing to roll back.
+// An empty file counts as missing: SQLite asks for journals, and an empty one has nothing
+// to roll back.
 int Access(sqlite3_vfs* vfs, const char* path, int flags, int* result) {
   const auto info = IoOf(vfs).Stat(path);
-  if (!info.ok() && info.error().code != Code::kNotFound) return Report(info.error(), SQLITE_IOERR_ACCESS);
-  *result = info.ok() && (flags != SQLITE_ACCESS_EXISTS || !info->is_regular || info->size > 0);
+  if (!info.ok() && info.error().code != Code::kNotFound)
+    return Report(info.error(), SQLITE_IOERR_ACCESS);
+  *result =
+      info.ok() && (flags != SQLITE_ACCESS_EXISTS || !info->is_regular || info->size > 0);
   return SQLITE_OK;
 }
 
@@ -260,8 +277,12 @@ int FullPathname(sqlite3_vfs*, const char* path, int size, char* out) {
 int Randomness(sqlite3_vfs* vfs, int size, char* out) {
   return StandardOf(vfs)->xRandomness(StandardOf(vfs), size, out);
 }
-int Sleep(sqlite3_vfs* vfs, int micros) { return StandardOf(vfs)->xSleep(StandardOf(vfs), micros); }
-int CurrentTime(sqlite3_vfs* vfs, double* days) { return StandardOf(vfs)->xCurrentTime(StandardOf(vfs), days); }
+int Sleep(sqlite3_vfs* vfs, int micros) {
+  return StandardOf(vfs)->xSleep(StandardOf(vfs), micros);
+}
+int CurrentTime(sqlite3_vfs* vfs, double* days) {
+  return StandardOf(vfs)->xCurrentTime(StandardOf(vfs), days);
+}
 int CurrentTimeInt64(sqlite3_vfs* vfs, sqlite3_int64* millis) {
   return StandardOf(vfs)->xCurrentTimeInt64(StandardOf(vfs), millis);
 }

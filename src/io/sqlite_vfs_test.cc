@@ -13,13 +13,14 @@ namespace {
 
 using testing::HasSubstr;
 
-// A connection over an Io; Run returns the first column of every row, separated by blanks, or the
-// error in brackets.
+// A connection over an Io; Run returns the first column of every row, separated by
+// blanks, or the error in brackets.
 class Database {
  public:
   Database(Io& io, const std::string& path) : io_(io) {
     const std::string vfs = RegisterSqliteVfs(io);
-    opened_ = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs.c_str());
+    opened_ = sqlite3_open_v2(path.c_str(), &db_,
+                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs.c_str());
   }
   ~Database() {
     sqlite3_close_v2(db_);
@@ -32,14 +33,17 @@ class Database {
     std::string rows;
     const auto add = [](void* out, int, char** values, char**) {
       std::string& text = *static_cast<std::string*>(out);
-      text += (text.empty() ? "" : " ") + std::string(values[0] != nullptr ? values[0] : "NULL");
+      text += (text.empty() ? "" : " ") +
+              std::string(values[0] != nullptr ? values[0] : "NULL");
       return 0;
     };
     if (opened_ != SQLITE_OK) return "[cannot open]";
     if (sqlite3_exec(db_, sql.c_str(), add, &rows, nullptr) == SQLITE_OK) return rows;
     return fmt::format("[{}]", sqlite3_errmsg(db_));
   }
-  bool Does(const std::string& sql) { return opened_ == SQLITE_OK && !Run(sql).starts_with('['); }
+  bool Does(const std::string& sql) {
+    return opened_ == SQLITE_OK && !Run(sql).starts_with('[');
+  }
 
  private:
   Io& io_;
@@ -108,7 +112,8 @@ TEST_F(SqlitePosixTest, WhatIsWrittenIsReadByOthersAndBack) {
 TEST_F(SqlitePosixTest, AWriterElsewhereKeepsOurWriterOutAndLetsReadersIn) {
   Database db(*io_, path_);
   ASSERT_TRUE(db.Does("CREATE TABLE t(x); INSERT INTO t VALUES (1)"));
-  std::FILE* python = Python("run('BEGIN IMMEDIATE')\nrun('INSERT INTO t VALUES (2)')\nwait()\nrun('COMMIT')\n");
+  std::FILE* python = Python(
+      "run('BEGIN IMMEDIATE')\nrun('INSERT INTO t VALUES (2)')\nwait()\nrun('COMMIT')\n");
   while (Line(python) != "ready") ASSERT_FALSE(std::feof(python));
   EXPECT_EQ(db.Run("BEGIN IMMEDIATE"), "[database is locked]");
   EXPECT_EQ(db.Run("SELECT x FROM t"), "1");
@@ -118,7 +123,9 @@ TEST_F(SqlitePosixTest, AWriterElsewhereKeepsOurWriterOutAndLetsReadersIn) {
 
 TEST_F(SqlitePosixTest, OurWriterKeepsOthersOutAndLetsReadersIn) {
   Database db(*io_, path_);
-  ASSERT_TRUE(db.Does("CREATE TABLE t(x); INSERT INTO t VALUES (1); BEGIN IMMEDIATE; INSERT INTO t VALUES (2)"));
+  ASSERT_TRUE(
+      db.Does("CREATE TABLE t(x); INSERT INTO t VALUES (1); BEGIN IMMEDIATE; INSERT INTO "
+              "t VALUES (2)"));
   EXPECT_EQ(PythonSays("INSERT INTO t VALUES (3)"), "database is locked");
   EXPECT_EQ(PythonSays("SELECT x FROM t"), "1");
   ASSERT_TRUE(db.Does("COMMIT; BEGIN EXCLUSIVE"));
@@ -130,11 +137,13 @@ TEST_F(SqlitePosixTest, OurWriterKeepsOthersOutAndLetsReadersIn) {
 TEST_F(SqlitePosixTest, AReaderElsewhereDelaysOurCommitWhichThenSucceeds) {
   Database db(*io_, path_);
   ASSERT_TRUE(db.Does("CREATE TABLE t(x); INSERT INTO t VALUES (1)"));
-  std::FILE* python = Python("run('BEGIN')\nrun('SELECT x FROM t')\nwait()\nrun('COMMIT')\n");
+  std::FILE* python =
+      Python("run('BEGIN')\nrun('SELECT x FROM t')\nwait()\nrun('COMMIT')\n");
   while (Line(python) != "ready") ASSERT_FALSE(std::feof(python));
   ASSERT_TRUE(db.Does("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)"));
   EXPECT_EQ(db.Run("COMMIT"), "[database is locked]");
-  EXPECT_EQ(PythonSays("SELECT x FROM t"), "database is locked") << "a waiting writer lets no new reader in";
+  EXPECT_EQ(PythonSays("SELECT x FROM t"), "database is locked")
+      << "a waiting writer lets no new reader in";
   LetPythonGo(python);
   EXPECT_TRUE(db.Does("COMMIT"));
   EXPECT_EQ(PythonSays("SELECT count(*) FROM t"), "2");
@@ -150,12 +159,16 @@ TEST_F(SqlitePosixTest, TwoConnectionsOfOneProcessLockEachOtherOut) {
 
 TEST_F(SqlitePosixTest, OthersRollBackATransactionWeDiedIn) {
   Database db(*io_, Join(dir_, "ours.db"));
-  ASSERT_TRUE(db.Does("CREATE TABLE t(x); INSERT INTO t VALUES (1); PRAGMA cache_size = 1; BEGIN;"
-                      "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
-                      "INSERT INTO t SELECT i FROM n; UPDATE t SET x = -1"));
-  // What lies on the disk now is what a kill would leave: pages spilled into the file, and the journal.
+  ASSERT_TRUE(db.Does(
+      "CREATE TABLE t(x); INSERT INTO t VALUES (1); PRAGMA cache_size = 1; BEGIN;"
+      "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+      "INSERT INTO t SELECT i FROM n; UPDATE t SET x = -1"));
+  // What lies on the disk now is what a kill would leave: pages spilled into the file,
+  // and the journal.
   ASSERT_TRUE(io_->WriteNew(path_, *io_->ReadAll(Join(dir_, "ours.db"))).ok());
-  ASSERT_TRUE(io_->WriteNew(path_ + "-journal", *io_->ReadAll(Join(dir_, "ours.db-journal"))).ok());
+  ASSERT_TRUE(
+      io_->WriteNew(path_ + "-journal", *io_->ReadAll(Join(dir_, "ours.db-journal")))
+          .ok());
   ASSERT_THAT(*io_->ReadAll(path_), testing::SizeIs(testing::Gt(8192u)));
   EXPECT_EQ(PythonSays("SELECT x FROM t"), "1");
 }
@@ -164,9 +177,11 @@ TEST_F(SqlitePosixTest, AReadOnlyDatabaseCanBeRead) {
   ASSERT_TRUE(Database(*io_, path_).Does("CREATE TABLE t(x); INSERT INTO t VALUES (1)"));
   sqlite3* db = nullptr;
   const std::string vfs = RegisterSqliteVfs(*io_);
-  ASSERT_EQ(sqlite3_open_v2(path_.c_str(), &db, SQLITE_OPEN_READONLY, vfs.c_str()), SQLITE_OK);
+  ASSERT_EQ(sqlite3_open_v2(path_.c_str(), &db, SQLITE_OPEN_READONLY, vfs.c_str()),
+            SQLITE_OK);
   EXPECT_EQ(sqlite3_exec(db, "SELECT * FROM t", nullptr, nullptr, nullptr), SQLITE_OK);
-  EXPECT_EQ(sqlite3_exec(db, "INSERT INTO t VALUES (2)", nullptr, nullptr, nullptr), SQLITE_READONLY);
+  EXPECT_EQ(sqlite3_exec(db, "INSERT INTO t VALUES (2)", nullptr, nullptr, nullptr),
+            SQLITE_READONLY);
   sqlite3_close(db);
   UnregisterSqliteVfs(*io_);
 }
@@ -189,10 +204,13 @@ TEST(SqliteVfsTest, WalIsRefusedAndSortingNeedsNoFiles) {
   SimIo io;
   Database db(io, "t.db");
   EXPECT_EQ(db.Run("PRAGMA journal_mode = WAL"), "delete");
-  EXPECT_EQ(db.Run("PRAGMA cache_size = 1; PRAGMA temp_store = FILE; CREATE TEMP TABLE n AS"
-                   " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-                   " SELECT i, hex(randomblob(50)) AS h FROM n; SELECT count(*) FROM (SELECT h FROM n ORDER BY h)"),
-            "20000");
+  EXPECT_EQ(
+      db.Run("PRAGMA cache_size = 1; PRAGMA temp_store = FILE; CREATE TEMP TABLE n AS"
+             " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+             "20000)"
+             " SELECT i, hex(randomblob(50)) AS h FROM n; SELECT count(*) FROM (SELECT h "
+             "FROM n ORDER BY h)"),
+      "20000");
   EXPECT_THAT(*io.List("/"), testing::ElementsAre("t.db"));
 }
 
@@ -201,7 +219,8 @@ TEST(SqliteVfsTest, AFullDiskIsToldAndLeavesTheDatabaseUsable) {
   Database db(io, "t.db");
   ASSERT_TRUE(db.Does("CREATE TABLE t(x); INSERT INTO t VALUES (1)"));
   io.SetFaults({.disk_bytes_max = 20'000});
-  EXPECT_EQ(db.Run("INSERT INTO t VALUES (zeroblob(100000))"), "[database or disk is full]");
+  EXPECT_EQ(db.Run("INSERT INTO t VALUES (zeroblob(100000))"),
+            "[database or disk is full]");
   EXPECT_THAT(TakeSqliteIoError(), HasSubstr("no space left"));
   EXPECT_EQ(TakeSqliteIoError(), "");
   EXPECT_EQ(db.Run("SELECT x FROM t; PRAGMA integrity_check"), "1 ok");
@@ -209,8 +228,8 @@ TEST(SqliteVfsTest, AFullDiskIsToldAndLeavesTheDatabaseUsable) {
   EXPECT_TRUE(db.Does("INSERT INTO t VALUES (zeroblob(100000))"));
 }
 
-// Transaction i adds i, changes a counter, and rewrites some pages of ballast, so that a half-applied
-// one would show. Returns how many COMMITs returned OK.
+// Transaction i adds i, changes a counter, and rewrites some pages of ballast, so that a
+// half-applied one would show. Returns how many COMMITs returned OK.
 constexpr int kTransactions = 4;
 int RunTransactions(Database& db) {
   if (!db.Does("PRAGMA cache_size = 2; PRAGMA synchronous = FULL;"
@@ -219,10 +238,12 @@ int RunTransactions(Database& db) {
   }
   int committed = 0;
   for (int i = 1; i <= kTransactions; ++i) {
-    const bool did = db.Does("BEGIN IMMEDIATE") &&
-                     db.Does(fmt::format("INSERT INTO t VALUES ({0}, zeroblob({0} * 3000));"
-                                         "UPDATE t SET ballast = zeroblob(length(ballast) + 100)", i)) &&
-                     db.Does("COMMIT");
+    const bool did =
+        db.Does("BEGIN IMMEDIATE") &&
+        db.Does(fmt::format("INSERT INTO t VALUES ({0}, zeroblob({0} * 3000));"
+                            "UPDATE t SET ballast = zeroblob(length(ballast) + 100)",
+                            i)) &&
+        db.Does("COMMIT");
     if (!did) return committed;
     committed = i;
   }
@@ -257,8 +278,8 @@ TEST(SqliteCrashTest, CommittedTransactionsSurviveEveryCut) {
       const auto disk = io.Survivor(seed, mode);
       const int there = TransactionsIn(*disk);
       ASSERT_TRUE(there == committed || there == committed + 1)
-          << "cut after operation " << cut << " (" << io.last_operation() << "), seed " << seed << ": " << committed
-          << " were committed, " << there << " are there";
+          << "cut after operation " << cut << " (" << io.last_operation() << "), seed "
+          << seed << ": " << committed << " were committed, " << there << " are there";
     }
     if (!io.power_is_off()) {
       EXPECT_EQ(committed, kTransactions);
@@ -286,7 +307,8 @@ TEST(SqliteCrashTest, ACutDuringRecoveryIsRecoveredFromToo) {
       disk->PowerOn(second, AfterCut::kRandom);
       const int there = TransactionsIn(*disk);
       ASSERT_TRUE(there == committed || there == committed + 1)
-          << "cuts after " << cut << " and " << second << ": " << committed << " were committed, " << there << " are there";
+          << "cuts after " << cut << " and " << second << ": " << committed
+          << " were committed, " << there << " are there";
       if (!was_cut) break;
     }
     if (!io.power_is_off()) break;
@@ -305,7 +327,8 @@ TEST(SqliteCrashTest, AFailedSyncNeverLosesACommittedTransaction) {
     const auto disk = io.Survivor(sync, AfterCut::kRandom);
     const int there = TransactionsIn(*disk);
     ASSERT_TRUE(there == committed || there == committed + 1)
-        << "sync " << sync << ": " << committed << " were committed, " << there << " are there";
+        << "sync " << sync << ": " << committed << " were committed, " << there
+        << " are there";
     if (committed == kTransactions) break;
   }
 }
