@@ -66,14 +66,14 @@ class Io {
   virtual Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
   // Replaces `to` atomically. Durable only after SyncDir of the folder(s).
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
-  virtual Status Remove(
-      const std::string& path) = 0;  // a file, or an empty folder; kNotFound if missing
-  virtual Status CreateDirs(
-      const std::string& path) = 0;  // with parents, each made durable; fine if it exists
-  virtual Status SyncDir(
-      const std::string& path) = 0;  // makes created, renamed and removed names durable
-  virtual Result<std::vector<std::string>> List(
-      const std::string& dir) = 0;                             // names, sorted; kNotFound
+  // A file, or an empty folder; kNotFound if missing.
+  virtual Status Remove(const std::string& path) = 0;
+  // With parents, each made durable; fine if it exists.
+  virtual Status CreateDirs(const std::string& path) = 0;
+  // Makes created, renamed and removed names durable.
+  virtual Status SyncDir(const std::string& path) = 0;
+  // Names, sorted; kNotFound.
+  virtual Result<std::vector<std::string>> List(const std::string& dir) = 0;
   virtual Result<FileInfo> Stat(const std::string& path) = 0;  // kNotFound
 
   // Whole-file conveniences over the above.
