@@ -1,0 +1,290 @@
+#include "iceberg/schema_json_internal.h"
+#include "iceberg/table.h"
+
+namespace weir::iceberg {
+namespace {
+
+constexpr int64_t kMicrosPerMilli = 1000;
+
+constexpr std::string_view kTableMembers[] = {
+    "format-version",
+    "table-uuid",
+    "location",
+    "last-sequence-number",
+    "last-updated-ms",
+    "last-column-id",
+    "schemas",
+    "current-schema-id",
+    "partition-specs",
+    "default-spec-id",
+    "last-partition-id",
+    "sort-orders",
+    "default-sort-order-id",
+    "properties",
+    "current-snapshot-id",
+    "snapshots",
+    "snapshot-log",
+    "metadata-log",
+    "next-row-id",
+    "refs",
+};
+constexpr std::string_view kSnapshotMembers[] = {
+    "snapshot-id",  "parent-snapshot-id", "sequence-number",
+    "timestamp-ms", "manifest-list",      "summary",
+    "schema-id",    "first-row-id",       "added-rows",
+};
+
+template <size_t n>
+Json Unknown(const Json& object, const std::string_view (&known)[n]) {
+  Json out = Json::object();
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(std::begin(known), std::end(known), key) == std::end(known))
+      out[key] = value;
+  }
+  return out;
+}
+
+bool HasValue(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && !it->is_null();
+}
+
+std::optional<int64_t> OptionalLong(const Json& object, const char* key) {
+  if (!HasValue(object, key)) return std::nullopt;
+  return object.at(key).get<int64_t>();
+}
+
+Snapshot SnapshotFromJson(const Json& json, int schema_id) {
+  Snapshot snapshot;
+  snapshot.id = {json.at("snapshot-id").get<int64_t>()};
+  if (const auto parent = OptionalLong(json, "parent-snapshot-id"))
+    snapshot.parent = SnapshotId{*parent};
+  snapshot.sequence_number = json.value("sequence-number", int64_t{0});
+  snapshot.timestamp = json.at("timestamp-ms").get<int64_t>() * kMicrosPerMilli;
+  snapshot.manifest_list = json.at("manifest-list").get<std::string>();
+  if (HasValue(json, "summary"))
+    snapshot.summary = json.at("summary").get<std::map<std::string, std::string>>();
+  snapshot.schema_id =
+      static_cast<int>(OptionalLong(json, "schema-id").value_or(schema_id));
+  snapshot.first_row_id = OptionalLong(json, "first-row-id");
+  snapshot.added_rows = OptionalLong(json, "added-rows");
+  return snapshot;
+}
+
+Json SnapshotToJson(const Snapshot& snapshot) {
+  Json out = {{"snapshot-id", snapshot.id.value},
+              {"sequence-number", snapshot.sequence_number},
+              {"timestamp-ms", snapshot.timestamp / kMicrosPerMilli},
+              {"manifest-list", snapshot.manifest_list},
+              {"summary", snapshot.summary},
+              {"schema-id", snapshot.schema_id}};
+  if (snapshot.parent) out["parent-snapshot-id"] = snapshot.parent->value;
+  if (snapshot.first_row_id) out["first-row-id"] = *snapshot.first_row_id;
+  if (snapshot.added_rows) out["added-rows"] = *snapshot.added_rows;
+  return out;
+}
+
+Status ParseSchemas(const Json& json, Metadata* metadata, Json* unknown) {
+  for (const Json& item : json.at("schemas")) {
+    const int id = item.at("schema-id").get<int>();
+    metadata->schemas[id] = WEIR_TRY(SchemaFromJson(item));
+    if (item.contains("identifier-field-ids")) {
+      metadata->identifier_field_ids[id] =
+          item["identifier-field-ids"].get<std::vector<int>>();
+    }
+    if (HasUnknownMembers(item)) (*unknown)["schemas"][std::to_string(id)] = item;
+  }
+  return {};
+}
+
+Status ParseSpecsAndOrders(const Json& json, Metadata* metadata) {
+  for (const Json& item : json.at("partition-specs")) {
+    PartitionSpec spec = WEIR_TRY(SpecFromJson(item));
+    metadata->specs[spec.id] = std::move(spec);
+  }
+  for (const Json& item : json.at("sort-orders")) {
+    SortOrder order = WEIR_TRY(SortOrderFromJson(item));
+    metadata->sort_orders[order.id] = std::move(order);
+  }
+  return {};
+}
+
+void ParseHistory(const Json& json, Metadata* metadata, Json* unknown) {
+  const auto current = OptionalLong(json, "current-snapshot-id");
+  if (current && *current != -1) metadata->current_snapshot = SnapshotId{*current};
+  for (const Json& item : json.value("snapshots", Json::array())) {
+    metadata->snapshots.push_back(SnapshotFromJson(item, metadata->current_schema_id));
+    Json rest = Unknown(item, kSnapshotMembers);
+    if (!rest.empty())
+      (*unknown)["snapshots"][std::to_string(metadata->snapshots.back().id.value)] =
+          std::move(rest);
+  }
+  for (const Json& item : json.value("snapshot-log", Json::array())) {
+    metadata->snapshot_log.push_back(
+        {item.at("timestamp-ms").get<int64_t>() * kMicrosPerMilli,
+         {item.at("snapshot-id").get<int64_t>()}});
+  }
+  for (const Json& item : json.value("metadata-log", Json::array())) {
+    metadata->metadata_log.push_back(
+        {item.at("timestamp-ms").get<int64_t>() * kMicrosPerMilli,
+         item.at("metadata-file").get<std::string>()});
+  }
+  if (HasValue(json, "refs")) metadata->refs_json = json["refs"].dump();
+}
+
+Status Validate(const Metadata& metadata) {
+  if (!metadata.schemas.contains(metadata.current_schema_id))
+    return Corrupt("metadata: the current schema is missing");
+  if (!metadata.specs.contains(metadata.default_spec_id))
+    return Corrupt("metadata: the default partition spec is missing");
+  if (metadata.current_snapshot && metadata.current() == nullptr)
+    return Corrupt("metadata: the current snapshot is missing");
+  return {};
+}
+
+Result<Metadata> FromJson(const Json& json) {
+  Metadata metadata;
+  Json unknown = Json::object();
+  metadata.format_version = json.at("format-version").get<int>();
+  if (metadata.format_version != 2 && metadata.format_version != 3) {
+    return Invalid(fmt::format("Iceberg format version {} is not supported (2 and 3 are)",
+                               metadata.format_version));
+  }
+  metadata.uuid = json.at("table-uuid").get<std::string>();
+  metadata.location = json.at("location").get<std::string>();
+  metadata.last_sequence_number = json.at("last-sequence-number").get<int64_t>();
+  metadata.last_updated = json.at("last-updated-ms").get<int64_t>() * kMicrosPerMilli;
+  metadata.last_column_id = json.at("last-column-id").get<int>();
+  metadata.current_schema_id = json.at("current-schema-id").get<int>();
+  metadata.default_spec_id = json.at("default-spec-id").get<int>();
+  metadata.last_partition_id = json.at("last-partition-id").get<int>();
+  metadata.default_sort_order_id = json.at("default-sort-order-id").get<int>();
+  metadata.next_row_id = OptionalLong(json, "next-row-id").value_or(0);
+  if (HasValue(json, "properties"))
+    metadata.properties = json["properties"].get<std::map<std::string, std::string>>();
+  WEIR_TRY(ParseSchemas(json, &metadata, &unknown));
+  WEIR_TRY(ParseSpecsAndOrders(json, &metadata));
+  ParseHistory(json, &metadata, &unknown);
+  Json rest = Unknown(json, kTableMembers);
+  if (!rest.empty()) unknown["table"] = std::move(rest);
+  if (!unknown.empty()) metadata.unknown_json = unknown.dump();
+  WEIR_TRY(Validate(metadata));
+  return metadata;
+}
+
+Json RefsToJson(const Metadata& metadata) {
+  Json refs =
+      metadata.refs_json.empty() ? Json::object() : Json::parse(metadata.refs_json);
+  if (metadata.current_snapshot) {
+    Json& main = refs["main"];
+    if (!main.is_object()) main = {{"type", "branch"}};
+    main["snapshot-id"] = metadata.current_snapshot->value;
+  }
+  return refs;
+}
+
+Json HistoryToJson(const Metadata& metadata, const Json& unknown) {
+  Json snapshots = Json::array(), snapshot_log = Json::array(),
+       metadata_log = Json::array();
+  const Json& extras =
+      unknown.contains("snapshots") ? unknown["snapshots"] : Json::object();
+  for (const Snapshot& snapshot : metadata.snapshots) {
+    snapshots.push_back(SnapshotToJson(snapshot));
+    const auto extra = extras.find(std::to_string(snapshot.id.value));
+    if (extra != extras.end()) snapshots.back().update(*extra);
+  }
+  for (const auto& entry : metadata.snapshot_log) {
+    snapshot_log.push_back({{"timestamp-ms", entry.time / kMicrosPerMilli},
+                            {"snapshot-id", entry.snapshot.value}});
+  }
+  for (const auto& entry : metadata.metadata_log) {
+    metadata_log.push_back(
+        {{"timestamp-ms", entry.time / kMicrosPerMilli}, {"metadata-file", entry.file}});
+  }
+  return {{"snapshots", std::move(snapshots)},
+          {"snapshot-log", std::move(snapshot_log)},
+          {"metadata-log", std::move(metadata_log)}};
+}
+
+Json SchemasToJson(const Metadata& metadata, const Json& unknown) {
+  Json out = Json::array();
+  const Json& kept = unknown.contains("schemas") ? unknown["schemas"] : Json::object();
+  for (const auto& [id, schema] : metadata.schemas) {
+    const auto raw = kept.find(std::to_string(id));
+    const auto identifier = metadata.identifier_field_ids.find(id);
+    out.push_back(raw != kept.end()
+                      ? *raw
+                      : SchemaToJson(schema, id,
+                                     identifier == metadata.identifier_field_ids.end()
+                                         ? std::vector<int>{}
+                                         : identifier->second));
+  }
+  return out;
+}
+
+Json ToJson(const Metadata& metadata) {
+  const Json unknown =
+      metadata.unknown_json.empty() ? Json::object() : Json::parse(metadata.unknown_json);
+  Json out = unknown.contains("table") ? unknown["table"] : Json::object();
+  out["format-version"] = metadata.format_version;
+  out["table-uuid"] = metadata.uuid;
+  out["location"] = metadata.location;
+  out["last-sequence-number"] = metadata.last_sequence_number;
+  out["last-updated-ms"] = metadata.last_updated / kMicrosPerMilli;
+  out["last-column-id"] = metadata.last_column_id;
+  out["current-schema-id"] = metadata.current_schema_id;
+  out["schemas"] = SchemasToJson(metadata, unknown);
+  out["default-spec-id"] = metadata.default_spec_id;
+  out["last-partition-id"] = metadata.last_partition_id;
+  out["partition-specs"] = Json::array();
+  for (const auto& [id, spec] : metadata.specs) {
+    out["partition-specs"].push_back(
+        {{"spec-id", id}, {"fields", SpecFieldsToJson(spec)}});
+  }
+  out["default-sort-order-id"] = metadata.default_sort_order_id;
+  out["sort-orders"] = Json::array();
+  for (const auto& [id, order] : metadata.sort_orders)
+    out["sort-orders"].push_back(SortOrderToJson(order));
+  out["properties"] = metadata.properties;
+  if (metadata.current_snapshot)
+    out["current-snapshot-id"] = metadata.current_snapshot->value;
+  if (metadata.format_version >= 3) out["next-row-id"] = metadata.next_row_id;
+  out["refs"] = RefsToJson(metadata);
+  out.update(HistoryToJson(metadata, unknown));
+  return out;
+}
+
+}  // namespace
+
+const Snapshot* Metadata::Find(SnapshotId id) const {
+  for (auto it = snapshots.rbegin(); it != snapshots.rend(); ++it) {
+    if (it->id == id) return &*it;
+  }
+  return nullptr;
+}
+
+const Snapshot* Metadata::current() const {
+  return current_snapshot ? Find(*current_snapshot) : nullptr;
+}
+
+const Snapshot* Metadata::AsOf(Micros time) const {
+  const LogEntry* found = nullptr;
+  for (const LogEntry& entry : snapshot_log) {
+    if (entry.time <= time) found = &entry;
+  }
+  return found == nullptr ? nullptr : Find(found->snapshot);
+}
+
+Result<Metadata> ParseMetadata(std::string_view json) {
+  try {
+    return FromJson(Json::parse(json));
+  } catch (const Json::exception& e) {
+    return Corrupt(std::string("metadata: ") + e.what());
+  }
+}
+
+std::string MetadataToJson(const Metadata& metadata) {
+  return ToJson(metadata).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace weir::iceberg
