@@ -19,17 +19,15 @@ if [ ! -f "$data/input/expected_counts.json" ]; then
 fi
 
 bold "Running examples/rides on them"
-started=$(date +%s.%N)
 "$weir" run --once --project "$project" --data "$data/lake" --source "ride_events=$data/input/events.ndjson" -o json >"$data/report.json"
-ended=$(date +%s.%N)
-"$python" - "$data/report.json" "$started" "$ended" <<'PY'
+"$python" - "$data/report.json" <<'PY'
 import json, sys
-records = json.load(open(sys.argv[1]))["records"]
-seconds = float(sys.argv[3]) - float(sys.argv[2])
-if records:
-    print(f"{records:,} events in {seconds:.1f} s: {records / seconds:,.0f} events per second, from files to committed tables")
+report = json.load(open(sys.argv[1]))
+events, seconds = report["received"], report["wall_seconds"]
+if events:
+    print(f"{events:,} events in {seconds:.1f} s: {events / seconds:,.0f} events per second, from files to committed tables")
 else:
-    print("Nothing new arrived: all events of the input are in the tables already. (For a fresh start: rm -r demo-data/lake)")
+    print("Nothing new arrived: all events of the input are in the tables already. (For a fresh start: rm -r demo-data)")
 PY
 
 bold "Every record received ended in exactly one place"

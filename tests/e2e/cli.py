@@ -166,7 +166,7 @@ def test_a_moved_lake_is_noticed_and_relocated(t):
     t.ok("relocate" in done.err + done.out, f"a moved lake is not explained: {done.err}{done.out}")
     t.weir("relocate", "--data", moved)
     report = t.run_once(data / "events.ndjson", moved)
-    t.equal(report["records"], 0, "records after relocation")
+    t.equal(report["received"], 0, "records after relocation")
     check_all(t, moved, data)
 
 
