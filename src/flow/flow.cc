@@ -1,0 +1,618 @@
+#include "flow/flow.h"
+
+#include <fmt/format.h>
+
+#include <deque>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/event.h"
+#include "base/memory.h"
+#include "commit/committer.h"
+#include "flow/behind.h"
+#include "flow/frontier.h"
+#include "flow/model_runner.h"
+#include "flow/sources.h"
+#include "flow/table_set.h"
+#include "ingest/source.h"
+#include "log/journal.h"
+
+namespace weir::flow {
+namespace {
+
+constexpr const char* kLiveLane = "live";
+constexpr auto kPollInterval = std::chrono::milliseconds(20);
+
+// One source's events that wait for the epoch to close, because they stand behind its marker.
+struct SourceQueue {
+  std::deque<ingest::SourceEvent> waiting;
+  bool at_marker = false;  // its marker of the current epoch came
+  bool ended = false;
+};
+
+class FlowImpl final : public Flow {
+ public:
+  FlowImpl(io::Io& io, Clock& clock, const project::Project& project, const plan::Plan& plan, FlowOptions options)
+      : io_(io),
+        clock_(clock),
+        project_(project),
+        settings_(project.settings),
+        plan_(plan),
+        options_(std::move(options)),
+        memory_("weir", settings_.memory_max),
+        pool_(settings_.shards),
+        queue_(static_cast<size_t>(std::min<int64_t>(settings_.memory_max / 8, 128 << 20))) {}
+
+  ~FlowImpl() override {
+    queue_.Close();
+    sources_.reset();
+  }
+
+  Status Init() {
+    commit::CommitterOptions commit_options;
+    commit_options.lease = settings_.lease;
+    commit_options.store = options_.store;
+    committer_ = WEIR_TRY(commit::Committer::Open(io_, clock_, options_.data_dir, commit_options));
+    journal_.With([](auto&) {});
+    auto journal = WEIR_TRY(log::Journal::Open(io_, io::Join(options_.data_dir, "journal")));
+    journal_.With([&](auto& slot) { slot = std::move(journal); });
+    WEIR_TRY(Recover());
+    tables_ = std::make_unique<TableSet>(io_, clock_, *committer_, options_.data_dir, memory_.Child("tables", settings_.memory_max / 4),
+                                         settings_.table_file_bytes);
+    WEIR_TRY(OpenSourceTables());
+    WEIR_TRY(OpenModels());
+    WEIR_TRY(CreateTables());
+    WEIR_TRY(BringUpModels());
+    return OpenSources();
+  }
+
+  Result<RunReport> Run(const CancelToken& cancel, const Progress& progress) override {
+    const Micros began = clock_.Monotonic();
+    WEIR_TRY(sources_->Start());
+    epoch_began_ = clock_.Monotonic();
+    Status status = Loop(cancel, [&] {
+      report_.wall = clock_.Monotonic() - began;
+      if (progress) progress(report_);
+    });
+    if (!status.ok()) return std::move(status).error();
+    sources_->Stop();
+    WEIR_TRY(committer_->store().Flush());
+    report_.wall = clock_.Monotonic() - began;
+    report_.ledger = ledger_;
+    if (progress) progress(report_);
+    return report_;
+  }
+
+  ingest::EventSink* sink() override { return sources_->sink(); }
+
+ private:
+  // ------------------------------------------------------------------ opening
+
+  Status Recover() {
+    const commit::Recovered& recovered = committer_->recovered();
+    const auto frontier = recovered.frontiers.find(kLiveLane);
+    if (frontier != recovered.frontiers.end()) frontier_ = WEIR_TRY(ParseFrontier(frontier->second));
+    watermarks_.Restore(frontier_);
+    global_watermark_ = watermarks_.global();
+    for (const auto& [source, line] : recovered.ledger) ledger_[source] = WEIR_TRY(ParseLedger(line));
+    models_ = recovered.models;
+    return {};
+  }
+
+  Status OpenSourceTables() {
+    for (const contract::Contract& contract : project_.contracts) {
+      ingest::SourceTables tables = ingest::TablesOf(contract);
+      TableSpec bronze{tables.bronze, tables.bronze_schema, false, {}, {}, contract.description};
+      for (const std::string& term : contract.partition_by) bronze.partition_by.push_back(WEIR_TRY(PartitionTerm(term)));
+      WEIR_TRY(tables_->Open(bronze));
+      WEIR_TRY(tables_->Open({tables.rejected, tables.rejected_schema}));
+      WEIR_TRY(tables_->Open({tables.late, tables.late_schema}));
+      WEIR_TRY(tables_->Open({tables.duplicate, tables.late_schema}));
+      for (const std::string& name : {tables.bronze, tables.rejected, tables.late, tables.duplicate}) live_tables_.push_back(name);
+      source_tables_.push_back(std::move(tables));
+    }
+    return {};
+  }
+
+  // "day(event_timestamp)" or "bucket(16, trip_id)" -> transform and column
+  static Result<std::pair<iceberg::Transform, std::string>> PartitionTerm(const std::string& text) {
+    const size_t open = text.find('('), comma = text.find(','), close = text.rfind(')');
+    if (open == std::string::npos || close == std::string::npos) return std::pair(iceberg::Transform{}, text);
+    std::string name = text.substr(0, open);
+    size_t from = open + 1;
+    if (comma != std::string::npos) {
+      name += "[" + text.substr(open + 1, comma - open - 1) + "]";
+      from = comma + 1;
+    }
+    std::string column = text.substr(from, close - from);
+    std::erase(column, ' ');
+    return std::pair(WEIR_TRY(iceberg::ParseTransform(name)), column);
+  }
+
+  static TableSpec SpecOf(const plan::ModelPlan& plan) {
+    TableSpec spec{plan.model.name, plan.output, !plan.append_only, plan.key, {}, plan.model.comment};
+    for (const sql::PartitionTerm& term : plan.model.partitioned_by) {
+      iceberg::Transform transform;
+      const std::string name = term.transform.empty() ? "identity" : term.transform;
+      auto parsed = iceberg::ParseTransform(term.parameter > 0 ? fmt::format("{}[{}]", name, term.parameter) : name);
+      if (parsed.ok()) transform = *parsed;
+      spec.partition_by.emplace_back(transform, term.column);
+    }
+    return spec;
+  }
+
+  // Models whose plan is not the one their state and table belong to begin anew, and so does everything that reads them.
+  Status OpenModels() {
+    std::set<std::string> renewed;
+    commit::EpochCommit reset{kLiveLane, FrontierJson(frontier_), {}, nullptr, {}, {}, {}};
+    state::Delta delta;
+    for (const plan::ModelPlan& model : plan_.models) {
+      const auto known = models_.find(model.model.name);
+      bool renew = known == models_.end() || known->second.fingerprint != model.fingerprint;
+      for (const std::string& input : model.inputs) renew = renew || renewed.contains(input);
+      if (!renew) continue;
+      renewed.insert(model.model.name);
+      if (known == models_.end()) continue;
+      reset.dropped_models.push_back(model.model.name);
+      delta.Clear("index/" + model.model.name);
+      delta.Clear("files/" + model.model.name);
+      delta.Clear(fmt::format("op/{}/{}", model.model.name, known->second.fingerprint));
+    }
+    if (!reset.dropped_models.empty()) {
+      reset.delta = &delta;
+      WEIR_TRY(committer_->Commit(reset));
+      for (const std::string& name : reset.dropped_models) models_.erase(name);
+    }
+    for (const plan::ModelPlan& model : plan_.models) {
+      WEIR_TRY(tables_->Open(SpecOf(model)));
+      if (!models_.contains(model.model.name)) {
+        commit::ModelState state{model.model.name, model.fingerprint, LaneOf(model), {}, ""};
+        for (const std::string& input : model.inputs) state.inputs[input] = 0;
+        models_[model.model.name] = std::move(state);
+      }
+    }
+    return {};
+  }
+
+  // A model is in the live lane when it and all models above it can follow every epoch.
+  std::string LaneOf(const plan::ModelPlan& model) const {
+    if (model.kind == plan::BlockKind::kFullRefresh) return "refresh";
+    std::string lane = kLiveLane;
+    if (model.model.target_lag && *model.model.target_lag > settings_.epoch_interval) lane = "lag-" + FormatDuration(*model.model.target_lag);
+    for (const std::string& input : model.inputs) {
+      const plan::ModelPlan* above = plan_.Find(input);
+      if (above == nullptr) continue;
+      const std::string other = LaneOf(*above);
+      if (other == "refresh" || lane == kLiveLane) lane = other == kLiveLane ? lane : other;
+    }
+    return lane;
+  }
+
+  // Tables exist from the first moment on, empty, so that readers and models find them.
+  Status CreateTables() {
+    commit::EpochCommit commit{kLiveLane, FrontierJson(frontier_), {}, nullptr, {}, {}, {}};
+    state::Delta delta;
+    commit.delta = &delta;
+    std::vector<std::string> names = live_tables_;
+    for (const plan::ModelPlan& model : plan_.models) names.push_back(model.model.name);
+    for (const std::string& name : names) {
+      if (auto staged = WEIR_TRY(tables_->Close(name, committer_->next_epoch(), {}, {}, delta))) commit.tables.push_back(*std::move(staged));
+    }
+    for (const auto& [name, state] : models_) commit.models.push_back(state);
+    if (commit.tables.empty() && committer_->last_epoch().value > 0) return {};
+    for (const contract::Contract& contract : project_.contracts) {
+      ledger_.try_emplace(contract.name);
+      commit.ledger[contract.name] = LedgerJson(contract.name, ledger_[contract.name]);
+    }
+    WEIR_TRY(committer_->Commit(commit));
+    tables_->Committed(commit.tables);
+    return {};
+  }
+
+  // Catches up whoever is behind, then lets the live models run.
+  Status BringUpModels() {
+    behind_ = std::make_unique<Behind>(io_, clock_, *committer_, *tables_, plan_, pool_, settings_, memory_, options_.data_dir);
+    duck::InstanceOptions duck = DuckOptions(settings_, options_.data_dir);
+    for (const plan::ModelPlan& model : plan_.models) {
+      commit::ModelState& state = models_.at(model.model.name);
+      state.lane = LaneOf(model);
+      state.halted.clear();
+      if (state.lane != kLiveLane) {
+        lanes_[state.lane].models.push_back(&model);
+        continue;
+      }
+      const data::Schema& input = tables_->metadata(model.inputs[0]).schema();
+      live_.push_back(WEIR_TRY(ModelRunner::New(model, input, pool_, committer_->store(), duck, settings_.memory_max / 4, clock_)));
+      live_names_.insert(model.model.name);
+    }
+    std::vector<ModelRunner*> runners;
+    for (const auto& runner : live_) runners.push_back(runner.get());
+    const Micros began = clock_.Monotonic();
+    WEIR_TRY(behind_->CatchUp(kLiveLane, runners, FrontierJson(frontier_), &models_));
+    for (auto& [name, lane] : lanes_) {
+      for (const plan::ModelPlan* model : lane.models) lane.target_lag = std::max(lane.target_lag, model->model.target_lag.value_or(0));
+      lane.last = clock_.Monotonic() - lane.target_lag;
+    }
+    report_.stages["behind"] += clock_.Monotonic() - began;
+    return {};
+  }
+
+  Status OpenSources() {
+    SourcesOptions sources;
+    sources.data_dir = options_.data_dir;
+    sources.once = options_.once;
+    sources.live = options_.live;
+    sources.paths = options_.source_paths;
+    sources.queue = &queue_;
+    sources.journal = &journal_;
+    sources.store = &committer_->store();
+    sources.global_watermark = &global_watermark_;
+    sources.lease_valid = [this] { return committer_->lease_valid(); };
+    sources_ = WEIR_TRY(Sources::Open(io_, clock_, project_, frontier_, std::move(sources)));
+    queues_.resize(sources_->size());
+    asked_marker_ = frontier_.marker;
+    return {};
+  }
+
+  // ------------------------------------------------------------------ the loop
+
+  Status Loop(const CancelToken& cancel, const std::function<void()>& progress) {
+    Micros told = 0;
+    for (;;) {
+      if (auto event = queue_.PopFor(kPollInterval)) {
+        queues_[event->source].waiting.push_back(*std::move(event));
+        // Whatever else is there belongs to the same look.
+        while (auto more = queue_.TryPop()) {
+          queues_[more->source].waiting.push_back(*std::move(more));
+          if (queues_[more->source].waiting.size() > 16) break;
+        }
+      }
+      WEIR_TRY(TakeWaiting());
+      const Micros now = clock_.Monotonic();
+      if (now - told > 100'000) {
+        told = now;
+        progress();
+        WEIR_TRY(committer_->Renew());
+      }
+      if (asked_marker_ == frontier_.marker && steps_in_epoch_ > 0 && EpochIsDue(cancel, now)) Ask(frontier_.marker + 1);
+      if (cancel.cancelled() && !stopping_) {
+        // What was acknowledged or read stays in the log and the files; only what is in an epoch is committed.
+        stopping_ = true;
+        sources_->StopTaking();
+      }
+      if (steps_in_epoch_ == 0 && asked_marker_ == frontier_.marker && NothingWaits()) {
+        if (stopping_) return {};
+        if (options_.once && AllEnded()) {
+          WEIR_TRY(RunLanes(/*all=*/true));
+          return {};
+        }
+      }
+      if (!options_.once) WEIR_TRY(RunLanes(/*all=*/false));
+    }
+  }
+
+  bool EpochIsDue(const CancelToken& cancel, Micros now) const {
+    return cancel.cancelled() || now - epoch_began_ >= settings_.epoch_interval || (options_.once && AllEnded() && NothingWaits()) || memory_.over();
+  }
+
+  bool AllEnded() const {
+    return std::all_of(queues_.begin(), queues_.end(), [](const SourceQueue& q) { return q.ended; });
+  }
+  bool NothingWaits() const {
+    return queue_.bytes() == 0 && std::all_of(queues_.begin(), queues_.end(), [](const SourceQueue& q) { return q.waiting.empty(); });
+  }
+
+  void Ask(int64_t marker) {
+    asked_marker_ = marker;
+    sources_->RequestMarker(marker);
+  }
+
+  // Takes what stands before the markers; closes the epoch when all markers are there.
+  Status TakeWaiting() {
+    for (;;) {
+      for (size_t i = 0; i < queues_.size(); ++i) {
+        SourceQueue& queue = queues_[i];
+        while (!queue.at_marker && !queue.waiting.empty()) {
+          ingest::SourceEvent event = std::move(queue.waiting.front());
+          queue.waiting.pop_front();
+          WEIR_TRY(Take(event, queue));
+        }
+      }
+      if (queues_.empty() || !std::all_of(queues_.begin(), queues_.end(), [](const SourceQueue& q) { return q.at_marker; })) return {};
+      WEIR_TRY(CloseEpoch());
+    }
+  }
+
+  Status Take(ingest::SourceEvent& event, SourceQueue& queue) {
+    const std::string& source = sources_->name(event.source);
+    if (auto* batch = std::get_if<ingest::JudgedBatch>(&event.what)) return Step(event.source, *batch);
+    if (auto* news = std::get_if<ingest::PartitionNews>(&event.what)) {
+      NotePosition(source, news->position);
+    } else if (auto* marker = std::get_if<ingest::Marker>(&event.what)) {
+      WEIR_CHECK(marker->number == frontier_.marker + 1);
+      queue.at_marker = true;
+      for (const ingest::PartitionPosition& position : marker->positions) NotePosition(source, position);
+      WEIR_TRY(epoch_delta_.Append(marker->delta));
+      if (asked_marker_ < marker->number) Ask(marker->number);
+    } else if (std::holds_alternative<ingest::EndOfInput>(event.what)) {
+      queue.ended = true;
+    } else {
+      return std::get<Error>(std::move(event.what)).Within("source " + source);
+    }
+    return {};
+  }
+
+  void NotePosition(const std::string& source, const ingest::PartitionPosition& position) {
+    frontier_.sources[source][position.partition] = position;
+    watermarks_.Update(source, position);
+    frontier_.watermark = watermarks_.global();
+    global_watermark_ = frontier_.watermark;
+  }
+
+  // One step: a judged batch through its tables and all live models.
+  Status Step(size_t index, ingest::JudgedBatch& batch) {
+    const ingest::SourceTables& tables = source_tables_[sources_->contract_index(index)];
+    const std::string& source = sources_->name(index);
+    // The ledger, checked against the span of offsets before anything of the batch is published.
+    const auto& known = frontier_.sources[source][batch.after.partition];
+    const int64_t span = batch.after.next.value - batch.first.value;
+    if (!batch.counts.balanced() || batch.counts.received != span || known.next != batch.first) {
+      return Internal(fmt::format("the ledger of source {} does not balance at partition {} offset {}: {} (offsets span {}); nothing more is committed", source,
+                                  batch.after.partition, batch.first.value, LedgerJson(source, batch.counts), span));
+    }
+    ledger_[source].Add(batch.counts);
+    cuts_.push_back({source, batch.after.partition, batch.first.value, batch.after.next.value});
+    NotePosition(source, batch.after);
+    ++report_.steps;
+    ++frontier_.steps;
+    ++steps_in_epoch_;
+    report_.received += batch.counts.received;
+    report_.bytes += batch.bytes;
+
+    std::map<std::string, std::vector<data::Batch>> changes;
+    const auto publish = [&](const std::string& table, data::Batch& rows) {
+      if (rows.num_rows() == 0) return;
+      changes[table].push_back(rows);
+      tables_->Append(table, std::move(rows));
+    };
+    publish(tables.bronze, batch.accepted);
+    publish(tables.rejected, batch.rejected);
+    publish(tables.late, batch.late);
+    publish(tables.duplicate, batch.conflicting);
+    const Micros began = clock_.Monotonic();
+    for (const auto& runner : live_) WEIR_TRY(RunModel(*runner, changes));
+    report_.stages["models"] += clock_.Monotonic() - began;
+    return {};
+  }
+
+  Status RunModel(ModelRunner& runner, std::map<std::string, std::vector<data::Batch>>& changes) {
+    const plan::ModelPlan& plan = runner.plan();
+    const auto input = changes.find(plan.inputs[0]);
+    if (input == changes.end() || report_.halted.contains(plan.model.name)) return {};
+    std::vector<data::Batch> out;
+    Status status = runner.Process(input->second, &out);
+    if (!status.ok()) {
+      // The data or the model is at fault: this model and what reads it stand still, the rest goes on. Anything else stops the flow.
+      if (status.error().code != Code::kInvalid) return status;
+      Halt(plan.model.name, status.error().message);
+      return {};
+    }
+    for (data::Batch& batch : out) {
+      tables_->Append(plan.model.name, batch);
+      changes[plan.model.name].push_back(std::move(batch));
+    }
+    return {};
+  }
+
+  // The model and its descendants keep their last committed rows.
+  void Halt(const std::string& name, const std::string& why) {
+    report_.halted[name] = why;
+    models_.at(name).halted = why;
+    live_names_.erase(name);
+    Event("model_halted", Severity::kError).With("model", name).With("why", why);
+    for (const plan::ModelPlan& model : plan_.models) {
+      if (report_.halted.contains(model.model.name)) continue;
+      if (std::find(model.inputs.begin(), model.inputs.end(), name) != model.inputs.end()) Halt(model.model.name, name + " is halted");
+    }
+  }
+
+  // ------------------------------------------------------------------ epochs
+
+  Status CloseEpoch() {
+    const Epoch epoch = committer_->next_epoch();
+    Micros at = clock_.Monotonic();
+    const auto stage = [&](const char* name) {
+      const Micros now = clock_.Monotonic();
+      report_.stages[name] += now - at;
+      at = now;
+    };
+    ++frontier_.marker;
+    commit::EpochCommit commit{kLiveLane, FrontierJson(frontier_), {}, &epoch_delta_, {}, {}, {}};
+    WEIR_TRY(JournalCuts(epoch));
+    for (const auto& runner : live_) {
+      if (report_.halted.contains(runner->plan().model.name)) continue;
+      WEIR_TRY(runner->Checkpoint(epoch_delta_));
+    }
+    stage("checkpoint");
+    tables_->Quiesce();
+    stage("encode_wait");
+    WEIR_TRY(CloseTables(epoch, &commit));
+    stage("finish");
+    for (const auto& [source, counts] : ledger_) commit.ledger[source] = LedgerJson(source, counts);
+    RecordInputs(commit);
+    WEIR_TRY(committer_->Commit(commit));
+    tables_->Committed(commit.tables);
+    stage("commit");
+    sources_->Committed(frontier_);
+    WEIR_TRY(committer_->CollectGarbage());
+    epoch_delta_ = state::Delta();
+    steps_in_epoch_ = 0;
+    asked_marker_ = std::max(asked_marker_, frontier_.marker);
+    epoch_began_ = clock_.Monotonic();
+    ++report_.epochs;
+    for (SourceQueue& queue : queues_) queue.at_marker = false;
+    stage("release");
+    return {};
+  }
+
+  Status JournalCuts(Epoch epoch) {
+    nlohmann::json cuts = nlohmann::json::array();
+    for (const Cut& cut : cuts_) cuts.push_back({cut.source, cut.partition, cut.from, cut.to});
+    cuts_.clear();
+    return journal_.With([&](auto& journal) -> Status {
+      WEIR_TRY(journal->Append("epoch", nlohmann::json{{"epoch", epoch.value}, {"lane", kLiveLane}, {"cuts", std::move(cuts)}}.dump()));
+      return journal->Sync();
+    });
+  }
+
+  Status CloseTables(Epoch epoch, commit::EpochCommit* commit) {
+    const std::map<std::string, std::string> summary = {
+        {"weir.lane", kLiveLane}, {"weir.epoch", std::to_string(epoch.value)}, {"weir.frontier", FrontierSummary(frontier_)}};
+    const auto keep = WEIR_TRY(KeptSnapshots());
+    for (const std::string& table : live_tables_) {
+      if (auto staged = WEIR_TRY(tables_->Close(table, epoch, summary, keep, epoch_delta_))) commit->tables.push_back(*std::move(staged));
+    }
+    for (const auto& runner : live_) {
+      const std::string& name = runner->plan().model.name;
+      if (report_.halted.contains(name)) {
+        tables_->Abandon(name);
+        continue;
+      }
+      auto staged = tables_->Close(name, epoch, summary, keep, epoch_delta_);
+      if (!staged.ok()) {
+        if (staged.error().code != Code::kInvalid) return std::move(staged).error();
+        Halt(name, staged.error().message);
+        continue;
+      }
+      if (*staged) commit->tables.push_back(**std::move(staged));
+    }
+    return {};
+  }
+
+  // Snapshots that readers and lanes behind still need.
+  Result<std::vector<SnapshotId>> KeptSnapshots() {
+    std::vector<SnapshotId> keep = WEIR_TRY(committer_->LeasedSnapshots());
+    for (const auto& [name, model] : models_) {
+      for (const auto& [table, snapshot] : model.inputs) {
+        if (snapshot != 0) keep.push_back({snapshot});
+      }
+    }
+    return keep;
+  }
+
+  // The versions of its inputs that each live model equals its query over, once this commit is in.
+  void RecordInputs(commit::EpochCommit& commit) {
+    std::map<std::string, int64_t> versions;
+    for (const iceberg::Staged& staged : commit.tables) {
+      if (staged.metadata.current_snapshot) versions[staged.table] = staged.metadata.current_snapshot->value;
+    }
+    for (const auto& runner : live_) {
+      commit::ModelState& model = models_.at(runner->plan().model.name);
+      if (model.halted.empty()) {
+        for (auto& [table, snapshot] : model.inputs) {
+          const auto changed = versions.find(table);
+          if (changed != versions.end()) snapshot = changed->second;
+        }
+      }
+      commit.models.push_back(model);
+    }
+  }
+
+  // ------------------------------------------------------------------ lanes behind
+
+  struct Lane {
+    std::vector<const plan::ModelPlan*> models;
+    Micros target_lag = 0, last = 0, took = 0;
+  };
+
+  // Lanes whose lag is used up (or all) follow to the tables' present versions. A lane that is slow waits ten times as long as it took.
+  Status RunLanes(bool all) {
+    for (auto& [name, lane] : lanes_) {
+      const Micros now = clock_.Monotonic();
+      if (!all && now - lane.last < std::max({lane.target_lag, 10 * lane.took, settings_.epoch_interval})) continue;
+      WEIR_TRY(behind_->Follow(name, lane.models, FrontierJson(frontier_), &models_, &report_.halted));
+      lane.last = clock_.Monotonic();
+      lane.took = lane.last - now;
+      report_.stages["behind"] += lane.took;
+    }
+    return {};
+  }
+
+  struct Cut {
+    std::string source;
+    int partition;
+    int64_t from, to;
+  };
+
+  io::Io& io_;
+  Clock& clock_;
+  const project::Project& project_;
+  const project::Settings& settings_;
+  const plan::Plan& plan_;
+  const FlowOptions options_;
+  MemoryBudget memory_;
+  ShardPool pool_;
+  ingest::EventQueue queue_;
+  ingest::SharedJournal journal_;
+  std::unique_ptr<commit::Committer> committer_;
+  std::unique_ptr<TableSet> tables_;
+  std::unique_ptr<Behind> behind_;
+  std::vector<ingest::SourceTables> source_tables_;
+  std::vector<std::string> live_tables_;
+  std::vector<std::unique_ptr<ModelRunner>> live_;
+  std::set<std::string> live_names_;
+  std::map<std::string, commit::ModelState> models_;
+  std::map<std::string, Lane> lanes_;
+  Frontier frontier_;
+  Watermarks watermarks_;
+  std::atomic<Micros> global_watermark_{kNoTime};
+  std::map<std::string, ingest::Counts> ledger_;
+  std::vector<Cut> cuts_;
+  state::Delta epoch_delta_;
+  std::vector<SourceQueue> queues_;
+  int64_t asked_marker_ = 0, steps_in_epoch_ = 0;
+  Micros epoch_began_ = 0;
+  bool stopping_ = false;
+  RunReport report_;
+  std::unique_ptr<Sources> sources_;  // last: its threads push into what stands above
+};
+
+}  // namespace
+
+std::vector<plan::InputTable> SourceInputs(const std::vector<contract::Contract>& contracts) {
+  std::vector<plan::InputTable> inputs;
+  for (const contract::Contract& contract : contracts) {
+    const ingest::SourceTables tables = ingest::TablesOf(contract);
+    inputs.push_back({tables.bronze, tables.bronze_schema, contract.identity, contract.order, true});
+    inputs.push_back({tables.rejected, tables.rejected_schema, {"_source", "_partition", "_offset"}, {}, true});
+    inputs.push_back({tables.late, tables.late_schema, {"_source", "_partition", "_offset"}, {}, true});
+    inputs.push_back({tables.duplicate, tables.late_schema, {"_source", "_partition", "_offset"}, {}, true});
+  }
+  return inputs;
+}
+
+std::string RunReport::Json() const {
+  nlohmann::json sources = nlohmann::json::array();
+  for (const auto& [source, counts] : ledger) sources.push_back(nlohmann::json::parse(LedgerJson(source, counts)));
+  nlohmann::json times = nlohmann::json::object();
+  for (const auto& [stage, micros] : stages) times[stage] = static_cast<double>(micros) / 1e6;
+  nlohmann::json stood = nlohmann::json::object();
+  for (const auto& [model, why] : halted) stood[model] = why;
+  return nlohmann::json{{"steps", steps},
+                        {"epochs", epochs},
+                        {"received", received},
+                        {"bytes", bytes},
+                        {"wall_seconds", static_cast<double>(wall) / 1e6},
+                        {"stages", std::move(times)},
+                        {"ledger", std::move(sources)},
+                        {"halted", std::move(stood)}}
+      .dump();
+}
+
+Result<std::unique_ptr<Flow>> Flow::Open(io::Io& io, Clock& clock, const project::Project& project, const plan::Plan& plan, FlowOptions options) {
+  auto flow = std::make_unique<FlowImpl>(io, clock, project, plan, std::move(options));
+  WEIR_TRY(flow->Init());
+  return std::unique_ptr<Flow>(std::move(flow));
+}
+
+}  // namespace weir::flow

@@ -1,0 +1,129 @@
+#include "flow/frontier.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace weir::flow {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kReasonNames[] = {"not_json",      "too_large",    "missing_field",    "wrong_type",
+                                        "unknown_value", "out_of_range", "pattern_mismatch", "wrong_length"};
+static_assert(std::size(kReasonNames) == ingest::kReasons);
+
+json TimeJson(Micros time) { return time == kNoTime ? json(nullptr) : json(time); }
+Micros TimeOf(const json& value) { return value.is_number_integer() ? value.get<Micros>() : kNoTime; }
+
+}  // namespace
+
+std::string FrontierJson(const Frontier& frontier) {
+  json sources = json::object();
+  for (const auto& [source, partitions] : frontier.sources) {
+    json list = json::array();
+    for (const auto& [number, p] : partitions) {
+      list.push_back({{"partition", p.partition}, {"next", p.next.value},   {"watermark", TimeJson(p.watermark)},
+                      {"file", p.file},           {"byte", p.file_byte},    {"idle", p.idle}});
+    }
+    sources[source] = std::move(list);
+  }
+  return json{{"version", 1},
+              {"sources", std::move(sources)},
+              {"watermark", TimeJson(frontier.watermark)},
+              {"marker", frontier.marker},
+              {"steps", frontier.steps}}
+      .dump();
+}
+
+Result<Frontier> ParseFrontier(std::string_view text) {
+  const json root = json::parse(text, nullptr, false);
+  if (!root.is_object() || root.value("version", 0) != 1) return Corrupt("the lane's frontier is not one this Weir wrote");
+  Frontier out;
+  try {
+    out.watermark = TimeOf(root.at("watermark"));
+    out.marker = root.at("marker").get<int64_t>();
+    out.steps = root.at("steps").get<int64_t>();
+    for (const auto& [source, list] : root.at("sources").items()) {
+      for (const json& p : list) {
+        ingest::PartitionPosition position;
+        position.partition = p.at("partition").get<int>();
+        position.next = {p.at("next").get<int64_t>()};
+        position.watermark = TimeOf(p.at("watermark"));
+        position.file = p.at("file").get<int64_t>();
+        position.file_byte = p.at("byte").get<uint64_t>();
+        position.idle = p.at("idle").get<bool>();
+        out.sources[source][position.partition] = position;
+      }
+    }
+  } catch (const json::exception& e) {
+    return Corrupt(std::string("the lane's frontier: ") + e.what());
+  }
+  return out;
+}
+
+std::string FrontierSummary(const Frontier& frontier) {
+  json out = json::object();
+  for (const auto& [source, partitions] : frontier.sources) {
+    for (const auto& [number, p] : partitions) out[source + "/" + std::to_string(number)] = p.next.value;
+  }
+  if (frontier.watermark != kNoTime) out["watermark"] = FormatTimestamp(frontier.watermark);
+  return out.dump();
+}
+
+std::string LedgerJson(const std::string& source, const ingest::Counts& counts) {
+  json reasons = json::object();
+  for (size_t i = 0; i < ingest::kReasons; ++i) {
+    if (counts.rejected_by_reason[i] != 0) reasons[kReasonNames[i]] = counts.rejected_by_reason[i];
+  }
+  return json{{"source", source},
+              {"received", counts.received},
+              {"accepted", counts.accepted},
+              {"rejected", counts.rejected},
+              {"duplicate", counts.duplicate},
+              {"conflicting", counts.conflicting},
+              {"late", counts.late},
+              {"blocked", counts.blocked},
+              {"rejected_by_reason", std::move(reasons)}}
+      .dump();
+}
+
+Result<ingest::Counts> ParseLedger(std::string_view text) {
+  const json root = json::parse(text, nullptr, false);
+  if (!root.is_object()) return Corrupt("a ledger line is not JSON");
+  ingest::Counts counts;
+  counts.received = root.value("received", int64_t{0});
+  counts.accepted = root.value("accepted", int64_t{0});
+  counts.rejected = root.value("rejected", int64_t{0});
+  counts.duplicate = root.value("duplicate", int64_t{0});
+  counts.conflicting = root.value("conflicting", int64_t{0});
+  counts.late = root.value("late", int64_t{0});
+  counts.blocked = root.value("blocked", int64_t{0});
+  for (size_t i = 0; i < ingest::kReasons; ++i) {
+    counts.rejected_by_reason[i] = root.value("rejected_by_reason", json::object()).value(kReasonNames[i], int64_t{0});
+  }
+  return counts;
+}
+
+void Watermarks::Update(const std::string& source, const ingest::PartitionPosition& position) {
+  partitions_[{source, position.partition}] = {position.watermark, position.idle};
+  Micros least = std::numeric_limits<Micros>::max(), newest = kNoTime;
+  bool active = false;
+  for (const auto& [key, one] : partitions_) {
+    newest = std::max(newest, one.watermark);
+    if (one.idle) continue;
+    active = true;
+    least = std::min(least, one.watermark);
+  }
+  // When all are idle nothing holds the watermark back but what was seen.
+  const Micros now = active ? least : newest;
+  global_ = std::max(global_, now);
+}
+
+void Watermarks::Restore(const Frontier& frontier) {
+  for (const auto& [source, partitions] : frontier.sources) {
+    for (const auto& [number, position] : partitions) partitions_[{source, number}] = {position.watermark, position.idle};
+  }
+  global_ = frontier.watermark;
+}
+
+}  // namespace weir::flow

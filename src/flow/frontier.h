@@ -1,0 +1,44 @@
+// Frontiers, watermarks and the ledger: values, and their JSON in catalog.db and snapshot summaries (docs/formats/frontier.md).
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ingest/judged.h"
+
+namespace weir::flow {
+
+// How far the live lane has taken in its sources.
+struct Frontier {
+  std::map<std::string, std::map<int, ingest::PartitionPosition>> sources;
+  Micros watermark = kNoTime;  // global; never falls
+  int64_t marker = 0;          // number of the markers that cut the epoch
+  int64_t steps = 0;           // taken since the beginning of the data directory
+};
+std::string FrontierJson(const Frontier& frontier);
+Result<Frontier> ParseFrontier(std::string_view json);
+
+// The short form for a table's snapshot summary: {"ride_events/0": 1234, …, "watermark": "…"}.
+std::string FrontierSummary(const Frontier& frontier);
+
+// One line of the ledger, by source.
+std::string LedgerJson(const std::string& source, const ingest::Counts& counts);
+Result<ingest::Counts> ParseLedger(std::string_view json);
+
+// The global watermark: the minimum over active partitions of all sources; it never falls. A partition that is active and has no
+// watermark yet holds it where it is.
+class Watermarks {
+ public:
+  void Update(const std::string& source, const ingest::PartitionPosition& position);
+  Micros global() const { return global_; }
+  void Restore(const Frontier& frontier);
+
+ private:
+  struct One { Micros watermark; bool idle; };
+  std::map<std::pair<std::string, int>, One> partitions_;
+  Micros global_ = kNoTime;
+};
+
+}  // namespace weir::flow

@@ -1,0 +1,67 @@
+// All sources of a flow: contracts bound to files and to Weir's own log.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "flow/frontier.h"
+#include "ingest/event_sink.h"
+#include "ingest/source.h"
+#include "project/project.h"
+
+namespace weir::flow {
+
+struct SourcesOptions {
+  std::string data_dir;
+  bool once = true, live = false;
+  std::map<std::string, std::string> paths;  // --source NAME=PATH
+  ingest::EventQueue* queue = nullptr;
+  ingest::SharedJournal* journal = nullptr;
+  state::Store* store = nullptr;
+  const std::atomic<Micros>* global_watermark = nullptr;
+  std::function<bool()> lease_valid;
+};
+
+// A contract's servers number their partitions from 1000 times the server's place in the contract: the first server's are 0, 1, …
+inline constexpr int kPartitionsPerServer = 1000;
+
+// Used by the flow's thread; sink() by anybody.
+class Sources {
+ public:
+  static Result<std::unique_ptr<Sources>> Open(io::Io& io, Clock& clock, const project::Project& project, const Frontier& frontier, SourcesOptions options);
+  ~Sources();
+
+  size_t size() const { return all_.size(); }
+  const std::string& name(size_t index) const { return all_[index].name; }
+  size_t contract_index(size_t index) const { return all_[index].contract; }
+
+  Status Start();
+  void RequestMarker(int64_t number);
+  void StopTaking();
+  void Stop();
+  void Committed(const Frontier& frontier);
+  ingest::EventSink* sink() { return sink_.get(); }
+
+ private:
+  struct One {
+    std::string name;
+    size_t contract = 0;
+    int first_partition = 0;
+    std::unique_ptr<ingest::Source> source;
+    ingest::LogSource* log = nullptr;
+  };
+  class Sink;
+
+  Sources() = default;
+  Status Bind(io::Io& io, Clock& clock, const project::Project& project, const Frontier& frontier, const SourcesOptions& options, size_t contract);
+
+  std::vector<One> all_;
+  std::unique_ptr<ingest::EventSink> sink_;
+};
+
+}  // namespace weir::flow

@@ -1,0 +1,126 @@
+#include "ingest/file_catalog.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <nlohmann/json.hpp>
+
+#include "ingest/line_reader.h"
+
+namespace weir::ingest {
+namespace {
+
+constexpr std::string_view kPartition = "{partition}";
+constexpr std::string_view kEndings[] = {".ndjson", ".jsonl", ".json"};
+
+bool IsRecordFile(std::string_view name) {
+  for (const std::string_view packed : {".gz", ".zst"}) {
+    if (name.ends_with(packed)) name.remove_suffix(packed.size());
+  }
+  for (const std::string_view ending : kEndings) {
+    if (name.ends_with(ending)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<FilePattern> FilePattern::Parse(const std::string& location) {
+  FilePattern out;
+  const std::string_view name = io::BaseName(location);
+  const bool special = name.find_first_of("*?[{") != std::string_view::npos;
+  const bool is_file = special || IsRecordFile(name);
+  out.dir_ = is_file ? std::string(io::DirName(location)) : location;
+  if (out.dir_.empty()) out.dir_ = ".";
+  while (out.dir_.size() > 1 && out.dir_.back() == '/') out.dir_.pop_back();
+  out.pattern_ = is_file ? std::string(name) : "";
+  out.literal_ = is_file && !special;
+  if (out.dir_.find_first_of("*?[{") != std::string::npos) {
+    return Invalid(fmt::format("'{}': only the last part of a location may be a pattern", location));
+  }
+  return out;
+}
+
+int FilePattern::PartitionOf(std::string_view name) const {
+  if (name.empty() || name[0] == '.' || name[0] == '_' || name.ends_with(".tmp") || name.ends_with(".part")) return -1;
+  if (pattern_.empty()) return IsRecordFile(name) ? 0 : -1;
+  const size_t at = pattern_.find(kPartition);
+  if (at == std::string::npos) return ::fnmatch(pattern_.c_str(), std::string(name).c_str(), 0) == 0 ? 0 : -1;
+  // Tries each run of digits of the name as the partition number.
+  const std::string before = pattern_.substr(0, at), after = pattern_.substr(at + kPartition.size());
+  for (size_t i = 0; i < name.size(); ++i) {
+    size_t end = i;
+    while (end < name.size() && end - i < 6 && name[end] >= '0' && name[end] <= '9') ++end;
+    if (end == i) continue;
+    const std::string with_number = before + std::string(name.substr(i, end - i)) + after;
+    if (::fnmatch(with_number.c_str(), std::string(name).c_str(), 0) == 0) return std::stoi(std::string(name.substr(i, end - i)));
+    i = end - 1;
+  }
+  return -1;
+}
+
+std::string FileCatalog::JournalText(const std::string& source, const SourceFile& file) {
+  return nlohmann::json{{"source", source},     {"ordinal", file.ordinal},   {"partition", file.partition}, {"path", file.path},
+                        {"size", file.size},    {"modified", file.modified}, {"checksum", file.checksum}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Status FileCatalog::Replay(const log::Journal::Entry& entry) {
+  if (entry.kind != "file") return {};
+  const auto json = nlohmann::json::parse(entry.json, nullptr, false);
+  if (json.is_discarded()) return Corrupt(fmt::format("journal entry {} is not JSON", entry.number));
+  if (json.value("source", "") != source_) return {};
+  SourceFile file{json.value("ordinal", int64_t{0}),   json.value("partition", 0),         json.value("path", ""),
+                  json.value("size", uint64_t{0}),     json.value("modified", Micros{0}),  json.value("checksum", uint64_t{0})};
+  by_path_[file.path] = files_.size();
+  files_.push_back(std::move(file));
+  return {};
+}
+
+Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
+  ScanResult out;
+  auto names = io_.List(pattern_.dir());
+  if (!names.ok()) {
+    if (names.error().code == Code::kNotFound) return out;  // the folder may come later
+    return std::move(names).error();
+  }
+  for (const std::string& name : *names) {
+    const int partition = pattern_.PartitionOf(name);
+    if (partition < 0) continue;
+    const std::string path = io::Join(pattern_.dir(), name);
+    const auto info = io_.Stat(path);
+    if (!info.ok()) continue;  // gone between the two calls
+    if (!info->is_regular) {
+      if (reported_.emplace(path, 0).second) out.not_regular.push_back(path);
+      continue;
+    }
+    const auto known = by_path_.find(path);
+    if (known != by_path_.end()) {
+      const SourceFile& file = files_[known->second];
+      if (file.size == info->size && file.modified == info->modified) continue;
+      const uint64_t checksum = WEIR_TRY(ChecksumFile(io_, path));
+      const auto told = reported_.find(path);
+      if ((file.size == info->size && file.checksum == checksum) || (told != reported_.end() && told->second == checksum)) continue;
+      reported_[path] = checksum;
+      out.changed.push_back(path);
+      continue;
+    }
+    if (quiet > 0) {
+      const auto [it, is_new] = unsettled_.try_emplace(path, Seen{info->size, info->modified, now});
+      Seen& seen = it->second;
+      if (!is_new && (seen.size != info->size || seen.modified != info->modified)) seen = {info->size, info->modified, now};
+      if (now - seen.since < quiet && now - info->modified < quiet) {
+        out.waiting = true;
+        continue;
+      }
+      unsettled_.erase(path);
+    }
+    SourceFile file{static_cast<int64_t>(files_.size()), partition, path, info->size, info->modified, WEIR_TRY(ChecksumFile(io_, path))};
+    by_path_[path] = files_.size();
+    files_.push_back(file);
+    out.added.push_back(std::move(file));
+  }
+  return out;
+}
+
+}  // namespace weir::ingest

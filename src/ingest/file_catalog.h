@@ -1,0 +1,75 @@
+// Which files a source has, in the order they are read, and how far each partition has read them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "io/io.h"
+#include "log/journal.h"
+
+namespace weir::ingest {
+
+// A discovered file. Its identity is path + size + checksum; the ordinal is its place in the source's journalled order.
+struct SourceFile {
+  int64_t ordinal = 0;
+  int partition = 0;
+  std::string path;
+  uint64_t size = 0;
+  Micros modified = 0;
+  uint64_t checksum = 0;
+};
+
+// A location: a folder, a glob of the last path part, or a pattern with {partition}: "data/events-{partition}.ndjson".
+// A folder means *.ndjson, *.jsonl, *.json and their .gz and .zst forms.
+class FilePattern {
+ public:
+  static Result<FilePattern> Parse(const std::string& location);
+  // The partition of a file of this name; -1: not one of ours. Names that begin with . or _ and names ending in .tmp or .part never are.
+  int PartitionOf(std::string_view name) const;
+  const std::string& dir() const { return dir_; }
+  bool literal() const { return literal_; }      // names one file
+  const std::string& name() const { return pattern_; }
+
+ private:
+  std::string dir_, pattern_;
+  bool literal_ = false;
+};
+
+// The files of one source. Used by its thread only.
+class FileCatalog {
+ public:
+  // `journal` holds "file" entries {source, ordinal, partition, path, size, modified, checksum}.
+  FileCatalog(io::Io& io, std::string source, FilePattern pattern) : io_(io), source_(std::move(source)), pattern_(std::move(pattern)) {}
+
+  // One entry of the journal, at start, in order.
+  Status Replay(const log::Journal::Entry& entry);
+
+  struct ScanResult {
+    std::vector<SourceFile> added;        // by name; already given ordinals; the caller journals them before reading
+    std::vector<std::string> changed;     // paths read earlier that hold other content now
+    std::vector<std::string> not_regular; // folders, FIFOs … whose names match
+    bool waiting = false;                 // files were left alone because they are not quiet yet
+  };
+  // `quiet`: a file counts only when size and mtime have stood still for so long; 0: all count.
+  Result<ScanResult> Scan(Micros now, Micros quiet);
+  static std::string JournalText(const std::string& source, const SourceFile& file);
+
+  const std::vector<SourceFile>& files() const { return files_; }
+
+ private:
+  struct Seen { uint64_t size; Micros modified, since; };
+
+  io::Io& io_;
+  const std::string source_;
+  const FilePattern pattern_;
+  std::vector<SourceFile> files_;
+  std::map<std::string, size_t> by_path_;
+  std::map<std::string, Seen> unsettled_;
+  std::map<std::string, uint64_t> reported_;  // changed files told about, by checksum
+};
+
+}  // namespace weir::ingest

@@ -1,0 +1,321 @@
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <thread>
+
+#include "base/event.h"
+#include "ingest/file_catalog.h"
+#include "ingest/line_reader.h"
+#include "ingest/pipeline.h"
+#include "ingest/source.h"
+
+namespace weir::ingest {
+
+std::string IdentitySpace(const contract::Contract& contract, int partition) {
+  return fmt::format("ids/{}/{}", contract.name, partition);
+}
+
+namespace {
+
+constexpr auto kScanInterval = std::chrono::seconds(1);
+
+struct Partition {
+  PartitionPosition position;
+  PartitionJudge judge;
+  std::unique_ptr<LineReader> reader;  // of the file at position.file, when it is open
+};
+
+// A control record of the journal: at this offset the partition woke with this floor.
+struct Wake {
+  int partition;
+  LogOffset at;
+  Micros floor;
+};
+
+class FileSource final : public Source {
+ public:
+  FileSource(SourceContext context, FileSourceOptions options, std::unique_ptr<Pipeline> pipeline, FilePattern pattern)
+      : context_(std::move(context)),
+        options_(std::move(options)),
+        pipeline_(std::move(pipeline)),
+        catalog_(*context_.io, context_.contract->name, std::move(pattern)),
+        markers_sent_(context_.last_marker),
+        markers_wanted_(context_.last_marker) {}
+
+  ~FileSource() override {
+    Stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Status Start() override {
+    WEIR_TRY(ReplayJournal());
+    for (const PartitionPosition& position : context_.committed) WEIR_TRY(AddPartition(position));
+    // Files that were journalled, but of which nothing is committed yet.
+    for (const SourceFile& file : catalog_.files()) {
+      WEIR_TRY(AddPartition({.partition = file.partition + options_.first_partition}));
+    }
+    thread_ = std::thread([this] { Run(); });
+    return {};
+  }
+
+  void RequestMarker(int64_t number) override {
+    std::lock_guard lock(mutex_);
+    markers_wanted_ = std::max(markers_wanted_, number);
+    wake_.notify_all();
+  }
+
+  void StopTaking() override {
+    std::lock_guard lock(mutex_);
+    taking_ = false;
+  }
+
+  void Stop() override {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_all();
+  }
+
+  // A file's place is in the frontier; nothing else is kept.
+  void Committed(const std::map<int, PartitionPosition>&) override {}
+
+  const SourceTables& tables() const override { return pipeline_->tables(); }
+
+ private:
+  Status ReplayJournal() {
+    return context_.journal->With([&](auto& journal) {
+      return journal->Read(1, [&](const log::Journal::Entry& entry) -> Status {
+        WEIR_TRY(catalog_.Replay(entry));
+        if (entry.kind != "wake") return {};
+        const auto json = nlohmann::json::parse(entry.json, nullptr, false);
+        if (json.is_discarded() || json.value("source", "") != context_.contract->name) return {};
+        wakes_.push_back({json.value("partition", 0), {json.value("at", int64_t{0})}, json.value("floor", kNoTime)});
+        return {};
+      });
+    });
+  }
+
+  Result<Partition*> AddPartition(PartitionPosition position) {
+    const auto found = partitions_.find(position.partition);
+    if (found != partitions_.end()) return &found->second;
+    state::Identities identities = WEIR_TRY(state::Identities::Load(
+        *context_.store, IdentitySpace(*context_.contract, position.partition), context_.contract->identity_memory));
+    PartitionJudge judge(pipeline_->rule(/*live=*/false), std::move(identities), position.watermark);
+    // A wake that was journalled but not committed is repeated.
+    for (const Wake& wake : wakes_) {
+      if (wake.partition == position.partition && wake.at >= position.next) judge.Wake(wake.floor);
+    }
+    position.watermark = judge.watermark();
+    auto [it, inserted] = partitions_.emplace(position.partition, Partition{position, std::move(judge), nullptr});
+    return &it->second;
+  }
+
+  void Run() {
+    Status status = Loop();
+    if (!status.ok() && status.error().code != Code::kCancelled) static_cast<void>(Push(std::move(status).error(), 0));
+    // Markers are answered until the flow lets go of us, so that the last epoch can close.
+    while (WaitForMarkerOrStop(std::chrono::hours(1))) {
+      if (!SendMarkers().ok()) return;
+    }
+  }
+
+  Status Loop() {
+    auto next_scan = std::chrono::steady_clock::now();
+    bool ended = false;
+    for (;;) {
+      if (!Taking()) return {};
+      WEIR_TRY(SendMarkers());
+      if (!ended && std::chrono::steady_clock::now() >= next_scan) {
+        WEIR_TRY(Scan());
+        next_scan = std::chrono::steady_clock::now() + (options_.once ? std::chrono::hours(24 * 365) : kScanInterval);
+      }
+      if (WEIR_TRY(ReadSome())) continue;
+      if (options_.once && !ended) {
+        ended = true;
+        WEIR_TRY(Push(EndOfInput{}, 0));
+      }
+      WaitForMarkerOrStop(options_.once ? std::chrono::milliseconds(1000) : std::chrono::milliseconds(200));
+    }
+  }
+
+  bool Taking() {
+    std::lock_guard lock(mutex_);
+    return taking_ && !stopping_;
+  }
+
+  // False: stop.
+  template <class Duration>
+  bool WaitForMarkerOrStop(Duration wait) {
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, wait, [&] { return stopping_ || markers_wanted_ > markers_sent_; });
+    return !stopping_;
+  }
+
+  Status Scan() {
+    const FileCatalog::ScanResult found = WEIR_TRY(catalog_.Scan(context_.clock->Now(), options_.quiet));
+    for (const std::string& path : found.changed) {
+      Event("source_file_changed", Severity::kError)
+          .With("source", context_.contract->name)
+          .With("path", path)
+          .With("meaning", "its rows were read before it changed; the new content is not read: give it a new name");
+    }
+    for (const std::string& path : found.not_regular) {
+      Event("source_file_skipped", Severity::kWarning).With("path", path).With("meaning", "not a regular file");
+    }
+    if (!found.added.empty()) WEIR_TRY(TakeIn(found.added));
+    for (auto& [number, partition] : partitions_) {
+      if (!partition.position.idle || NextFile(partition) == nullptr) continue;
+      partition.position.idle = false;
+      WEIR_TRY(Push(PartitionNews{partition.position}, 0));
+    }
+    return {};
+  }
+
+  // Journals new files, and wakes the idle partitions they belong to, before anything is read of them.
+  Status TakeIn(const std::vector<SourceFile>& added) {
+    std::map<int, bool> woken;
+    std::vector<Wake> wakes;
+    for (const SourceFile& file : added) {
+      const int number = file.partition + options_.first_partition;
+      Partition& partition = *WEIR_TRY(AddPartition({.partition = number}));
+      if (partition.position.idle && partition.position.next.value > 0 && woken.emplace(number, true).second) {
+        wakes.push_back({number, partition.position.next, std::max(partition.judge.watermark(), context_.global_watermark->load())});
+      }
+    }
+    WEIR_TRY(context_.journal->With([&](auto& journal) -> Status {
+      for (const SourceFile& file : added) {
+        WEIR_TRY(journal->Append("file", FileCatalog::JournalText(context_.contract->name, file)));
+      }
+      for (const Wake& wake : wakes) {
+        WEIR_TRY(journal->Append("wake", nlohmann::json{{"source", context_.contract->name},
+                                                        {"partition", wake.partition},
+                                                        {"at", wake.at.value},
+                                                        {"floor", wake.floor}}
+                                             .dump()));
+      }
+      return journal->Sync();
+    }));
+    for (const Wake& wake : wakes) {
+      Partition& partition = partitions_.at(wake.partition);
+      partition.judge.Wake(wake.floor);
+      partition.position.watermark = partition.judge.watermark();
+    }
+    return {};
+  }
+
+  const SourceFile* NextFile(const Partition& partition) const {
+    const auto& files = catalog_.files();
+    for (auto i = static_cast<size_t>(std::max<int64_t>(partition.position.file, 0)); i < files.size(); ++i) {
+      if (files[i].partition + options_.first_partition == partition.position.partition) return &files[i];
+    }
+    return nullptr;
+  }
+
+  // One step from the next partition that has something unread. False: nothing is unread.
+  Result<bool> ReadSome() {
+    for (size_t tried = 0; tried < partitions_.size(); ++tried) {
+      auto it = partitions_.upper_bound(turn_);
+      if (it == partitions_.end()) it = partitions_.begin();
+      turn_ = it->first;
+      const SourceFile* file = NextFile(it->second);
+      if (file == nullptr) continue;
+      WEIR_TRY(Step(it->second, *file));
+      return true;
+    }
+    return false;
+  }
+
+  Status Step(Partition& partition, const SourceFile& file) {
+    PartitionPosition& at = partition.position;
+    if (at.file != file.ordinal) {
+      at.file = file.ordinal;
+      at.file_byte = 0;
+      partition.reader.reset();
+    }
+    if (partition.reader == nullptr) {
+      partition.reader = WEIR_TRY(LineReader::Open(*context_.io, file.path, at.file_byte, context_.record_bytes_max));
+    }
+    const Lines lines = WEIR_TRY(partition.reader->Next(context_.step_rows, context_.step_bytes));
+    const Checked checked = WEIR_TRY(pipeline_->Check(lines.records));
+    std::vector<int32_t> rows(lines.records.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    std::vector<log::Verdict> verdicts(rows.size());
+    partition.judge.Judge(checked.evidence(), rows, file.modified, verdicts);
+    JudgedBatch batch = WEIR_TRY(pipeline_->Build(checked, rows, verdicts, at.partition, at.next, file.modified));
+    batch.counts.received = lines.framed;
+    at.next.value += lines.framed;
+    at.file_byte = lines.end;
+    at.watermark = partition.judge.watermark();
+    if (lines.end_of_file) {
+      partition.reader.reset();
+      at.file = file.ordinal + 1;
+      at.file_byte = 0;
+    }
+    at.idle = NextFile(partition) == nullptr;
+    batch.after = at;
+    const auto bytes = static_cast<size_t>(batch.bytes) * 2;
+    WEIR_TRY(Push(std::move(batch), bytes));
+    if (context_.steps_per_marker > 0 && ++steps_ % context_.steps_per_marker == 0) WEIR_TRY(SendMarker());
+    return {};
+  }
+
+  Status SendMarkers() {
+    for (;;) {
+      {
+        std::lock_guard lock(mutex_);
+        if (markers_sent_ >= markers_wanted_) return {};
+      }
+      WEIR_TRY(SendMarker());
+    }
+  }
+
+  Status SendMarker() {
+    Marker marker;
+    for (auto& [number, partition] : partitions_) {
+      partition.judge.identities().Checkpoint(marker.delta, IdentitySpace(*context_.contract, number));
+      marker.positions.push_back(partition.position);
+    }
+    {
+      std::lock_guard lock(mutex_);
+      marker.number = ++markers_sent_;
+      markers_wanted_ = std::max(markers_wanted_, markers_sent_);
+    }
+    const size_t bytes = marker.delta.bytes();
+    return Push(std::move(marker), bytes);
+  }
+
+  template <class T>
+  Status Push(T what, size_t bytes) {
+    SourceEvent event{context_.index, std::move(what)};
+    if (!context_.queue->Push(std::move(event), bytes)) return Cancelled();
+    return {};
+  }
+
+  const SourceContext context_;
+  const FileSourceOptions options_;
+  const std::unique_ptr<Pipeline> pipeline_;
+  FileCatalog catalog_;
+  std::map<int, Partition> partitions_;
+  std::vector<Wake> wakes_;
+  int turn_ = -1;  // partition read last
+  int64_t steps_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  int64_t markers_sent_, markers_wanted_;
+  bool taking_ = true, stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> NewFileSource(SourceContext context, FileSourceOptions options) {
+  auto pipeline = WEIR_TRY(Pipeline::New(*context.contract, context.record_bytes_max));
+  FilePattern pattern = WEIR_TRY(FilePattern::Parse(options.location));
+  return std::unique_ptr<Source>(
+      std::make_unique<FileSource>(std::move(context), std::move(options), std::move(pipeline), std::move(pattern)));
+}
+
+}  // namespace weir::ingest

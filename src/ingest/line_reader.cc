@@ -1,0 +1,239 @@
+#include "ingest/line_reader.h"
+
+#include <fmt/format.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/hash.h"
+
+namespace weir::ingest {
+namespace {
+
+constexpr size_t kBlock = 1 << 20;
+
+// Bytes in order; 0 read means the end.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+  virtual Result<size_t> Read(char* out, size_t size) = 0;
+};
+
+class PlainStream final : public ByteStream {
+ public:
+  PlainStream(std::unique_ptr<io::File> file, uint64_t at) : file_(std::move(file)), at_(at) {}
+  Result<size_t> Read(char* out, size_t size) override {
+    const size_t n = WEIR_TRY(file_->ReadAt(at_, size, out));
+    at_ += n;
+    return n;
+  }
+
+ private:
+  std::unique_ptr<io::File> file_;
+  uint64_t at_;
+};
+
+class GzipStream final : public ByteStream {
+ public:
+  GzipStream(std::unique_ptr<io::File> file, std::string path)
+      : source_(std::move(file), 0), path_(std::move(path)), in_(kBlock) {
+    WEIR_CHECK(inflateInit2(&z_, 15 + 32) == Z_OK);
+  }
+  ~GzipStream() override { inflateEnd(&z_); }
+
+  Result<size_t> Read(char* out, size_t size) override {
+    z_.next_out = reinterpret_cast<Bytef*>(out);
+    z_.avail_out = static_cast<uInt>(std::min<size_t>(size, 1u << 30));
+    while (z_.avail_out > 0) {
+      if (z_.avail_in == 0) {
+        const size_t n = WEIR_TRY(source_.Read(in_.data(), in_.size()));
+        if (n == 0) {
+          if (!between_members_) return Corrupt(fmt::format("{}: the gzip stream ends in the middle; the file is cut", path_));
+          break;
+        }
+        z_.next_in = reinterpret_cast<Bytef*>(in_.data());
+        z_.avail_in = static_cast<uInt>(n);
+      }
+      if (between_members_) {
+        inflateReset(&z_);
+        between_members_ = false;
+      }
+      const int code = inflate(&z_, Z_NO_FLUSH);
+      if (code == Z_STREAM_END) {
+        between_members_ = true;
+      } else if (code != Z_OK && code != Z_BUF_ERROR) {
+        return Corrupt(fmt::format("{}: broken gzip data: {}", path_, z_.msg == nullptr ? "unknown" : z_.msg));
+      }
+    }
+    return size - z_.avail_out;
+  }
+
+ private:
+  PlainStream source_;
+  const std::string path_;
+  std::vector<char> in_;
+  z_stream z_{};
+  bool between_members_ = false;
+};
+
+class ZstdStream final : public ByteStream {
+ public:
+  ZstdStream(std::unique_ptr<io::File> file, std::string path)
+      : source_(std::move(file), 0), path_(std::move(path)), in_(kBlock), z_(ZSTD_createDStream()) {}
+  ~ZstdStream() override { ZSTD_freeDStream(z_); }
+
+  Result<size_t> Read(char* out, size_t size) override {
+    ZSTD_outBuffer to{out, size, 0};
+    while (to.pos < to.size) {
+      if (from_.pos == from_.size) {
+        from_ = {in_.data(), WEIR_TRY(source_.Read(in_.data(), in_.size())), 0};
+        if (from_.size == 0) {
+          if (!frame_ended_) return Corrupt(fmt::format("{}: the zstd stream ends in the middle; the file is cut", path_));
+          break;
+        }
+      }
+      const size_t code = ZSTD_decompressStream(z_, &to, &from_);
+      if (ZSTD_isError(code)) return Corrupt(fmt::format("{}: broken zstd data: {}", path_, ZSTD_getErrorName(code)));
+      frame_ended_ = code == 0;
+    }
+    return to.pos;
+  }
+
+ private:
+  PlainStream source_;
+  const std::string path_;
+  std::vector<char> in_;
+  ZSTD_DStream* z_;
+  ZSTD_inBuffer from_{nullptr, 0, 0};
+  bool frame_ended_ = true;
+};
+
+class Reader final : public LineReader {
+ public:
+  Reader(std::unique_ptr<ByteStream> stream, uint64_t from, int64_t record_bytes_max)
+      : stream_(std::move(stream)), at_(from), record_bytes_max_(static_cast<size_t>(record_bytes_max)) {}
+
+  // Decompressed streams begin at byte 0 and are read up to where we continue.
+  Status SkipTo(uint64_t from) {
+    std::vector<char> scratch(kBlock);
+    while (from > 0) {
+      const size_t n = WEIR_TRY(stream_->Read(scratch.data(), std::min<uint64_t>(from, scratch.size())));
+      if (n == 0) return Corrupt("the file is shorter than what was read of it before");
+      from -= n;
+    }
+    return {};
+  }
+
+  Result<Lines> Next(int64_t rows_max, int64_t bytes_max) override {
+    Lines out;
+    out.storage = std::make_shared<std::string>(std::move(rest_));
+    rest_.clear();
+    std::string& buffer = *out.storage;
+    std::vector<std::pair<size_t, size_t>> spans;  // positions, since the buffer may move while it grows
+    size_t line = 0, scanned = 0;                  // where the current line begins, and up to where it has no newline
+    uint64_t dropped = 0;                          // bytes of over-long lines taken out of the buffer
+    bool dropping = false;                         // inside the rest of an over-long line
+    while (dropping || (static_cast<int64_t>(spans.size()) < rows_max && static_cast<int64_t>(line) < bytes_max)) {
+      const void* found = scanned < buffer.size() ? std::memchr(buffer.data() + scanned, '\n', buffer.size() - scanned) : nullptr;
+      const size_t newline = found == nullptr ? buffer.size() : static_cast<size_t>(static_cast<const char*>(found) - buffer.data());
+      if (dropping) {
+        const size_t end = found == nullptr ? newline : newline + 1;
+        dropped += end - line;
+        buffer.erase(line, end - line);
+        scanned = line;
+        dropping = found == nullptr;
+        if (!dropping) continue;
+      } else if (found != nullptr) {
+        AddLine(buffer, line, newline, &spans);
+        line = scanned = newline + 1;
+        continue;
+      } else if (buffer.size() - line > record_bytes_max_) {
+        spans.emplace_back(line, record_bytes_max_ + 1);
+        line = scanned = line + record_bytes_max_ + 1;
+        dropping = true;
+        first_ = false;
+        continue;
+      } else {
+        scanned = buffer.size();
+      }
+      if (ended_) {
+        if (line < buffer.size()) AddLine(buffer, line, buffer.size(), &spans);
+        line = buffer.size();
+        break;
+      }
+      WEIR_TRY(Fill(buffer));
+    }
+    at_ += line + dropped;
+    rest_.assign(buffer, line);
+    buffer.resize(line);
+    if (!ended_ && rest_.empty()) WEIR_TRY(Fill(rest_));  // look ahead: the last batch of a file must know that it is the last
+    out.end_of_file = ended_ && rest_.empty();
+    out.end = at_;
+    out.records.reserve(spans.size());
+    for (const auto& [begin, size] : spans) out.records.emplace_back(buffer.data() + begin, size);
+    out.framed = static_cast<int64_t>(spans.size());
+    return out;
+  }
+
+ private:
+  Status Fill(std::string& buffer) {
+    const size_t before = buffer.size();
+    buffer.resize(before + kBlock);
+    auto n = stream_->Read(buffer.data() + before, kBlock);
+    buffer.resize(before + (n.ok() ? *n : 0));
+    if (!n.ok()) return std::move(n).error();
+    ended_ = *n == 0;
+    return {};
+  }
+
+  void AddLine(const std::string& buffer, size_t begin, size_t end, std::vector<std::pair<size_t, size_t>>* spans) {
+    if (first_ && at_ == 0 && begin == 0 && buffer.compare(0, 3, "\xef\xbb\xbf") == 0) begin += 3;
+    first_ = false;
+    if (end > begin && buffer[end - 1] == '\r') --end;
+    const bool blank = std::all_of(buffer.begin() + static_cast<ptrdiff_t>(begin), buffer.begin() + static_cast<ptrdiff_t>(end),
+                                   [](char c) { return c == ' ' || c == '\t'; });
+    if (!blank) spans->emplace_back(begin, end - begin);
+  }
+
+  std::unique_ptr<ByteStream> stream_;
+  uint64_t at_;  // decompressed byte where rest_ begins
+  const size_t record_bytes_max_;
+  std::string rest_;  // read, but not handed out yet
+  bool ended_ = false, first_ = true;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::string& path, uint64_t from, int64_t record_bytes_max) {
+  const io::FileInfo info = WEIR_TRY(io.Stat(path));
+  if (!info.is_regular) return Invalid(fmt::format("{} is not a regular file", path));
+  std::unique_ptr<io::File> file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
+  std::unique_ptr<ByteStream> stream;
+  if (path.ends_with(".gz")) {
+    stream = std::make_unique<GzipStream>(std::move(file), path);
+  } else if (path.ends_with(".zst")) {
+    stream = std::make_unique<ZstdStream>(std::move(file), path);
+  } else {
+    return std::unique_ptr<LineReader>(
+        std::make_unique<Reader>(std::make_unique<PlainStream>(std::move(file), from), from, record_bytes_max));
+  }
+  auto reader = std::make_unique<Reader>(std::move(stream), from, record_bytes_max);
+  WEIR_TRY(reader->SkipTo(from));
+  return std::unique_ptr<LineReader>(std::move(reader));
+}
+
+Result<uint64_t> ChecksumFile(io::Io& io, const std::string& path) {
+  const std::unique_ptr<io::File> file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
+  std::string block(kBlock, '\0');
+  uint64_t hash = 0;
+  for (uint64_t at = 0;;) {
+    const size_t n = WEIR_TRY(file->ReadAt(at, block.size(), block.data()));
+    if (n == 0) return hash;
+    hash = HashBytes64(std::string_view(block).substr(0, n), hash);
+    at += n;
+  }
+}
+
+}  // namespace weir::ingest
