@@ -1,5 +1,7 @@
 #include <arrow/api.h>
 
+#include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "data/arrow.h"
@@ -9,6 +11,17 @@
 
 namespace weir::publish {
 namespace {
+
+// Names of data files sort in append order: "<turn>-<number>-<uuid>.parquet"; a merged file puts its own number behind those of its last input,
+// "<turn>-<number>-<number>-<uuid>.parquet". Turns count the epochs that wrote something.
+constexpr size_t kOrderedName = 16;
+
+int64_t TurnOf(std::string_view path) {
+  const std::string_view name = io::BaseName(path);
+  int64_t turn = 0;
+  std::from_chars(name.data(), name.data() + std::min<size_t>(name.size(), 10), turn);
+  return turn;
+}
 
 class AppendWriter final : public TableWriter {
  public:
@@ -21,6 +34,11 @@ class AppendWriter final : public TableWriter {
     for (const iceberg::LiveFile& file : WEIR_TRY(iceberg::LiveFiles(io_, metadata_, *snapshot))) {
       if (file.vector) return Conflict(fmt::format("{} is append-only, and {} has deleted rows", options_.name, file.data.path));
       live_[{file.data.spec_id, file.data.partition}].push_back(WithoutStatistics(file.data));
+      next_turn_ = std::max(next_turn_, TurnOf(file.data.path) + 1);
+    }
+    // A merged file stands in a newer manifest than files appended after its rows, so the names carry the order.
+    for (auto& [partition, files] : live_) {
+      std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return io::BaseName(a.path) < io::BaseName(b.path); });
     }
     return {};
   }
@@ -31,7 +49,9 @@ class AppendWriter final : public TableWriter {
       if (weight < 0) return Invalid(fmt::format("{} is append-only, but a row of it was retracted", options_.name));
     }
     if (!changes.weights.empty()) changes = WEIR_TRY(Repeated(changes));
-    if (files_ == nullptr) files_ = std::make_unique<FileSet>(io_, metadata_.schema(), FilesOptions(options_, metadata_, "rows"));
+    if (files_ == nullptr) {
+      files_ = std::make_unique<FileSet>(io_, metadata_.schema(), FilesOptions(options_, metadata_, fmt::format("{:010}", next_turn_++)));
+    }
     counters_.rows_written += changes.num_rows();
     return AddByPartition(partitioner_, *files_, changes, nullptr);
   }
@@ -109,7 +129,7 @@ class AppendWriter final : public TableWriter {
     std::vector<MergeInput> inputs;
     for (size_t i = run.first; i < run.last; ++i) inputs.push_back({&files[i], nullptr});
     const bool lineage = metadata_.format_version >= 3;
-    FileSetOptions set_options = FilesOptions(options_, metadata_, "merged");
+    FileSetOptions set_options = FilesOptions(options_, metadata_, io::BaseName(inputs.back().file->path).substr(0, kOrderedName));
     set_options.spec_id = partition.first;
     FileSet out(io_, lineage ? WithLineage(metadata_.schema()) : metadata_.schema(), std::move(set_options));
     if (const Status copied = CopyLive(io_, metadata_.schema(), lineage, inputs, partition.second, out, {}); !copied.ok()) {
@@ -134,6 +154,7 @@ class AppendWriter final : public TableWriter {
   iceberg::Metadata metadata_;
   Partitioner partitioner_;
   std::map<Partition, std::vector<iceberg::DataFile>> live_;  // in append order
+  int64_t next_turn_ = 0;
   std::unique_ptr<FileSet> files_;
   // Between Finish and Committed:
   std::optional<iceberg::FileChange> change_;

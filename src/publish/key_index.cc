@@ -165,6 +165,15 @@ Result<std::vector<Location>> ParseIndexValue(std::string_view value) {
 std::string IndexSpace(std::string_view table) { return fmt::format("index/{}", table); }
 std::string FilesSpace(std::string_view table) { return fmt::format("files/{}", table); }
 
+std::string HashedColumns(const data::Schema& schema, std::span<const int> columns) {
+  std::string out;
+  for (const int column : columns) {
+    const data::Field& field = schema.fields[static_cast<size_t>(column)];
+    out += fmt::format("{}{}:{}", out.empty() ? "" : ",", field.id, data::TypeName(field.type));
+  }
+  return out;
+}
+
 std::string FileKey(uint32_t file) {
   std::string out(4, '\0');
   for (int i = 0; i < 4; ++i) out[static_cast<size_t>(i)] = static_cast<char>(file >> (24 - 8 * i));

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/result.h"
+#include "data/type.h"
 #include "state/state.h"
 
 namespace weir::publish {
@@ -96,6 +97,10 @@ struct IndexedFile {
   int64_t rows = 0, deleted = 0;
   std::string path;
 };
+// The record that says which columns were hashed, beside those of the files.
+inline constexpr std::string_view kColumnsKey = "columns";
+std::string HashedColumns(const data::Schema& schema, std::span<const int> columns);
+
 std::string FileKey(uint32_t file);
 std::string FileValue(const IndexedFile& file);
 Result<uint32_t> ParseFileKey(std::string_view key);

@@ -35,7 +35,7 @@ class KeyedWriter final : public TableWriter {
       key_columns_.resize(schema.fields.size());
       std::iota(key_columns_.begin(), key_columns_.end(), 0);
     }
-    WEIR_TRY(files_.Load(metadata_, options_.store, options_.name));
+    WEIR_TRY(files_.Load(metadata_, options_.store, options_.name, HashedColumns(schema, key_columns_)));
     return index_.Load(files_.live_rows());
   }
 

@@ -22,7 +22,8 @@ iceberg::DataFile WithoutStatistics(const iceberg::DataFile& file) {
   return out;
 }
 
-Status LiveFileTable::Load(const iceberg::Metadata& metadata, state::Store* store, const std::string& table) {
+Status LiveFileTable::Load(const iceberg::Metadata& metadata, state::Store* store, const std::string& table, std::string hashed_columns) {
+  hashed_columns_ = std::move(hashed_columns);
   space_ = FilesSpace(table);
   std::map<std::string, iceberg::LiveFile> live;
   if (metadata.current() != nullptr) {
@@ -32,15 +33,21 @@ Status LiveFileTable::Load(const iceberg::Metadata& metadata, state::Store* stor
     }
   }
   std::vector<std::pair<std::string, std::string>> records;
+  std::string indexed_columns = hashed_columns_;
   if (store != nullptr) {
     WEIR_TRY(store->Scan(space_, "", [&](std::string_view key, std::string_view value) {
-      records.emplace_back(key, value);
+      if (key == kColumnsKey) {
+        indexed_columns = value;
+      } else {
+        records.emplace_back(key, value);
+      }
       return true;
     }));
   }
   const auto foreign = [&](const std::string& why) {
     return Conflict(fmt::format("the key index of {} is not of its current snapshot ({}): it has to be rebuilt from the table", table, why));
   };
+  if (indexed_columns != hashed_columns_) return foreign(fmt::format("it is over columns {}, the key is {}", indexed_columns, hashed_columns_));
   if (records.size() != live.size()) return foreign(fmt::format("it knows {} files, the table has {}", records.size(), live.size()));
   for (const auto& [key, value] : records) {
     const uint32_t number = WEIR_TRY(ParseFileKey(key));
@@ -157,6 +164,7 @@ Status LiveFileTable::WriteVectors(const std::string& table_location, iceberg::F
 }
 
 void LiveFileTable::WriteTo(state::Delta* delta) const {
+  delta->Put(space_, kColumnsKey, hashed_columns_);
   for (const uint32_t number : removed_) delta->Erase(space_, FileKey(number));
   for (const auto& [number, positions] : staged_) {
     const File& file = files_.at(number);

@@ -28,7 +28,8 @@ class LiveFileTable {
   LiveFileTable(io::Io& io, int64_t vector_bytes_max) : io_(io), vector_bytes_max_(vector_bytes_max) {}
 
   // kConflict: the numbers in the store are not of this snapshot's files.
-  Status Load(const iceberg::Metadata& metadata, state::Store* store, const std::string& table);
+  // `hashed_columns` is what the index is over (HashedColumns).
+  Status Load(const iceberg::Metadata& metadata, state::Store* store, const std::string& table, std::string hashed_columns);
 
   struct File {
     iceberg::DataFile data;
@@ -67,7 +68,7 @@ class LiveFileTable {
 
   io::Io& io_;
   const int64_t vector_bytes_max_;
-  std::string space_;
+  std::string space_, hashed_columns_;
   std::map<uint32_t, File> files_;
   std::map<Partition, std::vector<uint32_t>> by_partition_;
   uint32_t next_number_ = 0;

@@ -16,14 +16,18 @@ class Rebuilder {
  public:
   Rebuilder(io::Io& io, const std::string& table, const data::Schema& schema, const std::vector<std::string>& key)
       : io_(io), table_(table), schema_(schema), keyed_(!key.empty()) {
-    for (const std::string& name : key) field_ids_.push_back(schema_.fields[static_cast<size_t>(schema_.IndexOf(name))].id);
+    for (const std::string& name : key) columns_.push_back(schema_.IndexOf(name));
+    if (key.empty()) {
+      columns_.resize(schema_.fields.size());
+      std::iota(columns_.begin(), columns_.end(), 0);
+    }
   }
 
   Status AddFile(uint32_t number, const iceberg::LiveFile& file) {
     iceberg::Positions deleted;
     if (file.vector) deleted = WEIR_TRY(iceberg::ReadVector(io_, *file.vector));
     codec::ParquetReadOptions read;
-    read.field_ids = field_ids_;
+    for (const int column : columns_) read.field_ids.push_back(schema_.fields[static_cast<size_t>(column)].id);
     auto reader = WEIR_TRY(codec::OpenParquet(io_, WEIR_TRY(iceberg::PathOf(file.data.path)), schema_, read));
     int64_t first = 0;
     while (auto rows = WEIR_TRY(reader->Next(&first))) {
@@ -42,6 +46,7 @@ class Rebuilder {
 
   void WriteTo(state::Delta& delta) const {
     const std::string space = IndexSpace(table_);
+    delta.Put(FilesSpace(table_), kColumnsKey, HashedColumns(schema_, columns_));
     map_.ForEach([&](const Hash128& key, std::span<const Location> at) { delta.Put(space, IndexKey(key), IndexValue(at)); });
   }
   int64_t rows() const { return rows_; }
@@ -64,7 +69,7 @@ class Rebuilder {
   const std::string table_;
   const data::Schema schema_;
   const bool keyed_;
-  std::vector<int> field_ids_;
+  std::vector<int> columns_;
   LocationMap map_;
   int64_t rows_ = 0;
 };

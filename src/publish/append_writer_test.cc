@@ -1,0 +1,89 @@
+#include <gmock/gmock.h>
+
+#include "publish/testing_internal.h"
+
+namespace weir::publish {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kDay = 86'400'000'000;
+
+TEST(AppendWriterTest, WritesWhatItWasGiven) {
+  TestTable table(/*keyed=*/false);
+  const auto change = table.RunEpoch({{{1, 1, "ann", 5}, {2, 2, "bob", 6}}, {{1, 3, "cid", 7}}});
+  ASSERT_OK(change);
+  EXPECT_EQ((*change)->operation, "append");
+  const std::map<TestRow, int> rows{{{1, 1, "ann", 5}, 1}, {{1, 2, "bob", 6}, 2}, {{1, 3, "cid", 7}, 1}};
+  EXPECT_EQ(table.Read(), rows);
+  EXPECT_EQ(table.Files().size(), 1u);
+  EXPECT_FALSE((*table.RunEpoch({})).has_value()) << "an epoch without rows changes nothing";
+}
+
+TEST(AppendWriterTest, RefusesRetractions) {
+  TestTable table(/*keyed=*/false);
+  const Status appended = table.writer().Append(table.Rows({{-1, 1, "ann", 5}}));
+  ASSERT_FALSE(appended.ok());
+  EXPECT_EQ(appended.error().code, Code::kInvalid);
+  EXPECT_THAT(appended.error().message, HasSubstr("test.t is append-only"));
+}
+
+TEST(AppendWriterTest, SplitsByPartition) {
+  TestTable table(/*keyed=*/false, {}, {{.source_id = 3, .transform = {iceberg::TransformKind::kDay}}, {.source_id = 2, .transform = {iceberg::TransformKind::kTruncate, 1}}});
+  ASSERT_OK(table.RunEpoch({{{1, 1, "ann", 0}, {1, 2, "bob", kDay}, {1, 3, "amy", 5}, {1, 4, "ada", -1}, {1, 5, "abe", kDay - 1}}}));
+  std::map<std::pair<int32_t, std::string>, int64_t> rows;
+  for (const iceberg::LiveFile& file : table.Files()) {
+    rows[{std::get<int32_t>(file.data.partition[0]), std::get<std::string>(file.data.partition[1])}] = file.data.record_count;
+  }
+  EXPECT_EQ(rows, (std::map<std::pair<int32_t, std::string>, int64_t>{{{-1, "a"}, 1}, {{0, "a"}, 3}, {{1, "b"}, 1}}));
+  EXPECT_EQ(table.Read().size(), 5u);
+}
+
+TEST(AppendWriterTest, RollsFilesAtTheirTarget) {
+  TestTable table(/*keyed=*/false);
+  table.options.file_bytes_target = 100'000;
+  std::vector<TestRow> rows;
+  for (int64_t i = 0; i < 200'000; ++i) rows.push_back({1, i * 7919, fmt::format("name-{}", i * 104729 % 1000003), i});
+  ASSERT_OK(table.RunEpoch({rows}));
+  EXPECT_GT(table.Files().size(), 3u);
+  const std::vector<TestRow> read = table.InOrder();
+  ASSERT_EQ(read.size(), rows.size());
+  const auto differs = std::mismatch(read.begin(), read.end(), rows.begin()).first;
+  EXPECT_EQ(differs, read.end()) << "row " << differs - read.begin() << " is " << differs->id;
+}
+
+TEST(AppendWriterTest, MergesSmallFilesInAppendOrder) {
+  TestTable table(/*keyed=*/false);
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_OK(table.RunEpoch({{{1, i, "x", i}}}));
+    EXPECT_LE(table.Files().size(), 24u);
+    if (i % 30 == 17) table.Restart();
+  }
+  std::map<std::string, std::vector<int64_t>> ids;
+  std::vector<TestRow> rows = table.InOrder();
+  EXPECT_EQ(rows.size(), 100u);
+  EXPECT_EQ(table.Read().size(), 100u);
+  for (const iceberg::LiveFile& file : table.Files()) {
+    auto scan = scan::ScanFiles(table.io(), table.metadata(), {file}, table.metadata().schema(), {});
+    const auto batch = *scan->Next();
+    const auto& column = static_cast<const arrow::Int64Array&>(*batch->column(0));
+    for (int64_t i = 1; i < batch->num_rows(); ++i) EXPECT_EQ(column.Value(i), column.Value(i - 1) + 1) << file.data.path;
+  }
+}
+
+TEST(AppendWriterTest, AbandonLeavesNothingBehind) {
+  TestTable table(/*keyed=*/false);
+  ASSERT_OK(table.RunEpoch({{{1, 1, "ann", 5}}}));
+  const std::string folder = io::Join(*iceberg::PathOf(table.metadata().location), "data");
+  const auto before = *table.io().List(folder);
+  ASSERT_OK(table.writer().Append(table.Rows({{1, 2, "bob", 6}})));
+  state::Delta delta;
+  ASSERT_OK(table.writer().Finish(Epoch{9}, delta));
+  table.writer().Abandon();
+  EXPECT_EQ(*table.io().List(folder), before);
+  ASSERT_OK(table.RunEpoch({{{1, 3, "cid", 7}}}));
+  EXPECT_EQ(table.Read().size(), 2u);
+}
+
+}  // namespace
+}  // namespace weir::publish
