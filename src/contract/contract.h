@@ -65,8 +65,9 @@ struct Contract {
   std::vector<std::string> identity;    // weir.identity; empty: no deduplication
   std::vector<std::string> partition_key;  // weir.partitionKey; default: the identity
   std::vector<std::string> order;       // weir.order: tie columns
-  std::optional<Micros> future_allowance;  // weir.futureAllowance; nullopt = off. Default: 5 min for live sources, off for files
-  std::optional<Micros> idle_after;        // weir.idleAfter; nullopt = off. Default: 60 s for live sources, off for files
+  std::optional<Micros> future_allowance = 300'000'000;  // weir.futureAllowance; nullopt = off. Default: 5 min …
+  bool future_allowance_declared = false;  // … which counts for live sources; for files only when declared
+  std::optional<Micros> idle_after = 60'000'000;  // weir.idleAfter; nullopt = off. Counts for live sources only
   bool identity_across_partitions = false; // weir.identityScope: partition (default) | contract
   RawPolicy raw = RawPolicy::kKeep;        // weir.raw
   bool zoneless_allowed = false;           // weir.timeZone names a zone (only UTC for now)
