@@ -1,0 +1,235 @@
+#include "flow/behind.h"
+
+#include <arrow/api.h>
+
+#include <fmt/format.h>
+
+#include "base/event.h"
+#include "data/arrow.h"
+#include "scan/changes.h"
+#include "scan/scan.h"
+
+namespace weir::flow {
+namespace {
+
+// Rows of a table at its committed version, a batch at a time, for DuckDB.
+class ScanSource final : public duck::BatchSource {
+ public:
+  explicit ScanSource(std::unique_ptr<scan::TableScan> scan) : scan_(std::move(scan)) {}
+  Result<std::shared_ptr<arrow::RecordBatch>> Next() override { return scan_ == nullptr ? nullptr : scan_->Next(); }
+
+ private:
+  std::unique_ptr<scan::TableScan> scan_;
+};
+
+Result<std::unique_ptr<scan::TableScan>> OpenScan(io::Io& io, const iceberg::Metadata& metadata, const std::vector<int>& columns) {
+  const iceberg::Snapshot* snapshot = metadata.current();
+  if (snapshot == nullptr) return std::unique_ptr<scan::TableScan>();
+  scan::ScanOptions options;
+  options.field_ids.emplace();
+  for (const int column : columns) options.field_ids->push_back(metadata.schema().fields[static_cast<size_t>(column)].id);
+  return scan::ScanTable(io, metadata, *snapshot, metadata.schema(), std::move(options));
+}
+
+// The same columns under the table's names and types, without metadata.
+Result<std::shared_ptr<arrow::RecordBatch>> Plain(const arrow::RecordBatch& rows, const data::Schema& schema) {
+  return arrow::RecordBatch::Make(data::ToArrow(schema), rows.num_rows(), rows.columns());
+}
+
+data::Schema WithoutIds(data::Schema schema) {
+  for (data::Field& field : schema.fields) {
+    field.id = 0;
+    field.required = false;
+  }
+  return schema;
+}
+
+}  // namespace
+
+duck::InstanceOptions DuckOptions(const project::Settings& settings, const std::string& data_dir) {
+  duck::InstanceOptions options;
+  options.threads = 1;
+  options.memory_bytes_max = std::max<int64_t>(settings.memory_max / 8, 64 << 20);
+  options.temp_dir = io::Join(data_dir, "tmp");
+  return options;
+}
+
+struct Behind::Round {
+  std::map<std::string, commit::ModelState>* models;
+  std::map<std::string, std::string>* halted = nullptr;
+  state::Delta delta;
+  commit::EpochCommit commit;
+  std::vector<ModelRunner*> runners;            // incremental models of the round, in topological order
+  std::vector<const plan::ModelPlan*> touched;  // whose tables and states this round closes
+};
+
+Behind::Behind(io::Io& io, Clock& clock, commit::Committer& committer, TableSet& tables, const plan::Plan& plan, ShardPool& pool,
+               const project::Settings& settings, MemoryBudget& memory, std::string data_dir)
+    : io_(io),
+      clock_(clock),
+      committer_(committer),
+      tables_(tables),
+      plan_(plan),
+      pool_(pool),
+      settings_(settings),
+      memory_(memory),
+      data_dir_(std::move(data_dir)) {}
+
+bool Behind::IsBehind(const plan::ModelPlan& plan, const std::map<std::string, commit::ModelState>& models, const Round&) const {
+  for (const auto& [table, version] : models.at(plan.model.name).inputs) {
+    if (tables_.Version(table).value != version) return true;
+  }
+  return false;
+}
+
+Status Behind::RunIncremental(ModelRunner& runner, Round& round) {
+  const plan::ModelPlan& plan = runner.plan();
+  const std::string& input = plan.inputs[0];
+  const iceberg::Metadata& metadata = tables_.metadata(input);
+  const int64_t version = round.models->at(plan.model.name).inputs.at(input);
+  if (metadata.current() == nullptr || metadata.current()->id.value == version) return {};
+  const iceberg::Snapshot* from = version == 0 ? nullptr : metadata.Find({version});
+  if (version != 0 && from == nullptr) {
+    return Internal(fmt::format("model {}: version {} of {}, which it equals its query over, is gone; run with --full-refresh", plan.model.name, version, input));
+  }
+  // What comes out of a model goes on to those of the round that read it; they have already taken in what it had committed before.
+  const std::function<Status(ModelRunner&, const std::vector<data::Batch>&)> feed = [&](ModelRunner& to, const std::vector<data::Batch>& changes) -> Status {
+    std::vector<data::Batch> out;
+    WEIR_TRY(to.Process(changes, &out));
+    if (out.empty()) return {};
+    for (const data::Batch& batch : out) tables_.Append(to.plan().model.name, batch);
+    for (ModelRunner* child : round.runners) {
+      if (child->plan().inputs[0] == to.plan().model.name) WEIR_TRY(feed(*child, out));
+    }
+    return {};
+  };
+  const data::Schema schema = metadata.schema();
+  return scan::VisitChanges(io_, metadata, from, *metadata.current(), schema, [&](data::Batch batch) -> Status {
+    batch.rows = WEIR_TRY(Plain(*batch.rows, WithoutIds(schema)));
+    return feed(runner, {std::move(batch)});
+  });
+}
+
+Status Behind::RunRefresh(const plan::ModelPlan& plan, Round&) {
+  auto session = WEIR_TRY(duck::Session::Open(DuckOptions(settings_, data_dir_)));
+  for (const std::string& input : plan.inputs) {
+    const iceberg::Metadata& metadata = tables_.metadata(input);
+    WEIR_TRY(session->DeclareSource(input, WithoutIds(metadata.schema()), [this, &metadata](const std::vector<int>& columns) -> Result<std::unique_ptr<duck::BatchSource>> {
+      return std::unique_ptr<duck::BatchSource>(std::make_unique<ScanSource>(WEIR_TRY(OpenScan(io_, metadata, columns))));
+    }));
+  }
+  const data::Schema schema = WithoutIds(plan.output);
+  std::vector<data::Batch> rows;
+  WEIR_TRY(session->QueryStreaming(
+      plan.completed_sql, CancelToken(), [](const data::Schema&) -> Status { return {}; },
+      [&](std::shared_ptr<arrow::RecordBatch> batch) -> Result<bool> {
+        rows.push_back({WEIR_TRY(Plain(*batch, schema)), {}});
+        return true;
+      }));
+  const iceberg::Metadata& own = tables_.metadata(plan.model.name);
+  std::vector<int> columns(own.schema().fields.size());
+  for (size_t i = 0; i < columns.size(); ++i) columns[i] = static_cast<int>(i);
+  if (auto scan = WEIR_TRY(OpenScan(io_, own, columns))) {
+    while (auto batch = WEIR_TRY(scan->Next())) {
+      rows.push_back({WEIR_TRY(Plain(*batch, schema)), std::vector<int32_t>(static_cast<size_t>(batch->num_rows()), -1)});
+    }
+  }
+  if (rows.empty()) return {};
+  data::Batch change = WEIR_TRY(data::Consolidate(WEIR_TRY(data::Concat(rows))));
+  tables_.Append(plan.model.name, std::move(change));
+  return {};
+}
+
+Status Behind::CommitRound(Round& round) {
+  const Epoch epoch = committer_.next_epoch();
+  const std::map<std::string, std::string> summary = {{"weir.lane", round.commit.lane}, {"weir.epoch", std::to_string(epoch.value)}};
+  std::vector<SnapshotId> keep = WEIR_TRY(committer_.LeasedSnapshots());
+  for (const auto& [name, model] : *round.models) {
+    for (const auto& [table, version] : model.inputs) keep.push_back({version});
+  }
+  tables_.Quiesce();
+  std::map<std::string, int64_t> versions;
+  for (const plan::ModelPlan* plan : round.touched) {
+    auto staged = WEIR_TRY(tables_.Close(plan->model.name, epoch, summary, keep, round.delta));
+    if (!staged) continue;
+    if (staged->metadata.current_snapshot) versions[staged->table] = staged->metadata.current_snapshot->value;
+    round.commit.tables.push_back(*std::move(staged));
+  }
+  for (ModelRunner* runner : round.runners) WEIR_TRY(runner->Checkpoint(round.delta));
+  for (const plan::ModelPlan* plan : round.touched) {
+    commit::ModelState& model = round.models->at(plan->model.name);
+    for (auto& [table, version] : model.inputs) {
+      const auto moved = versions.find(table);
+      version = moved != versions.end() ? moved->second : tables_.Version(table).value;
+    }
+    model.halted.clear();
+    round.commit.models.push_back(model);
+  }
+  round.commit.delta = &round.delta;
+  WEIR_TRY(committer_.Commit(round.commit));
+  tables_.Committed(round.commit.tables);
+  return {};
+}
+
+Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners, const std::string& frontier,
+                       std::map<std::string, commit::ModelState>* models) {
+  Round round;
+  round.models = models;
+  round.commit.lane = lane;
+  round.commit.frontier = frontier;
+  round.runners = runners;
+  bool behind = false;
+  for (ModelRunner* runner : runners) {
+    round.touched.push_back(&runner->plan());
+    behind |= IsBehind(runner->plan(), *models, round);
+  }
+  if (!behind) return {};
+  // Readers before what they read: see RunIncremental.
+  for (auto it = runners.rbegin(); it != runners.rend(); ++it) WEIR_TRY(RunIncremental(**it, round));
+  return CommitRound(round);
+}
+
+Status Behind::Follow(const std::string& lane, const std::vector<const plan::ModelPlan*>& plans, const std::string& frontier,
+                      std::map<std::string, commit::ModelState>* models, std::map<std::string, std::string>* halted) {
+  const auto halt = [&](const std::vector<const plan::ModelPlan*>& failed, const Error& error) -> Status {
+    if (error.code != Code::kInvalid) return error;
+    for (const plan::ModelPlan* plan : failed) {
+      Event("model_halted", Severity::kError).With("model", plan->model.name).With("why", error.message);
+      tables_.Quiesce();
+      tables_.Abandon(plan->model.name);
+      runners_.erase(plan->model.name);
+      (*halted)[plan->model.name] = error.message;
+    }
+    return {};
+  };
+  std::vector<const plan::ModelPlan*> incremental;
+  std::vector<ModelRunner*> runners;
+  for (const plan::ModelPlan* plan : plans) {
+    if (halted->contains(plan->model.name)) continue;
+    if (plan->kind != plan::BlockKind::kFullRefresh) {
+      auto& runner = runners_[plan->model.name];
+      if (runner == nullptr) {
+        runner = WEIR_TRY(ModelRunner::New(*plan, WithoutIds(tables_.metadata(plan->inputs[0]).schema()), pool_, committer_.store(),
+                                           DuckOptions(settings_, data_dir_), settings_.memory_max / 8, clock_));
+      }
+      incremental.push_back(plan);
+      runners.push_back(runner.get());
+      continue;
+    }
+    Round round;
+    round.models = models;
+    round.commit.lane = lane;
+    round.commit.frontier = frontier;
+    round.touched = {plan};
+    if (!IsBehind(*plan, *models, round)) continue;
+    Status done = RunRefresh(*plan, round);
+    if (done.ok()) done = CommitRound(round);
+    if (!done.ok()) WEIR_TRY(halt({plan}, done.error()));
+  }
+  if (runners.empty()) return {};
+  Status done = CatchUp(lane, runners, frontier, models);
+  if (!done.ok()) return halt(incremental, done.error());
+  return {};
+}
+
+}  // namespace weir::flow
