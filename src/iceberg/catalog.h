@@ -30,13 +30,15 @@ class Catalog {
  public:
   virtual ~Catalog() = default;
   // Creates the file and its tables when missing. `name` is the catalog_name of its rows ("weir"). kCorrupt: not a database.
+  // With read_only nothing is created or changed; kNotFound: there is no catalog yet.
   static Result<std::unique_ptr<Catalog>> Open(io::Io& io, const std::string& path, std::string name, bool read_only);
 
   // All tables as of one read transaction: one cut.
   virtual Result<std::vector<TableRef>> List() = 0;
   virtual Result<std::optional<TableRef>> Find(std::string_view table) = 0;
 
-  // Runs `body` inside BEGIN IMMEDIATE … COMMIT; any error rolls back. An error of COMMIT itself is kUnknownOutcome: look before retrying.
+  // Runs `body` inside BEGIN IMMEDIATE … COMMIT; any error rolls back. An error of COMMIT itself is kUnknownOutcome: look before retrying
+  // (through a newly opened catalog). kUnavailable: another program held the file too long; nothing happened.
   virtual Status Transact(const std::function<Status()>& body) = 0;
   // Compare-and-swap of the table's row inside Transact: kConflict when its location is no longer staged.base_location (empty: must not exist).
   virtual Status Swap(const Staged& staged) = 0;

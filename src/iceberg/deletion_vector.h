@@ -37,7 +37,8 @@ class Positions {
 
 struct VectorToWrite { const DataFile* data_file; const Positions* positions; };
 
-// Writes one Puffin file (synced) with a blob per entry; returns the manifest entries (spec and partition of their data file).
+// Writes one Puffin file (synced, with its folder) with a blob per entry; returns the manifest entries (spec and partition of their data
+// file). `path` is a path or a file URI. kInvalid: a vector without positions.
 Result<std::vector<DataFile>> WriteVectors(io::Io& io, const std::string& path, const std::vector<VectorToWrite>& vectors);
 Result<Positions> ReadVector(io::Io& io, const DataFile& vector);
 

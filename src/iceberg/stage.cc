@@ -4,72 +4,18 @@
 #include "iceberg/expire_internal.h"
 #include "iceberg/manifest_internal.h"
 #include "iceberg/manifest_plan_internal.h"
+#include "iceberg/metadata_folder_internal.h"
 
 namespace weir::iceberg {
 namespace {
 
 constexpr Micros kMilli = 1000;
 
-// Writes new files into the table's metadata folder and forgets them again when the
-// change does not come to be.
-class MetadataFolder {
- public:
-  static Result<MetadataFolder> Open(io::Io& io, const Metadata& metadata) {
-    MetadataFolder folder(io);
-    folder.uri_ = metadata.location + "/metadata";
-    folder.path_ = WEIR_TRY(PathOf(folder.uri_));
-    if (!io.Exists(folder.path_)) WEIR_TRY(io.CreateDirs(folder.path_));
-    return folder;
-  }
-  MetadataFolder(MetadataFolder&& other) noexcept
-      : io_(other.io_),
-        uri_(std::move(other.uri_)),
-        path_(std::move(other.path_)),
-        written_(std::exchange(other.written_, {})) {}
-  ~MetadataFolder() {
-    // Nothing names these files yet. When even the removal fails they are garbage, but do
-    // no harm.
-    for (const std::string& path : written_) static_cast<void>(io_->Remove(path).ok());
-  }
-
-  Result<std::string> Write(const std::string& name, std::string_view bytes) {
-    const std::string path = io::Join(path_, name);
-    written_.push_back(path);
-    WEIR_TRY(io_->WriteNew(path, bytes));
-    return uri_ + "/" + name;
-  }
-  Status Keep() {
-    WEIR_TRY(io_->SyncDir(path_));
-    written_.clear();
-    return {};
-  }
-
- private:
-  explicit MetadataFolder(io::Io& io) : io_(&io) {}
-
-  io::Io* io_;
-  std::string uri_, path_;
-  std::vector<std::string> written_;
-};
-
-// "00041-….metadata.json" -> 42; a new table starts at 0.
-int NextVersion(std::string_view base_location) {
-  if (base_location.empty()) return 0;
-  const std::string_view name = io::BaseName(base_location);
-  int version = 0;
-  const auto [end, error] =
-      std::from_chars(name.data(), name.data() + name.size(), version);
-  return error == std::errc() && end != name.data() + name.size() && *end == '-'
-             ? version + 1
-             : 1;
-}
-
 Result<Staged> WriteMetadata(MetadataFolder& folder, std::string_view table,
                              Metadata metadata, std::string_view base_location,
                              std::vector<std::string> obsolete) {
-  const std::string name =
-      fmt::format("{:05d}-{}.metadata.json", NextVersion(base_location), NewUuid());
-  std::string location = WEIR_TRY(folder.Write(name, MetadataToJson(metadata)));
+  std::string location = WEIR_TRY(
+      folder.Write(MetadataFileName(base_location), MetadataToJson(metadata)));
   WEIR_TRY(folder.Keep());
   return Staged{std::string(table), std::string(base_location), std::move(location),
                 std::move(metadata), std::move(obsolete)};

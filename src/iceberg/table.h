@@ -112,15 +112,17 @@ struct NewTable {
   data::Schema schema;   // ids are assigned where 0
   std::vector<PartitionField> partition;  // field_id and name may be empty/0: assigned
   std::vector<SortField> sort;
-  std::vector<std::string> identifier;    // names of key columns (v3 keyed tables)
+  std::vector<std::string> identifier;    // names of key columns (v3 keyed tables); written only if all are required and none is floating
   std::map<std::string, std::string> properties;
 };
+// Partition sources and identifiers must exist in the schema.
 Metadata MakeMetadata(const NewTable&, Micros now);
 
 // Changes the current schema: adds columns (new ids), widens types where the spec allows. kInvalid otherwise.
 Result<Metadata> WithSchema(const Metadata&, const data::Schema& wanted);
 
-// Files alive in a snapshot: data files in manifest order, each with its deletion vector if it has one.
+// Files alive in a snapshot: data files in manifest order (of our own tables: append order), each with its deletion vector if it has
+// one. kInvalid: a foreign writer left position or equality delete files, which must not be ignored.
 struct LiveFile { DataFile data; std::optional<DataFile> vector; };
 Result<std::vector<LiveFile>> LiveFiles(io::Io& io, const Metadata&, const Snapshot&);
 
@@ -129,7 +131,8 @@ struct FileChange {
   std::string operation = "append";  // append | overwrite | delete | replace
   std::vector<DataFile> added;       // data files
   std::vector<std::string> removed;  // paths of data files; their vectors go with them
-  std::vector<DataFile> vectors;     // each replaces the vector its data file has, which it must contain
+  std::vector<DataFile> vectors;     // each replaces the vector its data file has, which it must contain; the file must be alive or in
+                                     // `added` (not checked: that would mean reading every manifest)
   std::map<std::string, std::string> summary;  // extra keys
 };
 
@@ -149,14 +152,16 @@ struct Staged {
   std::string metadata_location;  // the new one
   Metadata metadata;
   std::vector<std::string> obsolete;  // files nobody needs once this is committed (expired data, manifests, old metadata), to be
-                                      // deleted after the commit, when no reader lease covers them
+                                      // deleted after the commit, when no reader lease covers them. URIs, as all paths here: see PathOf
 };
-// `base` is the table's committed metadata (or MakeMetadata's, with base_location empty). An empty change on an existing table gives kInvalid.
+// `base` is the table's committed metadata (or MakeMetadata's, with base_location empty), with a changed schema or properties if wanted.
+// kInvalid: an empty change on an existing table, or one that contradicts itself; kConflict: a removed file is not alive.
+// After an error no new file is left behind.
 Result<Staged> Stage(io::Io& io, std::string_view table, const Metadata& base, std::string_view base_location, const FileChange& change, Micros now, const MaintenanceOptions& options);
 // Stages a metadata-only change (new schema, properties, first creation without rows).
 Result<Staged> StageMetadata(io::Io& io, std::string_view table, const Metadata& changed, std::string_view base_location, Micros now);
 
-// "file:///a/b" -> "/a/b"; kInvalid for other schemes.
+// "file:///a/b", "file:/a/b" and "/a/b" -> "/a/b"; kInvalid for other schemes.
 Result<std::string> PathOf(std::string_view uri);
 std::string UriOf(std::string_view absolute_path);
 std::string NewUuid();
