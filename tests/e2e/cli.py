@@ -116,7 +116,7 @@ def test_query_looks_back_in_time(t):
     after = t.weir("query", "--data", t.dir / "lake", "-o", "json", "SELECT count(*) AS n FROM silver.trips").json[0]["n"]
     t.ok(after > before, f"{after} trips after the second file, {before} before")
     then = t.weir("query", "--data", t.dir / "lake", "-o", "json",
-                  f"SELECT count(*) AS n FROM silver.trips AT (VERSION => {snapshot})").json[0]["n"]
+                  f"SELECT count(*) AS n FROM silver.trips AS OF VERSION {snapshot}").json[0]["n"]
     t.equal(then, before, "trips as of the first snapshot")
 
 
