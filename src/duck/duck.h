@@ -74,6 +74,11 @@ class Session {
 // Where in the SQL text an error stands (bytes from 0), if DuckDB said so.
 std::optional<size_t> ErrorOffset(const Error& error);
 
+// "a" and "silver"."trips" as SQL; a type as DuckDB spells it ("DECIMAL(38,0)").
+std::string QuoteName(std::string_view name);
+std::string QuoteTable(std::string_view name);
+std::string TypeInSql(const data::Type& type);
+
 // How a DuckDB type is stored in Iceberg (docs/types.md): HUGEINT -> decimal(38,0), UBIGINT -> decimal(20,0), smaller unsigned widened, TIMESTAMP WITH
 // TIME ZONE -> timestamptz, JSON -> string. kInvalid for INTERVAL, ENUM, UNION, BIT, maps with non-string keys: the message names the cast to write.
 // Query outputs are already converted so.

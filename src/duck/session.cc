@@ -107,16 +107,6 @@ bool SameLayout(const arrow::DataType& a, const arrow::DataType& b) {
   return true;
 }
 
-// "silver.trips" -> "silver"."trips"; without a dot the schema is main.
-struct QualifiedName {
-  std::string schema, full;
-};
-QualifiedName Qualify(std::string_view name) {
-  const size_t dot = name.find('.');
-  const std::string schema = QuoteName(dot == name.npos ? "main" : name.substr(0, dot));
-  return {schema, schema + "." + QuoteName(dot == name.npos ? name : name.substr(dot + 1))};
-}
-
 std::string TrimStatement(std::string_view sql) {
   while (!sql.empty() && (sql.back() == ';' || std::isspace(static_cast<unsigned char>(sql.back())))) sql.remove_suffix(1);
   return std::string(sql);
@@ -269,12 +259,12 @@ class SessionImpl final : public Session {
     relation->arrow = data::ToArrow(schema);
     relation->opener = std::move(opener);
     const int64_t id = scans_->Add(relation);
-    const QualifiedName qualified = Qualify(name);
+    const std::string schema_name = QuoteName(name.find('.') == name.npos ? "main" : name.substr(0, name.find('.')));
     std::string columns;
     for (const data::Field& field : schema.fields) columns += (columns.empty() ? "" : ", ") + QuoteName(field.name);
-    WEIR_TRY(RunPlain(("CREATE SCHEMA IF NOT EXISTS " + qualified.schema).c_str()));
+    WEIR_TRY(RunPlain(("CREATE SCHEMA IF NOT EXISTS " + schema_name).c_str()));
     WEIR_TRY(RunPlain(
-        fmt::format("CREATE OR REPLACE VIEW {} AS SELECT {} FROM weir_scan({})", qualified.full, columns, id).c_str()));
+        fmt::format("CREATE OR REPLACE VIEW {} AS SELECT {} FROM weir_scan({})", QuoteTable(name), columns, id).c_str()));
     const auto old = relations_.find(name);
     if (old != relations_.end()) {
       scans_->Remove(old->second.id);
@@ -324,7 +314,9 @@ class SessionImpl final : public Session {
       }
       const char* comma = i == 0 ? "" : ", ";
       aliases += fmt::format("{}c{}", comma, i);
-      select += out.needs_cast ? fmt::format("{}CAST(c{} AS {}) AS {}", comma, i, SqlType(out.type), QuoteName(name))
+      // A UUID leaves DuckDB as its 16 bytes.
+      const std::string to = out.type.kind == data::Kind::kUuid ? "BLOB" : TypeInSql(out.type);
+      select += out.needs_cast ? fmt::format("{}CAST(c{} AS {}) AS {}", comma, i, to, QuoteName(name))
                                : fmt::format("{}c{} AS {}", comma, i, QuoteName(name));
       needs_cast |= out.needs_cast;
       prepared->output_.fields.push_back({name, std::move(out.type)});
@@ -421,6 +413,11 @@ class SessionImpl final : public Session {
 };
 
 }  // namespace
+
+std::string QuoteTable(std::string_view name) {
+  const size_t dot = name.find('.');
+  return dot == name.npos ? QuoteName(name) : QuoteName(name.substr(0, dot)) + "." + QuoteName(name.substr(dot + 1));
+}
 
 std::optional<size_t> ErrorOffset(const Error& error) {
   const size_t mark = error.message.rfind(kPositionMark);

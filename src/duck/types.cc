@@ -145,7 +145,7 @@ Result<OutputType> FromDuck(duckdb_logical_type type, const std::string& column)
   }
 }
 
-std::string SqlType(const data::Type& type) {
+std::string TypeInSql(const data::Type& type) {
   switch (type.kind) {
     case Kind::kBool: return "BOOLEAN";
     case Kind::kInt32: return "INTEGER";
@@ -158,15 +158,15 @@ std::string SqlType(const data::Type& type) {
     case Kind::kTimestamp: return "TIMESTAMP";
     case Kind::kTimestampTz: return "TIMESTAMP WITH TIME ZONE";
     case Kind::kString: return "VARCHAR";
-    case Kind::kBinary:
-    case Kind::kUuid: return "BLOB";
-    case Kind::kList: return SqlType(type.fields[0].type) + "[]";
-    case Kind::kMap: return fmt::format("MAP({}, {})", SqlType(type.fields[0].type), SqlType(type.fields[1].type));
+    case Kind::kBinary: return "BLOB";
+    case Kind::kUuid: return "UUID";
+    case Kind::kList: return TypeInSql(type.fields[0].type) + "[]";
+    case Kind::kMap: return fmt::format("MAP({}, {})", TypeInSql(type.fields[0].type), TypeInSql(type.fields[1].type));
     case Kind::kStruct: {
       std::string out = "STRUCT(";
       for (const data::Field& field : type.fields) {
         if (out.back() != '(') out += ", ";
-        out += QuoteName(field.name) + " " + SqlType(field.type);
+        out += QuoteName(field.name) + " " + TypeInSql(field.type);
       }
       return out + ")";
     }

@@ -47,9 +47,4 @@ struct OutputType {
 // kInvalid for a type that Iceberg has no place for; the message names the cast to write. `column` is for that message.
 Result<OutputType> FromDuck(duckdb_logical_type type, const std::string& column);
 
-// DuckDB's spelling of the type a result column is cast to: "DECIMAL(38,0)"; uuid is BLOB, whose 16 bytes Arrow wants.
-std::string SqlType(const data::Type& type);
-
-std::string QuoteName(std::string_view name);
-
 }  // namespace weir::duck

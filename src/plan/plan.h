@@ -26,10 +26,10 @@ struct InputTable {
   bool append_only = false;
 };
 
-// How one model is kept. The weight column travels through SQL as `_weight` (INTEGER).
+// How one model is kept. A plain VIEW is planned like the others but not kept: its query stands in its readers' plans. The weight column travels through SQL as `_weight` (INTEGER).
 struct ModelPlan {
   sql::Model model;
-  std::vector<std::string> inputs;  // every table the body names
+  std::vector<std::string> inputs;  // every table the body names, in the place of views the tables they read
   data::Schema output;              // ids not assigned
   std::vector<std::string> key;     // declared, or inferred (GROUP BY columns that reach the output); empty: rows with multiplicity
   bool append_only = false;         // outputs only inserts
@@ -39,11 +39,14 @@ struct ModelPlan {
 
   // kRowWise: pre_sql gives the output columns and `_weight`.
   // kAggregate, kDistinct, kTop: pre_sql gives the operator's input columns and `_weight`; post_sql makes output rows of the operator's rows, both
-  // sides of a change alike, and gives the output columns and `_weight`.
+  // sides of a change alike, and gives the output columns and `_weight`. The operator's rows are aggregate.output for kAggregate, pre_schema else.
+  // kAggregate and kTop without keys have one group: all rows belong on one shard.
   // Both read the input table by its own name (an input relation with all its columns and `_weight`) or, for post_sql, the relation `_groups`.
   std::string pre_sql, post_sql;
   bool pre_is_projection = false;   // pre_sql only picks columns: `pre_columns` of the input, no SQL needed
   std::vector<int> pre_columns;
+  bool post_is_projection = false;  // post_sql only picks columns: `post_columns` of the operator's rows
+  std::vector<int> post_columns;
   data::Schema pre_schema;          // without _weight
   std::vector<int> exchange_keys;   // columns of pre_schema that decide the shard; empty: any shard will do for kRowWise
   ops::AggregateSpec aggregate;

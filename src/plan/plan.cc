@@ -1,0 +1,382 @@
+#include "plan/plan.h"
+
+#include <fmt/format.h>
+
+#include "base/hash.h"
+#include "plan/block_internal.h"
+#include "sql/token.h"
+
+namespace weir::plan {
+namespace {
+
+using data::SameName;
+
+// Part of every fingerprint: a change of what pieces and state mean changes it.
+constexpr std::string_view kPlanFormat = "plan-1";
+
+std::string FirstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+
+// DuckDB's message without position and candidates.
+std::string PlainMessage(const Error& error) {
+  std::string text = FirstLine(error.message);
+  return text.substr(0, text.find(" (at character "));
+}
+
+// What DuckDB proposes in a message's later lines: Candidate bindings: "a", "b"
+std::string Candidates(const std::string& message) {
+  const size_t at = message.find("Candidate bindings: ");
+  if (at != message.npos) return "did you mean " + FirstLine(std::string_view(message).substr(at + 20)) + "?";
+  const size_t did = message.find("Did you mean ");
+  return did == message.npos ? "" : "did you mean " + FirstLine(std::string_view(message).substr(did + 13));
+}
+
+class Planner {
+ public:
+  Planner(std::vector<InputTable> sources, std::vector<sql::Model> models, std::vector<PlanProblem>* problems)
+      : models_(std::move(models)), problems_(problems) {
+    plan_.sources = std::move(sources);
+  }
+
+  std::optional<Plan> Make() {
+    const size_t before = problems_->size();
+    Status status = Start();
+    if (status.ok()) {
+      const std::vector<size_t> order = FindOrder();
+      for (size_t i = 0; status.ok() && i < order.size(); ++i) status = PlanModel(order[i]);
+    }
+    if (!status.ok()) problems_->push_back({"", {{}, "the models could not be planned: " + status.error().message, "", ""}});
+    if (problems_->size() != before) return std::nullopt;
+    return std::move(plan_);
+  }
+
+ private:
+  Status Start() {
+    bodies_ = WEIR_TRY(duck::Session::Open({}));
+    pieces_ = WEIR_TRY(duck::Session::Open({}));
+    functions_ = WEIR_TRY(Functions::Load(*bodies_));
+    for (const InputTable& source : plan_.sources) {
+      known_.push_back(source.name);
+      WEIR_TRY(Declare(source));
+    }
+    for (const sql::Model& model : models_) known_.push_back(model.name);
+    return {};
+  }
+
+  Status Declare(const InputTable& table) {
+    tables_.tables[data::LowerName(table.name)] = table;
+    WEIR_TRY(bodies_->DeclareInput(table.name, table.schema));
+    data::Schema weighted = table.schema;
+    weighted.fields.push_back({"_weight", data::Simple(data::Kind::kInt32)});
+    return pieces_->DeclareInput(table.name, weighted);
+  }
+
+  void Problem(const sql::Model& model, std::optional<size_t> offset, std::string message, std::string fix = "") {
+    const sql::Place place = model.PlaceInFile(offset.value_or(0));
+    Problem(model, place, std::move(message), std::move(fix));
+  }
+
+  void Problem(const sql::Model& model, sql::Place place, std::string message, std::string fix) {
+    size_t line_begin = 0;
+    for (int line = 1; line < place.line && line_begin < model.text.size(); ++line) {
+      line_begin = std::min(model.text.find('\n', line_begin), model.text.size() - 1) + 1;
+    }
+    problems_->push_back({model.file, {place, std::move(message), std::move(fix), sql::LineOf(model.text, line_begin)}});
+  }
+
+  void Problem(const sql::Model& model, const Error& error) {
+    Problem(model, duck::ErrorOffset(error), PlainMessage(error), Candidates(error.message));
+  }
+
+  // ---- names and order
+
+  // Parses all bodies, checks the tables they name, and puts each model behind those it reads.
+  std::vector<size_t> FindOrder() {
+    queries_.resize(models_.size());
+    reads_.resize(models_.size());
+    parsed_.assign(models_.size(), false);
+    for (size_t i = 0; i < models_.size(); ++i) {
+      const std::string name = data::LowerName(models_[i].name);
+      if (!by_name_.emplace(name, i).second || tables_.tables.contains(name)) {
+        Problem(models_[i], sql::Place{1, 1}, fmt::format("there is another table named {}", name), "");
+      }
+    }
+    Ast ast(*bodies_);
+    for (size_t i = 0; i < models_.size(); ++i) {
+      auto query = ast.Parse(models_[i].body);
+      if (!query.ok()) {
+        Problem(models_[i], query.error());
+        continue;
+      }
+      queries_[i] = *std::move(query);
+      parsed_[i] = CheckTables(i);
+    }
+    for (size_t i = 0; i < models_.size(); ++i) Enter(i);
+    return order_;
+  }
+
+  bool CheckTables(size_t i) {
+    bool ok = true;
+    VisitTables(queries_[i], [&](Json& table) {
+      const std::string name = TableName(table);
+      reads_[i].push_back(name);
+      if (tables_.tables.contains(name) || by_name_.contains(name)) return;
+      ok = false;
+      std::string closest = sql::Closest(name, known_);
+      for (const std::string& known : known_) {  // the schema left out
+        if (known.ends_with("." + name)) closest = known;
+      }
+      Problem(models_[i], LocationOf(table), fmt::format("there is no table {}", name),
+              closest.empty() ? "" : fmt::format("did you mean {}?", closest));
+    });
+    for (const std::string& name : models_[i].stream_inputs) {
+      const auto source = tables_.tables.find(name);
+      if (source == tables_.tables.end() || source->second.append_only) continue;
+      Problem(models_[i], 0, fmt::format("{} is not append-only, so it cannot be read as a stream", name), "make this a MATERIALIZED VIEW");
+      ok = false;
+    }
+    return ok;
+  }
+
+  // Depth first; `path_` holds the models being entered.
+  void Enter(size_t i) {
+    if (done_.contains(i)) return;
+    const auto on_path = std::find(path_.begin(), path_.end(), i);
+    if (on_path != path_.end()) {
+      std::string cycle;
+      for (auto at = on_path; at != path_.end(); ++at) cycle += models_[*at].name + " → ";
+      Problem(models_[i], 0, fmt::format("models read each other in a circle: {}{}", cycle, models_[i].name),
+              "a model cannot read what is made from it");
+      return;
+    }
+    path_.push_back(i);
+    bool inputs_ok = true;
+    for (const std::string& name : reads_[i]) {
+      const auto model = by_name_.find(name);
+      if (model == by_name_.end()) continue;
+      Enter(model->second);
+      inputs_ok &= done_.contains(model->second) && done_[model->second];
+    }
+    path_.pop_back();
+    const bool ok = parsed_[i] && inputs_ok;
+    if (!done_.contains(i)) {
+      done_[i] = ok;
+      if (ok) order_.push_back(i);
+    }
+  }
+
+  // ---- one model
+
+  Status PlanModel(size_t i) {
+    for (const std::string& name : reads_[i]) {
+      if (!tables_.tables.contains(name) && !tables_.views.contains(name)) return {};  // its input has a problem of its own
+    }
+    ModelPlan plan;
+    plan.model = models_[i];
+    const sql::Model& model = plan.model;
+    const size_t before = problems_->size();
+    auto output = bodies_->Describe(model.body);
+    if (!output.ok()) {
+      Problem(model, output.error());
+      return {};
+    }
+    plan.output = *std::move(output);
+    Json query = queries_[i];
+    ReplaceViews(query, tables_);
+    VisitTables(query, [&](Json& table) {
+      const std::string name = TableName(table);
+      if (std::find(plan.inputs.begin(), plan.inputs.end(), name) == plan.inputs.end()) plan.inputs.push_back(name);
+    });
+    CheckDetermined(model, query);
+    CheckOutput(plan);
+    if (problems_->size() != before) return {};
+    WEIR_TRY(Complete(&plan, query));
+    if (problems_->size() != before) return {};
+    WEIR_TRY(PlanBlock(query, *pieces_, tables_, functions_, &plan));
+    if (plan.kind == BlockKind::kFullRefresh) plan.key = GroupedKey(query, plan.output);
+    SetKeyAndAppendOnly(&plan);
+    if (problems_->size() != before) return {};
+    plan.fingerprint = Fingerprint(plan);
+    WEIR_TRY(Publish(plan, std::move(query)));
+    plan_.models.push_back(std::move(plan));
+    return {};
+  }
+
+  void CheckDetermined(const sql::Model& model, const Json& query) {
+    if (model.nondeterministic) return;
+    std::vector<Fault> faults;
+    FindUndetermined(query, functions_, &faults);
+    for (Fault& fault : faults) Problem(model, fault.offset, std::move(fault.message), std::move(fault.fix));
+  }
+
+  void CheckOutput(const ModelPlan& plan) {
+    const sql::Model& model = plan.model;
+    std::vector<std::string> names;
+    for (const data::Field& field : plan.output.fields) {
+      const bool twice = std::any_of(names.begin(), names.end(), [&](const std::string& name) { return SameName(name, field.name); });
+      if (twice) Problem(model, 0, fmt::format("two columns are named {}", field.name), "rename one with AS");
+      if (field.name.starts_with('_') && !IsInputColumn(plan, field.name)) {
+        Problem(model, 0, fmt::format("the column name {} begins with _, which is Weir's own", field.name), "rename it with AS");
+      }
+      names.push_back(field.name);
+    }
+    const auto check = [&](std::string_view clause, const std::string& column) {
+      if (plan.output.IndexOf(column) >= 0) return;
+      const std::string closest = sql::Closest(column, names);
+      Problem(model, sql::PlaceOf(model.text, ClauseAt(model, clause)), fmt::format("{} names {}, which is not a column of the query", clause, column),
+              closest.empty() ? "" : fmt::format("did you mean {}?", closest));
+    };
+    for (const std::string& column : model.key) check("KEY", column);
+    for (const sql::PartitionTerm& term : model.partitioned_by) check("PARTITIONED BY", term.column);
+    for (const std::string& column : model.cluster_by) check("CLUSTER BY", column);
+    CheckConstraints(plan);
+  }
+
+  // Bronze's own columns may be passed on.
+  bool IsInputColumn(const ModelPlan& plan, const std::string& name) const {
+    return std::any_of(plan.inputs.begin(), plan.inputs.end(), [&](const std::string& input) {
+      const auto table = tables_.tables.find(input);
+      return table != tables_.tables.end() && table->second.schema.IndexOf(name) >= 0;
+    });
+  }
+
+  static size_t ClauseAt(const sql::Model& model, std::string_view clause) {
+    const std::string_view first = clause.substr(0, clause.find(' '));
+    for (const sql::Token& token : sql::Tokenize(model.text)) {
+      if (token.kind == sql::TokenKind::kWord && SameName(token.In(model.text), first)) return token.begin;
+    }
+    return 0;
+  }
+
+  void CheckConstraints(const ModelPlan& plan) {
+    for (const sql::Constraint& constraint : plan.model.constraints) {
+      const auto type = bodies_->Describe(fmt::format("SELECT ({}\n) AS c FROM ({}\n) AS t", constraint.condition, plan.model.body));
+      if (!type.ok()) {
+        Problem(plan.model, constraint.place, fmt::format("constraint {}: {}", constraint.name, PlainMessage(type.error())),
+                Candidates(type.error().message));
+      } else if (type->fields[0].type.kind != data::Kind::kBool) {
+        Problem(plan.model, constraint.place, fmt::format("constraint {} is not a condition but a {}", constraint.name,
+                                                          data::TypeName(type->fields[0].type)), "compare it with something");
+      }
+    }
+  }
+
+  Status Complete(ModelPlan* plan, const Json& query) {
+    Json completed = query;
+    std::vector<Fault> faults;
+    WEIR_TRY(CompleteOrder(completed, *bodies_, tables_, functions_, &faults));
+    if (!plan->model.nondeterministic) {
+      for (Fault& fault : faults) Problem(plan->model, fault.offset, std::move(fault.message), std::move(fault.fix));
+    }
+    plan->completed_sql = WEIR_TRY(Ast(*bodies_).Print(completed));
+    const auto schema = bodies_->Describe(plan->completed_sql);
+    if (!schema.ok()) return Error(schema.error()).Within("completed SQL of " + plan->model.name);
+    if (*schema != plan->output) return Internal(fmt::format("the completed SQL of {} has other columns", plan->model.name));
+    return {};
+  }
+
+  // A query that is refreshed as a whole still has the key that its GROUP BY gives it.
+  std::vector<std::string> GroupedKey(const Json& query, const data::Schema& output) const {
+    if (!IsType(query, "SELECT_NODE") || !IsAggregated(query, functions_) || query["group_sets"].size() > 1) return {};
+    if (query["select_list"].size() != output.fields.size()) return {};
+    std::vector<std::string> names;
+    const std::vector<Json> groups = GroupExpressions(query, functions_, [](const std::string&) { return false; });
+    for (const Json& group : groups) {
+      for (size_t i = 0; i < output.fields.size(); ++i) {
+        if (Plain(query["select_list"][i]) != group) continue;
+        names.push_back(output.fields[i].name);
+        break;
+      }
+    }
+    return names.size() == groups.size() ? names : std::vector<std::string>();
+  }
+
+  void SetKeyAndAppendOnly(ModelPlan* plan) {
+    const sql::Model& model = plan->model;
+    bool inputs_append = true;
+    for (const std::string& input : plan->inputs) inputs_append &= tables_.tables.at(input).append_only;
+    const bool keeps_rows = plan->kind == BlockKind::kRowWise || plan->kind == BlockKind::kDistinct;
+    plan->append_only = inputs_append && keeps_rows;
+    if (model.verb == sql::ModelVerb::kStreamingTable && !plan->append_only) {
+      const std::string why = !keeps_rows && plan->kind == BlockKind::kFullRefresh ? plan->why_not_better
+                              : keeps_rows ? "it reads a table that changes"
+                                           : fmt::format("its kind is {}", BlockKindName(plan->kind));
+      Problem(model, 0, "a streaming table only adds rows, but this query's rows can change: " + why, "make this a MATERIALIZED VIEW");
+    }
+    if (!model.key.empty()) {
+      plan->key.clear();
+      for (const std::string& column : model.key) plan->key.push_back(plan->output.Find(column)->name);
+    }
+  }
+
+  std::string Fingerprint(const ModelPlan& plan) const {
+    std::string text(kPlanFormat);
+    const auto add = [&](std::string_view part) { text += fmt::format("\n{}:{}", part.size(), part); };
+    add(plan.model.name);
+    add(plan.completed_sql);
+    add(BlockKindName(plan.kind));
+    add(plan.pre_sql);
+    add(plan.post_sql);
+    for (const std::string& column : plan.key) add(column);
+    for (const std::string& input : plan.inputs) {
+      const InputTable& table = tables_.tables.at(input);
+      add(input);
+      add(table.append_only ? "append" : "change");
+      for (const data::Field& field : table.schema.fields) add(field.name + " " + data::TypeName(field.type));
+    }
+    const Hash128 hash = HashBytes128(text);
+    return fmt::format("{:016x}{:016x}", hash.high, hash.low);
+  }
+
+  // Makes the planned model readable for those behind it.
+  Status Publish(const ModelPlan& plan, Json query) {
+    if (plan.model.verb != sql::ModelVerb::kView) {
+      return Declare({plan.model.name, plan.output, plan.key, {}, plan.append_only});
+    }
+    Visit(query, [](Json& json) {  // positions in the view's file mean nothing in its readers'
+      json.erase("query_location");
+      return true;
+    });
+    tables_.views[data::LowerName(plan.model.name)] = std::move(query);
+    return bodies_->DeclareInput(plan.model.name, plan.output);
+  }
+
+  Plan plan_;
+  std::vector<sql::Model> models_;
+  std::vector<PlanProblem>* problems_;
+  std::unique_ptr<duck::Session> bodies_, pieces_;  // `pieces_` has `_weight` in every table
+  Functions functions_;
+  Tables tables_;
+  std::vector<std::string> known_;
+  std::map<std::string, size_t> by_name_;
+  std::vector<Json> queries_;
+  std::vector<std::vector<std::string>> reads_;
+  std::vector<bool> parsed_;
+  std::vector<size_t> path_, order_;
+  std::map<size_t, bool> done_;
+};
+
+}  // namespace
+
+std::string_view BlockKindName(BlockKind kind) {
+  switch (kind) {
+    case BlockKind::kRowWise: return "row-wise";
+    case BlockKind::kDistinct: return "distinct";
+    case BlockKind::kAggregate: return "aggregate";
+    case BlockKind::kTop: return "top";
+    case BlockKind::kFullRefresh: return "full refresh";
+  }
+  return "?";
+}
+
+const ModelPlan* Plan::Find(std::string_view name) const {
+  for (const ModelPlan& model : models) {
+    if (SameName(model.model.name, name)) return &model;
+  }
+  return nullptr;
+}
+
+std::optional<Plan> MakePlan(std::vector<InputTable> sources, std::vector<sql::Model> models, std::vector<PlanProblem>* problems) {
+  return Planner(std::move(sources), std::move(models), problems).Make();
+}
+
+}  // namespace weir::plan
