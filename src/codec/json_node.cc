@@ -84,7 +84,10 @@ void Prepare(Node& node, bool is_static, std::vector<Node*>* objects) {
 
 Node::Node(const data::Field& declared)
     : field(declared), kind(declared.type.kind), column(ColumnOf(kind)) {
-  if (Plain(field.name)) quoted_name = field.name + '"';
+  if (Plain(field.name)) {
+    quoted_name = field.name + '"' + std::string(8, '\0');
+    quoted_size = field.name.size() + 1;
+  }
   for (const data::Field& child : field.type.fields) {
     children.push_back(std::make_unique<Node>(child));
   }

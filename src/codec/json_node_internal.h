@@ -22,9 +22,10 @@ struct Node {
   // Dotted path from the record; only of nodes under no list or map, others have one path per occurrence.
   std::string path;
   bool is_static = true;
-  // The name and a closing quote: what a record holds when it spells the key without escapes. Empty when
-  // the name itself cannot stand there unescaped.
+  // The name and a closing quote: what a record holds when it spells the key without escapes, then 8 zero bytes. Its
+  // size without those is 0 when the name itself cannot stand there unescaped.
   std::string quoted_name;
+  size_t quoted_size = 0;
   Column column;
   std::vector<std::unique_ptr<Node>> children;
 
@@ -44,6 +45,18 @@ struct Node {
   bool AllSeen() const;
   uint32_t present_bit() const { return static_cast<uint32_t>(children.size()); }
 
+  // Whether the key whose text begins at `key` is this node's name, spelled without escapes. Reads up to 8 bytes too far.
+  bool SpelledAt(const char* key) const {
+    if (quoted_size == 0) return false;
+    const char* const name = quoted_name.data();
+    size_t i = 0;
+    for (; i + 8 <= quoted_size; i += 8) {
+      if (Word(key + i) != Word(name + i)) return false;
+    }
+    const uint64_t differ = Word(key + i) ^ Word(name + i);
+    return i == quoted_size || differ << (8 * (8 - (quoted_size - i))) == 0;
+  }
+
   // The child of that (unescaped) name, or kNone. Reads up to 8 bytes from key.data().
   uint32_t Find(std::string_view key) const;
   // Records carry their keys in much the same order, so the child that came after this one last time is the first guess.
@@ -53,6 +66,12 @@ struct Node {
   void BuildLookup();
 
  private:
+  static uint64_t Word(const char* p) {
+    uint64_t word;
+    std::memcpy(&word, p, 8);
+    return word;
+  }
+
   std::vector<uint32_t> slots_;  // child + 1, open addressing; a power of two
 };
 

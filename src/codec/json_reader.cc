@@ -42,7 +42,7 @@ std::string_view Cut(std::string_view text) {
 }
 
 size_t LongestName(const Node& node) {
-  size_t longest = node.quoted_name.size();
+  size_t longest = node.quoted_size;
   for (const auto& child : node.children) longest = std::max(longest, LongestName(*child));
   return longest;
 }
@@ -147,9 +147,8 @@ bool JsonReader::ReadKey(Node& node, uint32_t* guess, Node** child, std::string_
   const char* const key = At() + 1;
   uint32_t index = node.next[*guess];
   *child = index == Node::kNone ? nullptr : node.children[index].get();
-  if (*child != nullptr && !(*child)->quoted_name.empty() &&
-      std::memcmp(key, (*child)->quoted_name.data(), (*child)->quoted_name.size()) == 0) {
-    *quoted = {key - 1, (*child)->quoted_name.size() + 1};
+  if (*child != nullptr && (*child)->SpelledAt(key)) {
+    *quoted = {key - 1, (*child)->quoted_size + 1};
   } else {
     std::string_view raw;
     if (!RawString(&raw) || !KeepKey(raw)) return false;

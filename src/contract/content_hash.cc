@@ -1,5 +1,5 @@
 #include <arrow/api.h>
-#include <fmt/format.h>
+#include <arrow/util/bit_util.h>
 
 #include <array>
 #include <cstring>
@@ -7,7 +7,6 @@
 #include "base/hash.h"
 #include "contract/contract.h"
 #include "contract/json_hash_internal.h"
-#include "data/arrow.h"
 
 namespace weir::contract {
 namespace {
@@ -28,16 +27,20 @@ uint64_t HashDouble(double value) {
   return HashInteger(bits);
 }
 
-// Calls f(i, hash) for every valid value in [first, last) of a column that is not nested.
+// Calls f(i, hash) for every value in [first, last) of a column that is not nested; nulls have a hash of their own. Numbers are
+// hashed first and chosen after, because whether a value is null is hard to foresee.
 template <class F>
 void ForHashes(const Field& field, const arrow::Array& array, int64_t first, int64_t last, F&& f) {
+  const uint8_t* const valid = array.null_count() == 0 ? nullptr : array.null_bitmap_data();
+  const int64_t shift = array.offset();
   const auto each = [&](auto&& hash_of) {
-    if (array.null_count() == 0) {
+    if (valid == nullptr) {
       for (int64_t i = first; i < last; ++i) f(i, hash_of(i));
       return;
     }
     for (int64_t i = first; i < last; ++i) {
-      if (array.IsValid(i)) f(i, hash_of(i));
+      const uint64_t hash = hash_of(i);
+      f(i, arrow::bit_util::GetBit(valid, i + shift) ? hash : kNullValue);
     }
   };
   switch (field.type.kind) {
@@ -74,9 +77,14 @@ void ForHashes(const Field& field, const arrow::Array& array, int64_t first, int
     case Kind::kBinary: {
       const auto* offsets = array.data()->GetValues<int32_t>(1);
       const auto* bytes = reinterpret_cast<const char*>(array.data()->buffers[2]->data());
-      return each([=](int64_t i) {
-        return HashBytes64({bytes + offsets[i], static_cast<size_t>(offsets[i + 1] - offsets[i])});
-      });
+      for (int64_t i = first; i < last; ++i) {
+        if (valid != nullptr && !arrow::bit_util::GetBit(valid, i + shift)) {
+          f(i, kNullValue);
+        } else {
+          f(i, HashBytes64({bytes + offsets[i], static_cast<size_t>(offsets[i + 1] - offsets[i])}));
+        }
+      }
+      return;
     }
     default: return;
   }
@@ -127,29 +135,22 @@ std::vector<uint64_t> ValueHashes(const Field& field, const arrow::Array& array,
 }
 
 // Adds one field's part to the sum of each value's object: the mix of its path and its value. Objects add their own
-// fields to the same sums.
+// fields to the same sums. Where the object itself is null, its fields add nothing.
 void AddField(const Field& field, const std::string& path, const arrow::Array& array, const arrow::Array* parent, int64_t first, int64_t last, std::span<uint64_t> sums) {
   const uint64_t name = HashBytes64(path);
-  const auto at = [&](int64_t i) -> uint64_t& { return sums[static_cast<size_t>(i - first)]; };
-  if (array.null_count() > 0) {
-    const uint64_t null = MixHash(name, kNullValue);
-    for (int64_t i = first; i < last; ++i) {
-      if (array.IsNull(i) && (parent == nullptr || parent->IsValid(i))) at(i) += null;
-    }
-  }
+  const bool hollow = parent != nullptr && parent->null_count() > 0;
+  const auto add = [&](int64_t i, uint64_t value) {
+    if (hollow && parent->IsNull(i)) return;
+    sums[static_cast<size_t>(i - first)] += MixHash(name, value);
+  };
   if (field.type.kind == Kind::kStruct) {
-    const uint64_t object = MixHash(name, kObject);
-    for (int64_t i = first; i < last; ++i) {
-      if (array.IsValid(i)) at(i) += object;
-    }
+    for (int64_t i = first; i < last; ++i) add(i, array.IsValid(i) ? kObject : kNullValue);
     AddObject(field.type.fields, path + ".", static_cast<const arrow::StructArray&>(array), first, last, sums);
   } else if (field.type.is_nested()) {
     const std::vector<uint64_t> values = ValueHashes(field, array, first, last);
-    for (int64_t i = first; i < last; ++i) {
-      if (array.IsValid(i)) at(i) += MixHash(name, values[static_cast<size_t>(i - first)]);
-    }
+    for (int64_t i = first; i < last; ++i) add(i, values[static_cast<size_t>(i - first)]);
   } else {
-    ForHashes(field, array, first, last, [&](int64_t i, uint64_t hash) { at(i) += MixHash(name, hash); });
+    ForHashes(field, array, first, last, add);
   }
 }
 
