@@ -12,6 +12,11 @@ int AssignIn(Field& field, int last) {
   return last;
 }
 
+void ClearIds(Field& field) {
+  field.id = 0;
+  for (Field& child : field.type.fields) ClearIds(child);
+}
+
 int AssignChildren(Type& type, int last) {
   for (Field& child : type.fields) last = AssignIn(child, last);
   for (Field& child : type.fields) last = AssignChildren(child.type, last);
@@ -97,6 +102,10 @@ std::string TypeName(const Type& type) {
     }
   }
   return "?";
+}
+
+void ClearFieldIds(Schema& schema) {
+  for (Field& field : schema.fields) ClearIds(field);
 }
 
 int AssignFieldIds(Schema& schema, int last) {

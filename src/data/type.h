@@ -72,6 +72,9 @@ std::string TypeName(const Type& type);
 // Gives every field without an id the next one, depth first, starting after `last_id`; returns the last id used.
 int AssignFieldIds(Schema& schema, int last_id);
 
+// Takes all ids away, on every level.
+void ClearFieldIds(Schema& schema);
+
 // Case-insensitive (ASCII) comparison used for all column and table names.
 bool SameName(std::string_view a, std::string_view b);
 std::string LowerName(std::string_view name);

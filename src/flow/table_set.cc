@@ -62,6 +62,7 @@ iceberg::Metadata TableSet::Fresh(const TableSpec& spec, const std::string& loca
   table.location = iceberg::UriOf(location);
   table.format_version = spec.keyed ? 3 : 2;
   table.schema = spec.schema;
+  data::ClearFieldIds(table.schema);  // a contract numbers its own fields; the table's columns are more
   data::AssignFieldIds(table.schema, 0);
   if (spec.keyed) table.identifier = {};
   for (const auto& [transform, column] : spec.partition_by) {

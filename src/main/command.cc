@@ -1,0 +1,56 @@
+#include "main/command.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "flow/flow.h"
+
+namespace weir::main {
+
+int Fail(const std::string& message, int code) {
+  fmt::print(stderr, "weir: {}\n", message);
+  return code;
+}
+
+int Fail(const Error& error) { return Fail(error.message, kFailed); }
+
+std::string AbsolutePath(const std::string& path) {
+  std::error_code ignored;
+  std::string absolute = std::filesystem::absolute(path, ignored).lexically_normal().string();
+  while (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
+  return absolute;
+}
+
+std::string DataDir(const Options& options) { return AbsolutePath(options.data.empty() ? io::Join(options.project, ".weir") : options.data); }
+
+std::optional<Loaded> Load(io::Io& io, const Options& options, int* faults) {
+  std::vector<contract::Problem> problems;
+  auto project = project::LoadProject(io, options.project, {options.profile, options.sets}, &problems);
+  std::optional<plan::Plan> plan;
+  if (project) {
+    std::vector<plan::PlanProblem> plan_problems;
+    plan = plan::MakePlan(flow::SourceInputs(project->contracts), project->models, &plan_problems);
+    for (plan::PlanProblem& problem : plan_problems) {
+      std::string message = problem.problem.message;
+      if (!problem.problem.excerpt.empty()) message += fmt::format(" (at '{}')", problem.problem.excerpt);
+      problems.push_back({problem.file, problem.problem.place.line, std::move(message), problem.problem.fix});
+    }
+  }
+  for (const contract::Problem& problem : problems) {
+    std::string line = problem.file;
+    if (problem.line > 0) line += ":" + std::to_string(problem.line);
+    line += ": " + problem.message;
+    if (!problem.fix.empty()) line += "; " + problem.fix;
+    fmt::print(stderr, "{}\n", line);
+  }
+  *faults = static_cast<int>(problems.size());
+  if (!project || !plan || !problems.empty()) return std::nullopt;
+  Loaded out;
+  out.project = std::make_unique<project::Project>(*std::move(project));
+  out.plan = std::make_unique<plan::Plan>(*std::move(plan));
+  return out;
+}
+
+}  // namespace weir::main

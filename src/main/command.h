@@ -1,0 +1,62 @@
+// What all commands share: options, loading the project, printing faults.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "io/io.h"
+#include "plan/plan.h"
+#include "project/project.h"
+
+namespace weir::main {
+
+enum class Format { kText, kJson, kCsv };
+
+// Options of the command line, as given.
+struct Options {
+  std::string project = ".", data, profile;
+  Format format = Format::kText;
+  std::vector<std::pair<std::string, std::string>> sets;
+  std::map<std::string, std::string> sources;
+};
+
+// Exit codes: 0 fine; 1 a runtime failure or a failed check; 2 the call was wrong.
+inline constexpr int kFine = 0, kFailed = 1, kWrongCall = 2;
+
+// Prints "weir: <message>" to stderr and gives the exit code.
+int Fail(const Error& error);
+int Fail(const std::string& message, int code);
+
+// The project and its plan; faults are printed ("file:line: message; fix") and counted.
+struct Loaded {
+  std::unique_ptr<project::Project> project;
+  std::unique_ptr<plan::Plan> plan;
+};
+std::optional<Loaded> Load(io::Io& io, const Options& options, int* faults);
+
+std::string AbsolutePath(const std::string& path);
+// --data, else <project>/.weir
+std::string DataDir(const Options& options);
+
+// The commands; each returns the exit code.
+int Init(io::Io& io, const std::string& dir);
+int Check(io::Io& io, const Options& options);
+struct RunFlags {
+  bool full_refresh = false;
+  std::string address = "127.0.0.1";
+  int port = 8080;
+};
+int RunOnce(io::Io& io, const Options& options);
+int Up(io::Io& io, const Options& options, const RunFlags& flags);
+int RunQuery(io::Io& io, const Options& options, const std::string& sql, const std::string& as_of);
+int List(io::Io& io, const Options& options);
+int Show(io::Io& io, const Options& options, const std::string& what, const std::string& name);
+int Explain(io::Io& io, const Options& options, const std::string& model);
+int Relocate(io::Io& io, const Options& options);
+
+}  // namespace weir::main
