@@ -45,7 +45,7 @@ struct ControlRecord {
 };
 
 struct LogOptions {
-  uint64_t segment_bytes_max = 64 << 20;
+  uint64_t segment_bytes_max = 64 << 20;  // a segment is closed by the sync that reaches it
   int zstd_level = 1;
 };
 
@@ -68,7 +68,8 @@ class Log {
   virtual LogOffset end() const = 0;    // next offset to be given
 
   // Calls `batch`/`control` for everything synced from `from` on, in order, until they return false or the end. `from` may lie
-  // inside a batch; the batch is cut. With `payload` false the records' bytes are empty and nothing is decompressed.
+  // inside a batch; the batch is cut. kNotFound: `from` was released. kCorrupt: something from `from` on fails its checksum; all
+  // before it was visited. With `payload` false the records' bytes are empty and nothing is decompressed.
   struct Visitor {
     std::function<Result<bool>(const RecordBatchView&)> batch;
     std::function<Result<bool>(const ControlRecord&)> control;  // may be empty
