@@ -35,6 +35,8 @@ class Operator {
   virtual Status Advance(Micros time, Emitter& out) { return {}; }
 
   // Adds to `delta` all that is needed to continue exactly after this epoch, as absolute values of what changed since the last call.
+  // Called between steps. What the call before this one added has been applied to the store by now: an operator over its memory budget
+  // drops from memory what has not changed since.
   virtual Status Checkpoint(state::Delta& delta) { return {}; }
 
   // Bytes and keys held in memory.

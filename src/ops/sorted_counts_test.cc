@@ -1,0 +1,51 @@
+#include "ops/sorted_counts.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace weir::ops {
+namespace {
+
+TEST(SortedCountsTest, AgreesWithAMap) {
+  const uint64_t seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937_64 random(seed);
+  for (const uint64_t keys : {3u, 300u, 5000u}) {
+    SortedCounts counts;
+    std::map<std::string, int64_t> model;
+    for (int step = 0; step < 30'000; ++step) {
+      const std::string key = std::to_string(random() % keys);
+      const int64_t weight = static_cast<int64_t>(random() % 5) - 2;
+      model[key] += weight;
+      if (model[key] == 0) model.erase(key);
+      const auto* entry = counts.Add(key, weight);
+      ASSERT_EQ(entry != nullptr, model.contains(key));
+      if (entry != nullptr) {
+        ASSERT_EQ(entry->weight, model[key]);
+        ASSERT_EQ(entry->key, key);
+      }
+      if (random() % 1000 == 0 && !model.empty()) {
+        model.erase(std::prev(model.end()));
+        counts.RemoveLast();
+      }
+      ASSERT_EQ(counts.size(), static_cast<int64_t>(model.size()));
+      if (model.empty()) continue;
+      ASSERT_EQ(counts.First().key, model.begin()->first);
+      ASSERT_EQ(counts.Last().key, model.rbegin()->first);
+    }
+    int64_t total = 0;
+    auto expected = model.begin();
+    counts.ForEach([&](const SortedCounts::Entry& entry) {
+      EXPECT_EQ(entry.key, expected->first);
+      total += (expected++)->second;
+      return true;
+    });
+    EXPECT_EQ(expected, model.end());
+    EXPECT_EQ(counts.total_weight(), total);
+  }
+}
+
+}  // namespace
+}  // namespace weir::ops
