@@ -261,9 +261,17 @@ class Completer {
     if (distinct && !distinct_on) return LimitByPosition(node, ctes);
     if (!limited && !distinct_on) return {};
     Json& orders = Orders(node);
-    if (OrdersByAll(orders)) return {};
-    Append(&orders, MissingIn(node, rows, orders));
+    if (!OrdersByAll(orders)) Append(&orders, MissingIn(node, rows, orders));
+    DropEmptyOrder(node);
     return {};
+  }
+
+  // One row needs no order, and ORDER BY cannot be empty.
+  static void DropEmptyOrder(Json& node) {
+    Json& modifiers = node["modifiers"];
+    for (size_t i = 0; i < modifiers.size(); ++i) {
+      if (IsType(modifiers[i], "ORDER_MODIFIER") && modifiers[i]["orders"].empty()) return modifiers.erase(i);
+    }
   }
 
   static bool OrdersByAll(const Json& orders) { return orders.size() == 1 && IsClass(orders[0]["expression"], "STAR"); }

@@ -16,18 +16,25 @@ constexpr std::string_view kPlanFormat = "plan-1";
 
 std::string FirstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
 
-// DuckDB's message without position and candidates.
+std::string WithoutPosition(std::string text) { return text.substr(0, text.find(" (at character ")); }
+
+// DuckDB's message without position and candidates. It calls our relations by what they are to it.
 std::string PlainMessage(const Error& error) {
-  std::string text = FirstLine(error.message);
-  return text.substr(0, text.find(" (at character "));
+  std::string text = WithoutPosition(FirstLine(error.message));
+  if (text.starts_with("Values list ")) text.replace(0, 11, "Table");
+  return text;
 }
 
 // What DuckDB proposes in a message's later lines: Candidate bindings: "a", "b"
 std::string Candidates(const std::string& message) {
-  const size_t at = message.find("Candidate bindings: ");
-  if (at != message.npos) return "did you mean " + FirstLine(std::string_view(message).substr(at + 20)) + "?";
-  const size_t did = message.find("Did you mean ");
-  return did == message.npos ? "" : "did you mean " + FirstLine(std::string_view(message).substr(did + 13));
+  for (const std::string_view intro : {"Candidate bindings: ", "Did you mean "}) {
+    const size_t at = message.find(intro);
+    if (at == message.npos) continue;
+    std::string names = WithoutPosition(FirstLine(std::string_view(message).substr(at + intro.size())));
+    std::erase_if(names, [](char c) { return c == '"' || c == '?'; });
+    return "did you mean " + names + "?";
+  }
+  return "";
 }
 
 class Planner {
@@ -254,7 +261,7 @@ class Planner {
         Problem(plan.model, constraint.place, fmt::format("constraint {}: {}", constraint.name, PlainMessage(type.error())),
                 Candidates(type.error().message));
       } else if (type->fields[0].type.kind != data::Kind::kBool) {
-        Problem(plan.model, constraint.place, fmt::format("constraint {} is not a condition but a {}", constraint.name,
+        Problem(plan.model, constraint.place, fmt::format("constraint {} is not a condition but of type {}", constraint.name,
                                                           data::TypeName(type->fields[0].type)), "compare it with something");
       }
     }
