@@ -51,7 +51,8 @@ std::set<SnapshotId> ToExpire(const Metadata& metadata, Micros now,
 // History is a line when every snapshot that still has its parent follows it directly:
 // then a file that is in two snapshots is in all between them, and neighbours tell who
 // needs it.
-bool IsLine(const std::vector<Snapshot>& snapshots, const Metadata& metadata) {
+bool IsLine(const Metadata& metadata) {
+  const std::vector<Snapshot>& snapshots = metadata.snapshots;
   for (size_t i = 1; i < snapshots.size(); ++i) {
     const auto& parent = snapshots[i].parent;
     if (parent && *parent != snapshots[i - 1].id && metadata.Find(*parent) != nullptr)
@@ -165,10 +166,9 @@ Result<std::vector<std::string>> ExpireSnapshots(io::Io& io, Metadata* metadata,
   std::vector<std::string> obsolete;
   if (expired.empty()) return obsolete;
 
-  const Metadata before = *metadata;
-  const std::vector<Snapshot>& all = before.snapshots;
-  const bool line = IsLine(all, before);
-  Reachability reachability(io, before);
+  const std::vector<Snapshot>& all = metadata->snapshots;
+  const bool line = IsLine(*metadata);
+  Reachability reachability(io, *metadata);
   const Snapshot* previous = nullptr;  // the nearest older snapshot that stays
   for (size_t i = 0; i < all.size(); ++i) {
     if (!expired.contains(all[i].id)) {

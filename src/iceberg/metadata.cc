@@ -71,19 +71,6 @@ Snapshot SnapshotFromJson(const Json& json, int schema_id) {
   return snapshot;
 }
 
-Json SnapshotToJson(const Snapshot& snapshot) {
-  Json out = {{"snapshot-id", snapshot.id.value},
-              {"sequence-number", snapshot.sequence_number},
-              {"timestamp-ms", snapshot.timestamp / kMicrosPerMilli},
-              {"manifest-list", snapshot.manifest_list},
-              {"summary", snapshot.summary},
-              {"schema-id", snapshot.schema_id}};
-  if (snapshot.parent) out["parent-snapshot-id"] = snapshot.parent->value;
-  if (snapshot.first_row_id) out["first-row-id"] = *snapshot.first_row_id;
-  if (snapshot.added_rows) out["added-rows"] = *snapshot.added_rows;
-  return out;
-}
-
 Status ParseSchemas(const Json& json, Metadata* metadata, Json* unknown) {
   for (const Json& item : json.at("schemas")) {
     const int id = item.at("schema-id").get<int>();
@@ -183,27 +170,101 @@ Json RefsToJson(const Metadata& metadata) {
   return refs;
 }
 
-Json HistoryToJson(const Metadata& metadata, const Json& unknown) {
-  Json snapshots = Json::array(), snapshot_log = Json::array(),
-       metadata_log = Json::array();
-  const Json& extras =
-      unknown.contains("snapshots") ? unknown["snapshots"] : Json::object();
-  for (const Snapshot& snapshot : metadata.snapshots) {
-    snapshots.push_back(SnapshotToJson(snapshot));
-    const auto extra = extras.find(std::to_string(snapshot.id.value));
-    if (extra != extras.end()) snapshots.back().update(*extra);
+// A JSON object as text. A table that commits every few seconds has hundreds of snapshots
+// in its metadata, so they are written without building a tree first.
+class ObjectText {
+ public:
+  explicit ObjectText(std::string* out) : out_(out) { out_->push_back('{'); }
+  void Close() { out_->push_back('}'); }
+
+  void Key(std::string_view key) {
+    if (out_->back() != '{') out_->push_back(',');
+    Quote(key);
+    out_->push_back(':');
   }
-  for (const auto& entry : metadata.snapshot_log) {
-    snapshot_log.push_back({{"timestamp-ms", entry.time / kMicrosPerMilli},
-                            {"snapshot-id", entry.snapshot.value}});
+  void Add(std::string_view key, int64_t value) {
+    Key(key);
+    fmt::format_to(std::back_inserter(*out_), "{}", value);
   }
-  for (const auto& entry : metadata.metadata_log) {
-    metadata_log.push_back(
-        {{"timestamp-ms", entry.time / kMicrosPerMilli}, {"metadata-file", entry.file}});
+  void Add(std::string_view key, std::string_view value) {
+    Key(key);
+    Quote(value);
   }
-  return {{"snapshots", std::move(snapshots)},
-          {"snapshot-log", std::move(snapshot_log)},
-          {"metadata-log", std::move(metadata_log)}};
+  void AddJson(std::string_view key, std::string_view json) {
+    Key(key);
+    *out_ += json;
+  }
+
+ private:
+  void Quote(std::string_view text) {
+    const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+      return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+    });
+    if (!plain) {
+      *out_ += Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+      return;
+    }
+    out_->push_back('"');
+    *out_ += text;
+    out_->push_back('"');
+  }
+
+  std::string* out_;
+};
+
+// `extra`: members of this snapshot that Weir does not know, or null.
+void PutSnapshot(const Snapshot& snapshot, const Json* extra, std::string* out) {
+  ObjectText object(out);
+  object.Add("snapshot-id", snapshot.id.value);
+  if (snapshot.parent) object.Add("parent-snapshot-id", snapshot.parent->value);
+  object.Add("sequence-number", snapshot.sequence_number);
+  object.Add("timestamp-ms", snapshot.timestamp / kMicrosPerMilli);
+  object.Add("manifest-list", snapshot.manifest_list);
+  object.Key("summary");
+  ObjectText summary(out);
+  for (const auto& [key, value] : snapshot.summary) summary.Add(key, value);
+  summary.Close();
+  object.Add("schema-id", snapshot.schema_id);
+  if (snapshot.first_row_id) object.Add("first-row-id", *snapshot.first_row_id);
+  if (snapshot.added_rows) object.Add("added-rows", *snapshot.added_rows);
+  if (extra != nullptr) {
+    for (const auto& [key, value] : extra->items()) object.AddJson(key, value.dump());
+  }
+  object.Close();
+}
+
+// Writes `items` as an array, each by `put`.
+template <class Items, class F>
+void PutArray(std::string_view key, const Items& items, std::string* out, F put) {
+  fmt::format_to(std::back_inserter(*out), ",\"{}\":[", key);
+  for (const auto& item : items) {
+    if (out->back() != '[') out->push_back(',');
+    put(item);
+  }
+  out->push_back(']');
+}
+
+void PutHistory(const Metadata& metadata, const Json& unknown, std::string* out) {
+  const Json extras = unknown.value("snapshots", Json::object());
+  PutArray("snapshots", metadata.snapshots, out, [&](const Snapshot& snapshot) {
+    const auto extra =
+        extras.empty() ? extras.end() : extras.find(std::to_string(snapshot.id.value));
+    PutSnapshot(snapshot, extra == extras.end() ? nullptr : &*extra, out);
+  });
+  PutArray("snapshot-log", metadata.snapshot_log, out,
+           [&](const Metadata::LogEntry& entry) {
+             ObjectText object(out);
+             object.Add("timestamp-ms", entry.time / kMicrosPerMilli);
+             object.Add("snapshot-id", entry.snapshot.value);
+             object.Close();
+           });
+  PutArray("metadata-log", metadata.metadata_log, out,
+           [&](const Metadata::MetadataLogEntry& entry) {
+             ObjectText object(out);
+             object.Add("timestamp-ms", entry.time / kMicrosPerMilli);
+             object.Add("metadata-file", entry.file);
+             object.Close();
+           });
 }
 
 Json SchemasToJson(const Metadata& metadata, const Json& unknown) {
@@ -222,9 +283,8 @@ Json SchemasToJson(const Metadata& metadata, const Json& unknown) {
   return out;
 }
 
-Json ToJson(const Metadata& metadata) {
-  const Json unknown =
-      metadata.unknown_json.empty() ? Json::object() : Json::parse(metadata.unknown_json);
+// All but the history.
+Json TableToJson(const Metadata& metadata, const Json& unknown) {
   Json out = unknown.contains("table") ? unknown["table"] : Json::object();
   out["format-version"] = metadata.format_version;
   out["table-uuid"] = metadata.uuid;
@@ -250,7 +310,6 @@ Json ToJson(const Metadata& metadata) {
     out["current-snapshot-id"] = metadata.current_snapshot->value;
   if (metadata.format_version >= 3) out["next-row-id"] = metadata.next_row_id;
   out["refs"] = RefsToJson(metadata);
-  out.update(HistoryToJson(metadata, unknown));
   return out;
 }
 
@@ -284,7 +343,14 @@ Result<Metadata> ParseMetadata(std::string_view json) {
 }
 
 std::string MetadataToJson(const Metadata& metadata) {
-  return ToJson(metadata).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const Json unknown =
+      metadata.unknown_json.empty() ? Json::object() : Json::parse(metadata.unknown_json);
+  std::string out =
+      TableToJson(metadata, unknown).dump(-1, ' ', false, Json::error_handler_t::replace);
+  out.pop_back();  // the closing brace
+  PutHistory(metadata, unknown, &out);
+  out.push_back('}');
+  return out;
 }
 
 }  // namespace weir::iceberg
