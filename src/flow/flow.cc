@@ -259,6 +259,12 @@ class FlowImpl final : public Flow {
   Status Loop(const CancelToken& cancel, const std::function<void()>& progress) {
     Micros told = 0;
     for (;;) {
+      if (cancel.cancelled() && !stopping_) {
+        // What was acknowledged or read stays in the log and the files; only the epoch that is open is finished.
+        stopping_ = true;
+        sources_->StopTaking();
+      }
+      if (stopping_ && steps_in_epoch_ == 0) return {};
       if (auto event = queue_.PopFor(kPollInterval)) {
         queues_[event->source].waiting.push_back(*std::move(event));
         // Whatever else is there belongs to the same look.
@@ -275,18 +281,7 @@ class FlowImpl final : public Flow {
         WEIR_TRY(committer_->Renew());
       }
       if (asked_marker_ == frontier_.marker && steps_in_epoch_ > 0 && EpochIsDue(cancel, now)) Ask(frontier_.marker + 1);
-      if (cancel.cancelled() && !stopping_) {
-        // What was acknowledged or read stays in the log and the files; only what is in an epoch is committed.
-        stopping_ = true;
-        sources_->StopTaking();
-      }
-      if (steps_in_epoch_ == 0 && asked_marker_ == frontier_.marker && NothingWaits()) {
-        if (stopping_) return {};
-        if (options_.once && AllEnded()) {
-          WEIR_TRY(RunLanes(/*all=*/true));
-          return {};
-        }
-      }
+      if (options_.once && steps_in_epoch_ == 0 && asked_marker_ == frontier_.marker && AllEnded() && NothingWaits()) return RunLanes(/*all=*/true);
       if (!options_.once) WEIR_TRY(RunLanes(/*all=*/false));
     }
   }
@@ -320,6 +315,7 @@ class FlowImpl final : public Flow {
       }
       if (queues_.empty() || !std::all_of(queues_.begin(), queues_.end(), [](const SourceQueue& q) { return q.at_marker; })) return {};
       WEIR_TRY(CloseEpoch());
+      if (stopping_) return {};
     }
   }
 

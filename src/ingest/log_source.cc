@@ -109,7 +109,9 @@ class LogSourceImpl final : public LogSource {
   std::string DirOf(int partition) const { return io::Join(options_.dir, std::to_string(partition - options_.first_partition)); }
 
   Status OpenPartition(int number) {
-    PartitionPosition position{.partition = number};
+    // A partition that never had a record counts as active until it has been silent for as long as any other: when several begin at once,
+    // the first of them must not set a floor for the rest.
+    PartitionPosition position{.partition = number, .idle = !options_.live};
     for (const PartitionPosition& committed : context_.committed) {
       if (committed.partition == number) position = committed;
     }
@@ -121,14 +123,14 @@ class LogSourceImpl final : public LogSource {
       return Corrupt(fmt::format("log {} ends at offset {}, but records up to {} are committed: files of it are missing", DirOf(number), log->end().value,
                                  position.next.value));
     }
-    position.idle = true;
     PartitionJudge judge(pipeline_->rule(/*live=*/true), std::move(identities), position.watermark);
     partitions_.emplace(number, Partition{position, std::move(judge), std::move(log), context_.clock->Monotonic()});
     return {};
   }
 
   void Run() {
-    Status status = Replay();
+    Status status = TellPositions();
+    if (status.ok()) status = Replay();
     if (status.ok() && !options_.live) status = Hand(EndOfInput{}, 0);
     while (status.ok()) {
       std::vector<Pushed> batch = WaitForRecords();
@@ -142,6 +144,11 @@ class LogSourceImpl final : public LogSource {
     // Until the flow lets go of us.
     while (!Stopping() && SendMarkers().ok()) WaitForRecords();
     RefuseWaiting();
+  }
+
+  Status TellPositions() {
+    for (auto& [number, partition] : partitions_) WEIR_TRY(Hand(PartitionNews{partition.position}, 0));
+    return {};
   }
 
   void Fail(const Error& error) {

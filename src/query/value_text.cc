@@ -19,6 +19,21 @@ void AppendHex(std::string_view bytes, std::string* out) {
   }
 }
 
+// Bytes as DuckDB shows a BLOB, and reads it back: printable characters as they are, others as \\xHH.
+void AppendBlob(std::string_view bytes, std::string* out) {
+  constexpr char kUpperHex[] = "0123456789ABCDEF";
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 32 && byte <= 126 && c != '\\' && c != '\'' && c != '"') {
+      *out += c;
+      continue;
+    }
+    *out += "\\x";
+    *out += kUpperHex[byte >> 4];
+    *out += kUpperHex[byte & 15];
+  }
+}
+
 void AppendUuid(std::string_view bytes, std::string* out) {
   for (size_t i = 0; i < bytes.size(); ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) *out += '-';
@@ -89,7 +104,7 @@ bool AppendLeaf(const arrow::Array& column, int64_t row, bool* quoted, std::stri
   *quoted = true;
   switch (column.type_id()) {
     case arrow::Type::STRING: *out += static_cast<const arrow::StringArray&>(column).GetView(row); return true;
-    case arrow::Type::BINARY: AppendHex(static_cast<const arrow::BinaryArray&>(column).GetView(row), out); return true;
+    case arrow::Type::BINARY: AppendBlob(static_cast<const arrow::BinaryArray&>(column).GetView(row), out); return true;
     case arrow::Type::FIXED_SIZE_BINARY: AppendUuid(static_cast<const arrow::FixedSizeBinaryArray&>(column).GetView(row), out); return true;
     case arrow::Type::DATE32: *out += FormatDate(array.GetValues<int32_t>(1)[row]); return true;
     case arrow::Type::TIME64: AppendTime(array.GetValues<int64_t>(1)[row], out); return true;

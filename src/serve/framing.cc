@@ -94,7 +94,7 @@ std::optional<BodyFormat> ParseContentType(std::string_view value) {
     if (type == lines) return BodyFormat::kNdjson;
   }
   // The last is what `curl -d` says when nobody tells it otherwise.
-  if (type.empty() || type.starts_with("text/") ||
+  if (type.empty() || type == "text/plain" ||
       type == "application/x-www-form-urlencoded") {
     return BodyFormat::kSniff;
   }

@@ -41,7 +41,7 @@ def test_three_readers_agree(t):
 
         out = t.dir / "query.csv"
         out.write_text(t.weir("query", "--data", lake, "-o", "csv", f"SELECT * FROM {quoted(table)}").out)
-        db.execute(f"CREATE OR REPLACE TABLE mine AS SELECT * FROM read_csv('{out}', header=true, all_varchar=true, nullstr='', "
+        db.execute(f"CREATE OR REPLACE TABLE mine AS SELECT * FROM read_csv('{out}', header=true, all_varchar=true, nullstr='', quote='\"', escape='\"', "
                    "allow_quoted_nulls=false, strict_mode=false)")
         t.equal([c[0] for c in db.execute("DESCRIBE mine").fetchall()], columns, f"columns of {table} in weir query")
         casts = ", ".join(f'CAST(CAST("{c[0]}" AS {c[1]}) AS VARCHAR)' for c in db.execute("DESCRIBE pyiceberg").fetchall())

@@ -39,7 +39,7 @@ def test_resumes_inside_a_file(t):
         after = count(lake, f"bronze.{SOURCE}")
         t.ok(before <= after < counts_of(data)["accepted"], f"bronze has {after} rows after {how.name}, {before} before: not inside the file")
     report = t.weir(*arguments(data / "events.ndjson", lake)).json
-    t.ok(0 < report["received"] < counts_of(data)["received"], f"the last run took {report['records']} records, not just the rest")
+    t.ok(0 < report["received"] < counts_of(data)["received"], f"the last run took {report['received']} records, not just the rest")
     check_all(t, lake, data)
 
 
