@@ -1,4 +1,4 @@
-#include "state/rocks_file_system.h"
+#include "state/rocks_file_system_internal.h"
 
 #include <rocksdb/system_clock.h>
 

@@ -6,7 +6,7 @@
 
 #include <charconv>
 
-#include "state/rocks_file_system.h"
+#include "state/rocks_file_system_internal.h"
 #include "state/state_internal.h"
 
 namespace weir::state {
