@@ -16,8 +16,9 @@
 namespace weir::codec {
 namespace {
 
-// Between records stands a byte that no JSON has: inside a string it is an error of stage 1, outside it is a token that
-// ends whatever a broken record left open. So records can share one pass of stage 1 without ever flowing together.
+// Between records stands a byte that no JSON has: inside a string it is an error of stage
+// 1, outside it is a token that ends whatever a broken record left open. So records can
+// share one pass of stage 1 without ever flowing together.
 constexpr std::string_view kSeparator = "\n\x01\n";
 constexpr size_t kBlockBytes = 32 << 10;
 constexpr size_t kKeptBytes = 1 << 20;
@@ -36,8 +37,9 @@ data::Field Optional(data::Field field) {
 
 class Decoder final : public JsonDecoder {
  public:
-  Decoder(const JsonOptions& options, const data::Schema& declared, std::unique_ptr<Node> root,
-          std::unique_ptr<std::vector<uint64_t>> seen, size_t static_words)
+  Decoder(const JsonOptions& options, const data::Schema& declared,
+          std::unique_ptr<Node> root, std::unique_ptr<std::vector<uint64_t>> seen,
+          size_t static_words)
       : options_(options),
         schema_(data::ToArrow(WithExtraColumns(declared))),
         seen_(std::move(seen)),
@@ -53,7 +55,8 @@ class Decoder final : public JsonDecoder {
       return Unavailable("no memory left to decode a batch of records");
     } catch (const std::length_error& error) {
       Discard();
-      return Invalid(fmt::format("decode {} records: {}; take fewer at once", records.size(), error.what()));
+      return Invalid(fmt::format("decode {} records: {}; take fewer at once",
+                                 records.size(), error.what()));
     }
   }
 
@@ -66,7 +69,8 @@ class Decoder final : public JsonDecoder {
 
     std::vector<std::shared_ptr<arrow::ArrayData>> columns;
     for (size_t i = 0; i < root_->children.size(); ++i) {
-      columns.push_back(FinishNode(*root_->children[i], rows, schema_->field(static_cast<int>(i))->type()));
+      columns.push_back(FinishNode(*root_->children[i], rows,
+                                   schema_->field(static_cast<int>(i))->type()));
     }
     columns.push_back(extra_.Finish(rows, arrow::utf8()));
     columns.push_back(absent_.Finish(rows, schema_->fields().back()->type()));
@@ -74,8 +78,10 @@ class Decoder final : public JsonDecoder {
     return out;
   }
 
-  // Decodes records from `first` on, as many as fit a block. Returns the first it did not take.
-  size_t DecodeBlock(std::span<const std::string_view> records, size_t first, std::vector<RowFault>* faults) {
+  // Decodes records from `first` on, as many as fit a block. Returns the first it did not
+  // take.
+  size_t DecodeBlock(std::span<const std::string_view> records, size_t first,
+                     std::vector<RowFault>* faults) {
     starts_.clear();
     size_t used = 0, next = first;
     for (; next < records.size() && (next == first || used < kBlockBytes); ++next) {
@@ -84,7 +90,8 @@ class Decoder final : public JsonDecoder {
       if (next > first && used + record.size() > kBlockBytes) break;
       Reserve(used + record.size() + kSeparator.size());
       starts_.push_back(used);
-      std::memcpy(block_.data() + used, record.data(), record.size());
+      if (!record.empty())
+        std::memcpy(block_.data() + used, record.data(), record.size());
       used += record.size();
       std::memcpy(block_.data() + used, kSeparator.data(), kSeparator.size());
       used += kSeparator.size();
@@ -92,7 +99,8 @@ class Decoder final : public JsonDecoder {
     starts_.push_back(used);
     if (const auto error = Stage1(0, used); error == simdjson::SUCCESS) {
       reader_.BeginBlock(block_.data(), 0, used, parser_->structural_indexes.get());
-      for (size_t i = first; i < next; ++i) DecodeRecord(records[i], i, starts_[i - first], starts_[i - first + 1], faults);
+      for (size_t i = first; i < next; ++i)
+        DecodeRecord(records[i], i, starts_[i - first], starts_[i - first + 1], faults);
     } else {
       DecodeOneByOne(records, first, next, faults);
     }
@@ -100,12 +108,15 @@ class Decoder final : public JsonDecoder {
     return next;
   }
 
-  // A record of the block breaks the lexical rules: find out which, and decode the others.
-  void DecodeOneByOne(std::span<const std::string_view> records, size_t first, size_t next, std::vector<RowFault>* faults) {
+  // A record of the block breaks the lexical rules: find out which, and decode the
+  // others.
+  void DecodeOneByOne(std::span<const std::string_view> records, size_t first,
+                      size_t next, std::vector<RowFault>* faults) {
     for (size_t i = first; i < next; ++i) {
       const size_t start = starts_[i - first], end = starts_[i - first + 1];
       if (const auto error = Stage1(start, end); error != simdjson::SUCCESS) {
-        faults->push_back({static_cast<int32_t>(i), Fault::kNotJson, "", LexicalMessage(error)});
+        faults->push_back(
+            {static_cast<int32_t>(i), Fault::kNotJson, "", LexicalMessage(error)});
         continue;
       }
       reader_.BeginBlock(block_.data(), start, end, parser_->structural_indexes.get());
@@ -115,26 +126,33 @@ class Decoder final : public JsonDecoder {
 
   static std::string LexicalMessage(simdjson::error_code error) {
     switch (error) {
-      case simdjson::UTF8_ERROR: return "not valid UTF-8";
-      case simdjson::UNCLOSED_STRING: return "a string is not closed";
-      case simdjson::UNESCAPED_CHARS: return "a control character stands in a string, or the string is not closed";
-      default: return simdjson::error_message(error);
+      case simdjson::UTF8_ERROR:
+        return "not valid UTF-8";
+      case simdjson::UNCLOSED_STRING:
+        return "a string is not closed";
+      case simdjson::UNESCAPED_CHARS:
+        return "a control character stands in a string, or the string is not closed";
+      default:
+        return simdjson::error_message(error);
     }
   }
 
-  void DecodeRecord(std::string_view record, size_t index, size_t start, size_t end, std::vector<RowFault>* faults) {
+  void DecodeRecord(std::string_view record, size_t index, size_t start, size_t end,
+                    std::vector<RowFault>* faults) {
     const auto row = static_cast<int64_t>(index);
     const size_t record_end = end - kSeparator.size();
     if (record.size() > options_.record_bytes_max) {
       reader_.SkipRecord(record_end);
-      faults->push_back({static_cast<int32_t>(row), Fault::kTooLarge, "", fmt::format("{} bytes", record.size())});
+      faults->push_back({static_cast<int32_t>(row), Fault::kTooLarge, "",
+                         fmt::format("{} bytes", record.size())});
       return;
     }
     const size_t faults_before = faults->size();
     if (!reader_.ReadRecord(row, start, record_end, faults)) {
       for (auto& child : root_->children) TruncateNode(*child, row, row + 1);
       faults->resize(faults_before);
-      faults->push_back({static_cast<int32_t>(row), Fault::kNotJson, "", reader_.Complaint()});
+      faults->push_back(
+          {static_cast<int32_t>(row), Fault::kNotJson, "", reader_.Complaint()});
       return;
     }
     const std::string_view extra = reader_.extra();
@@ -151,15 +169,17 @@ class Decoder final : public JsonDecoder {
     if (parser_ == nullptr || parser_->capacity() < size) {
       const size_t capacity = std::max(size, 2 * kBlockBytes);
       parser_ = nullptr;
-      if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, parser_) !=
-          simdjson::SUCCESS) {
+      if (simdjson::get_active_implementation()->create_dom_parser_implementation(
+              capacity, 1, parser_) != simdjson::SUCCESS) {
         throw std::bad_alloc();
       }
     }
-    return parser_->stage1(reinterpret_cast<const uint8_t*>(block_.data()) + start, size, simdjson::stage1_mode::regular);
+    return parser_->stage1(reinterpret_cast<const uint8_t*>(block_.data()) + start, size,
+                           simdjson::stage1_mode::regular);
   }
 
-  // Readers look a little past what they read: at a guessed key, at 32 bytes of a short string.
+  // Readers look a little past what they read: at a guessed key, at 32 bytes of a short
+  // string.
   void Reserve(size_t bytes) {
     const size_t size = bytes + reader_.look_ahead();
     if (block_.size() >= size) return;
@@ -198,17 +218,21 @@ class Decoder final : public JsonDecoder {
 
 data::Schema WithExtraColumns(const data::Schema& declared) {
   data::Schema schema;
-  for (const data::Field& field : declared.fields) schema.fields.push_back(Optional(field));
+  for (const data::Field& field : declared.fields)
+    schema.fields.push_back(Optional(field));
   schema.fields.push_back({"_extra", data::Simple(data::Kind::kString)});
   schema.fields.push_back({"_absent", data::ListOf(data::Simple(data::Kind::kString))});
   return schema;
 }
 
-Result<std::unique_ptr<JsonDecoder>> NewJsonDecoder(const data::Schema& declared, JsonOptions options) {
+Result<std::unique_ptr<JsonDecoder>> NewJsonDecoder(const data::Schema& declared,
+                                                    JsonOptions options) {
   if (options.depth_max < 1 || options.depth_max > kDepthMax) {
-    return Invalid(fmt::format("depth_max is {}; write 1 to {}", options.depth_max, kDepthMax));
+    return Invalid(
+        fmt::format("depth_max is {}; write 1 to {}", options.depth_max, kDepthMax));
   }
-  if (options.record_bytes_max > size_t{1} << 30) return Invalid("record_bytes_max is more than 1 GiB");
+  if (options.record_bytes_max > size_t{1} << 30)
+    return Invalid("record_bytes_max is more than 1 GiB");
   auto seen = std::make_unique<std::vector<uint64_t>>();
   size_t static_words = 0;
   std::unique_ptr<Node> root = WEIR_TRY(BuildNodes(declared, seen.get(), &static_words));

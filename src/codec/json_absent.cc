@@ -24,12 +24,14 @@ void AbsentColumn::Collect(const Node& node, Set* set) {
 }
 
 const AbsentColumn::Set& AbsentColumn::Find() {
-  const auto same = [&](const Set& set) { return std::equal(seen_.begin(), seen_.end(), set.bits.begin()); };
+  const auto same = [&](const Set& set) {
+    return std::equal(seen_.begin(), seen_.end(), set.bits.begin());
+  };
   if (last_ != nullptr && same(*last_)) return *last_;
-  const uint64_t hash =
-      seen_.size() == 1
-          ? seen_[0]
-          : HashBytes64({reinterpret_cast<const char*>(seen_.data()), seen_.size_bytes()});
+  const uint64_t hash = seen_.size() == 1
+                            ? seen_[0]
+                            : HashBytes64({reinterpret_cast<const char*>(seen_.data()),
+                                           seen_.size_bytes()});
   const auto [first, last] = sets_.equal_range(hash);
   for (auto it = first; it != last; ++it) {
     if (same(it->second)) return *(last_ = &it->second);
@@ -37,7 +39,8 @@ const AbsentColumn::Set& AbsentColumn::Find() {
   Set made;
   made.bits.assign(seen_.begin(), seen_.end());
   Collect(*root_, &made);
-  const size_t bytes = sizeof(Set) + made.paths.size() + 4 * made.ends.size() + seen_.size_bytes();
+  const size_t bytes =
+      sizeof(Set) + made.paths.size() + 4 * made.ends.size() + seen_.size_bytes();
   if (kept_bytes_ + bytes > kKeptBytesMax) {
     sets_.clear();
     kept_bytes_ = 0;
@@ -61,7 +64,8 @@ void AbsentColumn::Add(int64_t row, const std::vector<std::string>& more) {
   list_.EndList(row);
 }
 
-std::shared_ptr<arrow::ArrayData> AbsentColumn::Finish(int64_t rows, const std::shared_ptr<arrow::DataType>& type) {
+std::shared_ptr<arrow::ArrayData> AbsentColumn::Finish(
+    int64_t rows, const std::shared_ptr<arrow::DataType>& type) {
   const int64_t elements = list_.elements();
   auto out = list_.Finish(rows, type);
   out->child_data.push_back(paths_.Finish(elements, arrow::utf8()));

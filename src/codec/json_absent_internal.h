@@ -10,17 +10,20 @@
 
 namespace weir::codec {
 
-// Few sets of fields are absent together, so the encoded list of each set is kept, found by the bits of the
-// static nodes, and copied.
+// Few sets of fields are absent together, so the encoded list of each set is kept, found
+// by the bits of the static nodes, and copied.
 class AbsentColumn {
  public:
   // `seen`: the bits of the static nodes of the record just read, which Add looks at.
-  AbsentColumn(const Node* root, std::span<const uint64_t> seen) : root_(root), seen_(seen) {}
+  AbsentColumn(const Node* root, std::span<const uint64_t> seen)
+      : root_(root), seen_(seen) {}
 
-  // Writes the row; `more` are absent fields of list elements and map values, which the bits do not cover.
+  // Writes the row; `more` are absent fields of list elements and map values, which the
+  // bits do not cover.
   void Add(int64_t row, const std::vector<std::string>& more);
 
-  std::shared_ptr<arrow::ArrayData> Finish(int64_t rows, const std::shared_ptr<arrow::DataType>& type);
+  std::shared_ptr<arrow::ArrayData> Finish(int64_t rows,
+                                           const std::shared_ptr<arrow::DataType>& type);
 
  private:
   struct Set {

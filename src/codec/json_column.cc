@@ -35,17 +35,26 @@ std::shared_ptr<arrow::Buffer> GrowingBuffer::Finish(int64_t size) {
   return done;
 }
 
-void Column::TooLarge() { throw std::length_error("a column of one batch is larger than 2 GiB"); }
+void Column::TooLarge() {
+  throw std::length_error("a column of one batch is larger than 2 GiB");
+}
 
 void Column::GrowRows(int64_t rows) {
   rows = std::max<int64_t>(rows, rows_capacity_ * 2);
   valid_.Reserve((rows + 7) / 8);
   switch (layout_) {
-    case Layout::kBits: values_.Reserve((rows + 7) / 8); break;
-    case Layout::kFixed: values_.Reserve(rows * width_); break;
+    case Layout::kBits:
+      values_.Reserve((rows + 7) / 8);
+      break;
+    case Layout::kFixed:
+      values_.Reserve(rows * width_);
+      break;
     case Layout::kBytes:
-    case Layout::kList: values_.Reserve((rows + 1) * 4); break;
-    case Layout::kStruct: break;
+    case Layout::kList:
+      values_.Reserve((rows + 1) * 4);
+      break;
+    case Layout::kStruct:
+      break;
   }
   rows_capacity_ = rows;
 }
@@ -70,8 +79,8 @@ void Column::Reserve(int64_t rows) {
 }
 
 void Column::Truncate(int64_t first, int64_t last) {
-  if ((layout_ == Layout::kBytes || layout_ == Layout::kList) && offsets_known_ >= first &&
-      first < rows_capacity_) {
+  if ((layout_ == Layout::kBytes || layout_ == Layout::kList) &&
+      offsets_known_ >= first && first < rows_capacity_) {
     used_ = offsets()[first];
     offsets_known_ = first;
   }
@@ -86,15 +95,20 @@ void Column::Truncate(int64_t first, int64_t last) {
   }
 }
 
-std::shared_ptr<arrow::ArrayData> Column::Finish(int64_t rows, std::shared_ptr<arrow::DataType> type) {
+std::shared_ptr<arrow::ArrayData> Column::Finish(int64_t rows,
+                                                 std::shared_ptr<arrow::DataType> type) {
   GrowRows(std::max<int64_t>(rows, 1));
   const int64_t valid = arrow::internal::CountSetBits(valid_.data(), 0, rows);
   std::shared_ptr<arrow::Buffer> bitmap = valid_.Finish((rows + 7) / 8);
   if (valid == rows) bitmap = nullptr;
   std::vector<std::shared_ptr<arrow::Buffer>> buffers{std::move(bitmap)};
   switch (layout_) {
-    case Layout::kBits: buffers.push_back(values_.Finish((rows + 7) / 8)); break;
-    case Layout::kFixed: buffers.push_back(values_.Finish(rows * width_)); break;
+    case Layout::kBits:
+      buffers.push_back(values_.Finish((rows + 7) / 8));
+      break;
+    case Layout::kFixed:
+      buffers.push_back(values_.Finish(rows * width_));
+      break;
     case Layout::kBytes:
     case Layout::kList:
       FillOffsets(rows);
@@ -104,7 +118,8 @@ std::shared_ptr<arrow::ArrayData> Column::Finish(int64_t rows, std::shared_ptr<a
         buffers.push_back(bytes_.Finish(used_));
       }
       break;
-    case Layout::kStruct: break;
+    case Layout::kStruct:
+      break;
   }
   rows_capacity_ = offsets_known_ = used_ = 0;
   return arrow::ArrayData::Make(std::move(type), rows, std::move(buffers), rows - valid);

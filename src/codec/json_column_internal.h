@@ -1,4 +1,5 @@
-// Where decoded values are put: Arrow buffers that grow as rows come, one column a node of the schema.
+// Where decoded values are put: Arrow buffers that grow as rows come, one column a node
+// of the schema.
 #pragma once
 
 #include <arrow/api.h>
@@ -11,12 +12,14 @@
 
 namespace weir::codec {
 
-// Bytes that read as zero until written. Growth throws std::bad_alloc when the pool has no more.
+// Bytes that read as zero until written. Growth throws std::bad_alloc when the pool has
+// no more.
 class GrowingBuffer {
  public:
   uint8_t* data() { return data_; }
   void Reserve(int64_t bytes) {
-    if (bytes > capacity_) [[unlikely]] Grow(bytes);
+    if (bytes > capacity_) [[unlikely]]
+      Grow(bytes);
   }
   // Hands the first `size` bytes over and is empty again.
   std::shared_ptr<arrow::Buffer> Finish(int64_t size);
@@ -29,12 +32,14 @@ class GrowingBuffer {
   int64_t capacity_ = 0;
 };
 
-// One column. Rows are written in rising order; a row not written is null. What `values` holds depends on the type:
-// fixed width values, bits of booleans, or the offsets of strings, lists and maps.
+// One column. Rows are written in rising order; a row not written is null. What `values`
+// holds depends on the type: fixed width values, bits of booleans, or the offsets of
+// strings, lists and maps.
 class Column {
  public:
   enum class Layout : uint8_t { kBits, kFixed, kBytes, kList, kStruct };
-  // Copying of short strings writes up to this many bytes, so sources must be readable that far.
+  // Copying of short strings writes up to this many bytes, so sources must be readable
+  // that far.
   static constexpr int64_t kSlack = 32;
 
   Column(Layout layout, int width) : layout_(layout), width_(width) {}
@@ -42,7 +47,8 @@ class Column {
   template <class T>
   void Put(int64_t row, T value) {
     ReserveRow(row);
-    std::memcpy(values_.data() + row * static_cast<int64_t>(sizeof(T)), &value, sizeof(T));
+    std::memcpy(values_.data() + row * static_cast<int64_t>(sizeof(T)), &value,
+                sizeof(T));
     SetValid(row);
   }
   void PutBool(int64_t row, bool value) {
@@ -66,7 +72,8 @@ class Column {
     }
     EndBytes(row, size);
   }
-  // For values whose size is known only once they are written: room for `size_max` bytes, then EndBytes with the true size.
+  // For values whose size is known only once they are written: room for `size_max` bytes,
+  // then EndBytes with the true size.
   uint8_t* BeginBytes(int64_t row, int64_t size_max) {
     ReserveRow(row);
     FillOffsets(row);
@@ -77,7 +84,8 @@ class Column {
     used_ += size;
     EndRow(row);
   }
-  // Writes a run of strings that stand one after another in `text`; `ends` says where each ends.
+  // Writes a run of strings that stand one after another in `text`; `ends` says where
+  // each ends.
   void PutRun(int64_t row, std::string_view text, std::span<const int32_t> ends);
 
   void BeginList(int64_t row) {
@@ -106,16 +114,20 @@ class Column {
   void Reserve(int64_t rows);
 
   // The column of `rows` rows, without children; starts anew.
-  std::shared_ptr<arrow::ArrayData> Finish(int64_t rows, std::shared_ptr<arrow::DataType> type);
+  std::shared_ptr<arrow::ArrayData> Finish(int64_t rows,
+                                           std::shared_ptr<arrow::DataType> type);
 
   int64_t elements() const { return used_; }  // of a list
 
  private:
   void ReserveRow(int64_t row) {
-    if (row >= rows_capacity_) [[unlikely]] GrowRows(row + 1);
+    if (row >= rows_capacity_) [[unlikely]]
+      GrowRows(row + 1);
   }
   void GrowRows(int64_t rows);
-  void SetValid(int64_t row) { valid_.data()[row >> 3] |= static_cast<uint8_t>(1 << (row & 7)); }
+  void SetValid(int64_t row) {
+    valid_.data()[row >> 3] |= static_cast<uint8_t>(1 << (row & 7));
+  }
   int32_t* offsets() { return reinterpret_cast<int32_t*>(values_.data()); }
   void FillOffsets(int64_t row) {
     for (; offsets_known_ < row; ++offsets_known_) {
@@ -123,7 +135,8 @@ class Column {
     }
   }
   void EndRow(int64_t row) {
-    if (used_ > INT32_MAX) [[unlikely]] TooLarge();
+    if (used_ > INT32_MAX) [[unlikely]]
+      TooLarge();
     offsets()[row + 1] = static_cast<int32_t>(used_);
     offsets_known_ = row + 1;
     SetValid(row);

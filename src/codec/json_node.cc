@@ -11,22 +11,29 @@ using data::Kind;
 
 Column ColumnOf(Kind kind) {
   switch (kind) {
-    case Kind::kBool: return {Column::Layout::kBits, 0};
+    case Kind::kBool:
+      return {Column::Layout::kBits, 0};
     case Kind::kInt32:
     case Kind::kFloat:
-    case Kind::kDate: return {Column::Layout::kFixed, 4};
+    case Kind::kDate:
+      return {Column::Layout::kFixed, 4};
     case Kind::kInt64:
     case Kind::kDouble:
     case Kind::kTime:
     case Kind::kTimestamp:
-    case Kind::kTimestampTz: return {Column::Layout::kFixed, 8};
+    case Kind::kTimestampTz:
+      return {Column::Layout::kFixed, 8};
     case Kind::kDecimal:
-    case Kind::kUuid: return {Column::Layout::kFixed, 16};
+    case Kind::kUuid:
+      return {Column::Layout::kFixed, 16};
     case Kind::kString:
-    case Kind::kBinary: return {Column::Layout::kBytes, 0};
-    case Kind::kStruct: return {Column::Layout::kStruct, 0};
+    case Kind::kBinary:
+      return {Column::Layout::kBytes, 0};
+    case Kind::kStruct:
+      return {Column::Layout::kStruct, 0};
     case Kind::kList:
-    case Kind::kMap: return {Column::Layout::kList, 0};
+    case Kind::kMap:
+      return {Column::Layout::kList, 0};
   }
   return {Column::Layout::kStruct, 0};
 }
@@ -58,7 +65,8 @@ uint64_t HashKey(std::string_view key) {
 
 Status CheckType(const data::Field& field) {
   if (field.type.kind == Kind::kMap && field.type.fields[0].type.kind != Kind::kString) {
-    return Invalid(fmt::format("field {}: the keys of a map in JSON are strings", field.name));
+    return Invalid(
+        fmt::format("field {}: the keys of a map in JSON are strings", field.name));
   }
   for (const data::Field& child : field.type.fields) WEIR_TRY(CheckType(child));
   return {};
@@ -74,7 +82,8 @@ void Prepare(Node& node, bool is_static, std::vector<Node*>* objects) {
   const bool children_static = is_static && node.kind == Kind::kStruct;
   for (auto& child : node.children) {
     if (children_static) {
-      child->path = node.path.empty() ? child->field.name : node.path + "." + child->field.name;
+      child->path =
+          node.path.empty() ? child->field.name : node.path + "." + child->field.name;
     }
     Prepare(*child, children_static, objects);
   }
@@ -106,12 +115,14 @@ void Node::BuildLookup() {
   slots_.assign(size, 0);
   for (uint32_t i = 0; i < children.size(); ++i) {
     const std::string padded = children[i]->field.name + std::string(8, '\0');
-    size_t slot = HashKey(std::string_view(padded).substr(0, padded.size() - 8)) & (size - 1);
+    size_t slot =
+        HashKey(std::string_view(padded).substr(0, padded.size() - 8)) & (size - 1);
     while (slots_[slot] != 0) slot = (slot + 1) & (size - 1);
     slots_[slot] = i + 1;
   }
   next.assign(children.size() + 1, kNone);
-  for (uint32_t i = 0; i < children.size(); ++i) next[i == 0 ? children.size() : i - 1] = i;
+  for (uint32_t i = 0; i < children.size(); ++i)
+    next[i == 0 ? children.size() : i - 1] = i;
 }
 
 uint32_t Node::Find(std::string_view key) const {
@@ -122,13 +133,15 @@ uint32_t Node::Find(std::string_view key) const {
   return kNone;
 }
 
-Result<std::unique_ptr<Node>> BuildNodes(const data::Schema& declared, std::vector<uint64_t>* seen,
+Result<std::unique_ptr<Node>> BuildNodes(const data::Schema& declared,
+                                         std::vector<uint64_t>* seen,
                                          size_t* static_words) {
   for (const data::Field& field : declared.fields) WEIR_TRY(CheckType(field));
   auto root = std::make_unique<Node>(data::Field{"", data::StructOf(declared.fields)});
   std::vector<Node*> objects;
   Prepare(*root, true, &objects);
-  std::stable_partition(objects.begin(), objects.end(), [](Node* node) { return node->is_static; });
+  std::stable_partition(objects.begin(), objects.end(),
+                        [](Node* node) { return node->is_static; });
   size_t words = 0;
   *static_words = 0;
   for (Node* node : objects) {
@@ -156,29 +169,33 @@ void TruncateNode(Node& node, int64_t first, int64_t last) {
   node.column.Truncate(first, last);
 }
 
-std::shared_ptr<arrow::ArrayData> FinishNode(Node& node, int64_t rows, const std::shared_ptr<arrow::DataType>& type) {
+std::shared_ptr<arrow::ArrayData> FinishNode(
+    Node& node, int64_t rows, const std::shared_ptr<arrow::DataType>& type) {
   const int64_t elements = node.column.elements();
   std::shared_ptr<arrow::ArrayData> out = node.column.Finish(rows, type);
   switch (node.kind) {
     case Kind::kStruct:
       for (size_t i = 0; i < node.children.size(); ++i) {
-        out->child_data.push_back(FinishNode(*node.children[i], rows, type->field(static_cast<int>(i))->type()));
+        out->child_data.push_back(FinishNode(*node.children[i], rows,
+                                             type->field(static_cast<int>(i))->type()));
       }
       break;
     case Kind::kList:
-      out->child_data.push_back(FinishNode(*node.children[0], elements, type->field(0)->type()));
+      out->child_data.push_back(
+          FinishNode(*node.children[0], elements, type->field(0)->type()));
       break;
     case Kind::kMap: {
       const std::shared_ptr<arrow::DataType>& entry = type->field(0)->type();
       auto entries = arrow::ArrayData::Make(entry, elements, {nullptr}, 0);
       for (int i = 0; i < 2; ++i) {
-        entries->child_data.push_back(
-            FinishNode(*node.children[static_cast<size_t>(i)], elements, entry->field(i)->type()));
+        entries->child_data.push_back(FinishNode(*node.children[static_cast<size_t>(i)],
+                                                 elements, entry->field(i)->type()));
       }
       out->child_data.push_back(std::move(entries));
       break;
     }
-    default: break;
+    default:
+      break;
   }
   return out;
 }

@@ -1,5 +1,5 @@
-// The declared schema as the JSON reader walks it: a tree of fields, each with its column and, for objects, the
-// lookup of its keys.
+// The declared schema as the JSON reader walks it: a tree of fields, each with its column
+// and, for objects, the lookup of its keys.
 #pragma once
 
 #include <memory>
@@ -19,17 +19,20 @@ struct Node {
 
   data::Field field;
   data::Kind kind;
-  // Dotted path from the record; only of nodes under no list or map, others have one path per occurrence.
+  // Dotted path from the record; only of nodes under no list or map, others have one path
+  // per occurrence.
   std::string path;
   bool is_static = true;
-  // The name and a closing quote: what a record holds when it spells the key without escapes, then 8 zero bytes. Its
-  // size without those is 0 when the name itself cannot stand there unescaped.
+  // The name and a closing quote: what a record holds when it spells the key without
+  // escapes, then 8 zero bytes. Its size without those is 0 when the name itself cannot
+  // stand there unescaped.
   std::string quoted_name;
   size_t quoted_size = 0;
   Column column;
   std::vector<std::unique_ptr<Node>> children;
 
-  // Of objects: one bit a child, set when the record carried it, then one bit that says the object itself was there.
+  // Of objects: one bit a child, set when the record carried it, then one bit that says
+  // the object itself was there.
   uint64_t* seen = nullptr;
   uint32_t seen_words = 0;
 
@@ -45,7 +48,8 @@ struct Node {
   bool AllSeen() const;
   uint32_t present_bit() const { return static_cast<uint32_t>(children.size()); }
 
-  // Whether the key whose text begins at `key` is this node's name, spelled without escapes. Reads up to 8 bytes too far.
+  // Whether the key whose text begins at `key` is this node's name, spelled without
+  // escapes. Reads up to 8 bytes too far.
   bool SpelledAt(const char* key) const {
     if (quoted_size == 0) return false;
     const char* const name = quoted_name.data();
@@ -59,8 +63,8 @@ struct Node {
 
   // The child of that (unescaped) name, or kNone. Reads up to 8 bytes from key.data().
   uint32_t Find(std::string_view key) const;
-  // Records carry their keys in much the same order, so the child that came after this one last time is the first guess.
-  // The guess after nothing yet is at children.size().
+  // Records carry their keys in much the same order, so the child that came after this
+  // one last time is the first guess. The guess after nothing yet is at children.size().
   std::vector<uint32_t> next;
 
   void BuildLookup();
@@ -75,15 +79,18 @@ struct Node {
   std::vector<uint32_t> slots_;  // child + 1, open addressing; a power of two
 };
 
-// The tree for a declared schema; its root is the record. `seen` receives the bits of all objects, those of static nodes
+// The tree for a declared schema; its root is the record. `seen` receives the bits of all
+// objects, those of static nodes
 // (`static_words`) first. kInvalid for a type JSON cannot carry.
-Result<std::unique_ptr<Node>> BuildNodes(const data::Schema& declared, std::vector<uint64_t>* seen,
+Result<std::unique_ptr<Node>> BuildNodes(const data::Schema& declared,
+                                         std::vector<uint64_t>* seen,
                                          size_t* static_words);
 
 // Forgets rows [first, last) of the node and all below it.
 void TruncateNode(Node& node, int64_t first, int64_t last);
 
 // The node's column with its children.
-std::shared_ptr<arrow::ArrayData> FinishNode(Node& node, int64_t rows, const std::shared_ptr<arrow::DataType>& type);
+std::shared_ptr<arrow::ArrayData> FinishNode(
+    Node& node, int64_t rows, const std::shared_ptr<arrow::DataType>& type);
 
 }  // namespace weir::codec

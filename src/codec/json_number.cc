@@ -11,7 +11,8 @@ constexpr int64_t kExponentMax = 1'000'000'000'000;
 
 bool IsDigit(char c) { return static_cast<unsigned char>(c - '0') <= 9; }
 
-// What from_chars calls out of range is either too large, which is nullopt, or too small, which is zero.
+// What from_chars calls out of range is either too large, which is nullopt, or too small,
+// which is zero.
 template <class T>
 std::optional<T> Nearest(const NumberText& number) {
   T value = 0;
@@ -60,7 +61,8 @@ std::optional<NumberText> ScanNumber(const char* p) {
     if (*p == '+' || *p == '-') ++p;
     if (!IsDigit(*p)) return std::nullopt;
     int64_t exponent = 0;
-    for (; IsDigit(*p); ++p) exponent = std::min(exponent * 10 + (*p - '0'), kExponentMax);
+    for (; IsDigit(*p); ++p)
+      exponent = std::min(exponent * 10 + (*p - '0'), kExponentMax);
     number.exponent += negative ? -exponent : exponent;
   }
   number.end = p;
@@ -89,7 +91,11 @@ std::optional<__int128> ExactScaled(const NumberText& number, int scale, int dig
   return number.negative ? -value : value;
 }
 
-std::optional<double> NearestDouble(const NumberText& number) { return Nearest<double>(number); }
-std::optional<float> NearestFloat(const NumberText& number) { return Nearest<float>(number); }
+std::optional<double> NearestDouble(const NumberText& number) {
+  return Nearest<double>(number);
+}
+std::optional<float> NearestFloat(const NumberText& number) {
+  return Nearest<float>(number);
+}
 
 }  // namespace weir::codec

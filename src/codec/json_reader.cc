@@ -25,13 +25,14 @@ bool StartsNumber(char c) { return c == '-' || IsDigit(c); }
 // What may stand right behind a number or literal.
 constexpr std::array<bool, 256> kEndsScalar = [] {
   std::array<bool, 256> ends{};
-  for (const char c : {' ', '\t', '\n', '\r', ',', ']', '}'}) ends[static_cast<unsigned char>(c)] = true;
+  for (const char c : {' ', '\t', '\n', '\r', ',', ']', '}'})
+    ends[static_cast<unsigned char>(c)] = true;
   return ends;
 }();
 
-constexpr std::array<double, 23> kPowersOfTen = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+constexpr std::array<double, 23> kPowersOfTen = {
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 // The first bytes of `text`, whole characters only.
 std::string_view Cut(std::string_view text) {
@@ -43,13 +44,15 @@ std::string_view Cut(std::string_view text) {
 
 size_t LongestName(const Node& node) {
   size_t longest = node.quoted_size;
-  for (const auto& child : node.children) longest = std::max(longest, LongestName(*child));
+  for (const auto& child : node.children)
+    longest = std::max(longest, LongestName(*child));
   return longest;
 }
 
 }  // namespace
 
-JsonReader::JsonReader(const JsonOptions& options, Node* root, std::span<uint64_t> static_seen)
+JsonReader::JsonReader(const JsonOptions& options, Node* root,
+                       std::span<uint64_t> static_seen)
     : options_(options),
       root_(root),
       static_seen_(static_seen),
@@ -57,12 +60,14 @@ JsonReader::JsonReader(const JsonOptions& options, Node* root, std::span<uint64_
 
 bool JsonReader::EndsScalar(char c) { return kEndsScalar[static_cast<unsigned char>(c)]; }
 
-void JsonReader::BeginBlock(const char* block, size_t start, size_t end, const uint32_t* tokens) {
+void JsonReader::BeginBlock(const char* block, size_t start, size_t end,
+                            const uint32_t* tokens) {
   block_ = block;
   base_ = block + start;
   token_ = tokens;
   escapes_ = std::memchr(base_, '\\', end - start) != nullptr;
-  if (escapes_ && arena_.size() < end - start + kLookAhead) arena_.resize(end - start + kLookAhead);
+  if (escapes_ && arena_.size() < end - start + kLookAhead)
+    arena_.resize(end - start + kLookAhead);
 }
 
 void JsonReader::Shrink() {
@@ -71,7 +76,8 @@ void JsonReader::Shrink() {
   trail_ = {};
 }
 
-bool JsonReader::ReadRecord(int64_t row, size_t start, size_t end, std::vector<RowFault>* faults) {
+bool JsonReader::ReadRecord(int64_t row, size_t start, size_t end,
+                            std::vector<RowFault>* faults) {
   row_ = row;
   start_ = start;
   faults_ = faults;
@@ -100,7 +106,9 @@ void JsonReader::SkipRecord(size_t end) {
   ++token_;
 }
 
-std::string JsonReader::Complaint() const { return fmt::format("{} at byte {}", complaint_, complaint_at_); }
+std::string JsonReader::Complaint() const {
+  return fmt::format("{} at byte {}", complaint_, complaint_at_);
+}
 
 bool JsonReader::Bad(const char* what) {
   complaint_ = what;
@@ -142,7 +150,8 @@ bool JsonReader::ReadObject(Node& node, int64_t row) {
 }
 
 // Moves from a key to its value. `child` is null when the key is not declared.
-bool JsonReader::ReadKey(Node& node, uint32_t* guess, Node** child, std::string_view* quoted) {
+bool JsonReader::ReadKey(Node& node, uint32_t* guess, Node** child,
+                         std::string_view* quoted) {
   if (Here() != '"') return Bad("expected a key");
   const char* const key = At() + 1;
   uint32_t index = node.next[*guess];
@@ -191,22 +200,32 @@ bool JsonReader::ReadValue(Node& node, int64_t row) {
     return SkipLiteral("null", &end);
   }
   switch (node.kind) {
-    case Kind::kString: return ReadString(node, row);
+    case Kind::kString:
+      return ReadString(node, row);
     case Kind::kInt64:
-    case Kind::kInt32: return ReadWhole(node, row);
-    case Kind::kDouble: return ReadFraction(node, row);
-    case Kind::kFloat: return ReadFractionSlowly(node, row);
-    case Kind::kBool: return ReadBool(node, row);
-    case Kind::kDecimal: return ReadDecimal(node, row);
+    case Kind::kInt32:
+      return ReadWhole(node, row);
+    case Kind::kDouble:
+      return ReadFraction(node, row);
+    case Kind::kFloat:
+      return ReadFractionSlowly(node, row);
+    case Kind::kBool:
+      return ReadBool(node, row);
+    case Kind::kDecimal:
+      return ReadDecimal(node, row);
     case Kind::kTimestamp:
     case Kind::kTimestampTz:
     case Kind::kDate:
     case Kind::kTime:
     case Kind::kUuid:
-    case Kind::kBinary: return ReadParsedText(node, row);
-    case Kind::kStruct: return ReadStruct(node, row);
-    case Kind::kList: return ReadList(node, row);
-    case Kind::kMap: return ReadMap(node, row);
+    case Kind::kBinary:
+      return ReadParsedText(node, row);
+    case Kind::kStruct:
+      return ReadStruct(node, row);
+    case Kind::kList:
+      return ReadList(node, row);
+    case Kind::kMap:
+      return ReadMap(node, row);
   }
   return WrongType(node);
 }
@@ -216,7 +235,8 @@ bool JsonReader::ReadString(Node& node, int64_t row) {
   std::string_view raw;
   if (!RawString(&raw)) return false;
   if (escapes_ && raw.find('\\') != std::string_view::npos) {
-    auto* to = reinterpret_cast<char*>(node.column.BeginBytes(row, static_cast<int64_t>(raw.size())));
+    auto* to = reinterpret_cast<char*>(
+        node.column.BeginBytes(row, static_cast<int64_t>(raw.size())));
     const auto size = UnescapeJson(raw, to);
     if (!size.has_value()) return Bad("a string with a wrong escape");
     node.column.EndBytes(row, static_cast<int64_t>(*size));
@@ -272,12 +292,14 @@ bool JsonReader::PutText(Node& node, int64_t row, std::string_view text) {
       return true;
     }
     case Kind::kBinary: {
-      const auto size = DecodeBase64(text, node.column.BeginBytes(row, static_cast<int64_t>(text.size())));
+      const auto size = DecodeBase64(
+          text, node.column.BeginBytes(row, static_cast<int64_t>(text.size())));
       if (!size.has_value()) return false;
       node.column.EndBytes(row, static_cast<int64_t>(*size));
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -307,7 +329,8 @@ bool JsonReader::ReadWhole(Node& node, int64_t row) {
   const char* const digits = p;
   uint64_t value = 0;
   while (IsDigit(*p)) value = value * 10 + static_cast<uint64_t>(*p++ - '0');
-  const bool short_enough = p > digits && p - digits <= 18 && (*digits != '0' || p - digits == 1);
+  const bool short_enough =
+      p > digits && p - digits <= 18 && (*digits != '0' || p - digits == 1);
   if (!short_enough || !EndsScalar(*p)) return ReadWholeSlowly(node, row);
   const auto whole = static_cast<int64_t>(value);
   if (!PutWhole(node, row, negative ? -whole : whole)) return WrongType(node);
@@ -346,9 +369,11 @@ bool JsonReader::ReadFraction(Node& node, int64_t row) {
     plain = plain && fraction_digits > 0;
   }
   // Both are exact doubles, so that their quotient is the nearest double.
-  plain = plain && whole_digits + fraction_digits <= 19 && mantissa <= uint64_t{1} << 53 && EndsScalar(*p);
+  plain = plain && whole_digits + fraction_digits <= 19 &&
+          mantissa <= uint64_t{1} << 53 && EndsScalar(*p);
   if (!plain) return ReadFractionSlowly(node, row);
-  const double value = static_cast<double>(mantissa) / kPowersOfTen[static_cast<size_t>(fraction_digits)];
+  const double value =
+      static_cast<double>(mantissa) / kPowersOfTen[static_cast<size_t>(fraction_digits)];
   node.column.Put(row, negative ? -value : value);
   ++token_;
   return true;
@@ -371,7 +396,8 @@ bool JsonReader::ReadFractionSlowly(Node& node, int64_t row) {
   return true;
 }
 
-// From a number or from a string that holds one, as senders write who fear for their digits.
+// From a number or from a string that holds one, as senders write who fear for their
+// digits.
 bool JsonReader::ReadDecimal(Node& node, int64_t row) {
   const char* const first = At();
   std::optional<NumberText> number;
@@ -391,7 +417,8 @@ bool JsonReader::ReadDecimal(Node& node, int64_t row) {
   }
   ++token_;
   if (!number.has_value()) return Reject(node, first, end);
-  const auto value = ExactScaled(*number, node.field.type.scale, node.field.type.precision);
+  const auto value =
+      ExactScaled(*number, node.field.type.scale, node.field.type.precision);
   if (!value.has_value()) return Reject(node, first, end);
   node.column.Put(row, *value);
   return true;
@@ -452,7 +479,8 @@ bool JsonReader::ReadMap(Node& node, int64_t row) {
       trail_.AtKey({raw.data() - 1, raw.size() + 2});
       const int64_t entry = node.column.NextElement();
       const std::string_view key = keys_.back();
-      node.children[0]->column.PutBytes(entry, key.data(), static_cast<int64_t>(key.size()));
+      node.children[0]->column.PutBytes(entry, key.data(),
+                                        static_cast<int64_t>(key.size()));
       if (!ReadValue(*node.children[1], entry)) return false;
       const char c = Here();
       if (c != ',' && c != '}') return Bad("expected ',' or '}'");
@@ -482,19 +510,26 @@ bool JsonReader::Reject(const Node& node, const char* first, const char* end) {
   }
   if (before == kFaultsPerRecord) return true;
   const std::string_view text(first, static_cast<size_t>(end - first));
-  faults_->push_back({static_cast<int32_t>(row_), Fault::kWrongType, trail_.PathOf(node), std::string(Cut(text))});
+  faults_->push_back({static_cast<int32_t>(row_), Fault::kWrongType, trail_.PathOf(node),
+                      std::string(Cut(text))});
   return true;
 }
 
 bool JsonReader::SkipValue(const char** end) {
   switch (Here()) {
-    case '"': return SkipString(end);
+    case '"':
+      return SkipString(end);
     case '{':
-    case '[': return SkipContainer(end);
-    case 't': return SkipLiteral("true", end);
-    case 'f': return SkipLiteral("false", end);
-    case 'n': return SkipLiteral("null", end);
-    default: return SkipNumber(end);
+    case '[':
+      return SkipContainer(end);
+    case 't':
+      return SkipLiteral("true", end);
+    case 'f':
+      return SkipLiteral("false", end);
+    case 'n':
+      return SkipLiteral("null", end);
+    default:
+      return SkipNumber(end);
   }
 }
 
@@ -567,8 +602,8 @@ bool JsonReader::SkipObjectBody() {
   }
 }
 
-// The text between the quotes of the string that begins here. Only blanks stand between its closing quote and
-// the next token.
+// The text between the quotes of the string that begins here. Only blanks stand between
+// its closing quote and the next token.
 bool JsonReader::RawString(std::string_view* raw) {
   const char* const first = At() + 1;
   const char* last = base_ + token_[1] - 1;

@@ -1,4 +1,5 @@
-// Reads one record: walks the tokens that stage 1 of simdjson found and writes the values into the nodes' columns.
+// Reads one record: walks the tokens that stage 1 of simdjson found and writes the values
+// into the nodes' columns.
 #pragma once
 
 #include <span>
@@ -12,18 +13,20 @@
 
 namespace weir::codec {
 
-// Stage 1 has checked UTF-8, that strings are closed and that no raw control character stands in them. Everything else of
-// the grammar is checked here, in skipped values too.
+// Stage 1 has checked UTF-8, that strings are closed and that no raw control character
+// stands in them. Everything else of the grammar is checked here, in skipped values too.
 class JsonReader {
  public:
   // `static_seen`: the bits of the static nodes, cleared for each record.
   JsonReader(const JsonOptions& options, Node* root, std::span<uint64_t> static_seen);
 
-  // Tokens are positions in `block` + `start`. After the last record's token one more stands in the block: the separator's.
+  // Tokens are positions in `block` + `start`. After the last record's token one more
+  // stands in the block: the separator's.
   void BeginBlock(const char* block, size_t start, size_t end, const uint32_t* tokens);
 
-  // The record is block[start, end); behind it stand the separator and look_ahead() readable bytes. False: it is not
-  // JSON, and Complaint() says why; what was written to the columns for this row is the caller's to take back.
+  // The record is block[start, end); behind it stand the separator and look_ahead()
+  // readable bytes. False: it is not JSON, and Complaint() says why; what was written to
+  // the columns for this row is the caller's to take back.
   bool ReadRecord(int64_t row, size_t start, size_t end, std::vector<RowFault>* faults);
   void SkipRecord(size_t end);
 

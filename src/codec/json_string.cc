@@ -60,7 +60,8 @@ int32_t UnicodeEscape(const char** p, const char* end) {
 constexpr std::array<int8_t, 256> Base64Values() {
   std::array<int8_t, 256> values{};
   for (auto& v : values) v = -1;
-  const char* kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const char* kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (int8_t i = 0; i < 64; ++i) values[static_cast<unsigned char>(kAlphabet[i])] = i;
   return values;
 }
@@ -72,7 +73,8 @@ std::optional<size_t> UnescapeJson(std::string_view raw, char* out) {
   const char* p = raw.data();
   const char* const end = p + raw.size();
   while (p < end) {
-    const auto* escape = static_cast<const char*>(std::memchr(p, '\\', static_cast<size_t>(end - p)));
+    const auto* escape =
+        static_cast<const char*>(std::memchr(p, '\\', static_cast<size_t>(end - p)));
     const char* stop = escape == nullptr ? end : escape;
     std::memmove(out, p, static_cast<size_t>(stop - p));
     out += stop - p;
@@ -80,21 +82,38 @@ std::optional<size_t> UnescapeJson(std::string_view raw, char* out) {
     p = escape + 1;
     if (p == end) return std::nullopt;
     switch (*p++) {
-      case '"': *out++ = '"'; break;
-      case '\\': *out++ = '\\'; break;
-      case '/': *out++ = '/'; break;
-      case 'b': *out++ = '\b'; break;
-      case 'f': *out++ = '\f'; break;
-      case 'n': *out++ = '\n'; break;
-      case 'r': *out++ = '\r'; break;
-      case 't': *out++ = '\t'; break;
+      case '"':
+        *out++ = '"';
+        break;
+      case '\\':
+        *out++ = '\\';
+        break;
+      case '/':
+        *out++ = '/';
+        break;
+      case 'b':
+        *out++ = '\b';
+        break;
+      case 'f':
+        *out++ = '\f';
+        break;
+      case 'n':
+        *out++ = '\n';
+        break;
+      case 'r':
+        *out++ = '\r';
+        break;
+      case 't':
+        *out++ = '\t';
+        break;
       case 'u': {
         const int32_t code = UnicodeEscape(&p, end);
         if (code < 0) return std::nullopt;
         out = PutUtf8(static_cast<uint32_t>(code), out);
         break;
       }
-      default: return std::nullopt;
+      default:
+        return std::nullopt;
     }
   }
   return static_cast<size_t>(out - out_first);
@@ -116,7 +135,8 @@ std::optional<size_t> DecodeBase64(std::string_view text, uint8_t* out) {
       bits = bits << 6 | static_cast<uint32_t>(value);
     }
     // Bits that the padding leaves over must be zero, so that one value has one text.
-    if ((pads == 1 && (bits & 0xFF) != 0) || (pads == 2 && (bits & 0xFFFF) != 0)) return std::nullopt;
+    if ((pads == 1 && (bits & 0xFF) != 0) || (pads == 2 && (bits & 0xFFFF) != 0))
+      return std::nullopt;
     *out++ = static_cast<uint8_t>(bits >> 16);
     if (pads < 2) *out++ = static_cast<uint8_t>(bits >> 8);
     if (pads < 1) *out++ = static_cast<uint8_t>(bits);

@@ -46,8 +46,9 @@ std::string Trail::PathOf(const Node& child) const {
       continue;
     }
     if (!path.empty()) path += '.';
-    path += frame.node->kind == data::Kind::kMap ? frame.key.substr(1, frame.key.size() - 2)
-                                                 : std::string_view(entry.field.name);
+    path += frame.node->kind == data::Kind::kMap
+                ? frame.key.substr(1, frame.key.size() - 2)
+                : std::string_view(entry.field.name);
   }
   return path;
 }

@@ -1,4 +1,5 @@
-// Where in a record the reader stands, and what it met there that the contract does not know.
+// Where in a record the reader stands, and what it met there that the contract does not
+// know.
 #pragma once
 
 #include <string>
@@ -9,9 +10,10 @@
 
 namespace weir::codec {
 
-// One frame for each declared object, list or map that is open. The unknown fields met are written as one JSON
-// object that nests as the record does: fields of known objects stand under their name, of list elements at their place,
-// the elements before them that have nothing unknown as null.
+// One frame for each declared object, list or map that is open. The unknown fields met
+// are written as one JSON object that nests as the record does: fields of known objects
+// stand under their name, of list elements at their place, the elements before them that
+// have nothing unknown as null.
 class Trail {
  public:
   void Begin(const Node* root) {
@@ -27,14 +29,16 @@ class Trail {
     const Frame& frame = frames_[--depth_];
     if (frame.opened) text_ += frame.node->kind == data::Kind::kList ? ']' : '}';
   }
-  // What is read next in the innermost frame: the key with its quotes as the record spells it, or the element.
+  // What is read next in the innermost frame: the key with its quotes as the record
+  // spells it, or the element.
   void AtKey(std::string_view quoted_key) { frames_[depth_ - 1].key = quoted_key; }
   void AtElement(int64_t index) { frames_[depth_ - 1].element = index; }
 
   // An unknown field of the innermost object.
   void AddUnknown(std::string_view quoted_key, std::string_view value);
 
-  // The path of a child of the innermost frame: "device.os", "route[3].lat", "labels.red".
+  // The path of a child of the innermost frame: "device.os", "route[3].lat",
+  // "labels.red".
   std::string PathOf(const Node& child) const;
 
   // The text once every frame is popped; empty when nothing unknown was met.

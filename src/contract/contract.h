@@ -18,7 +18,8 @@
 
 namespace weir::contract {
 
-// A fault in a project file, as `weir check` prints it: "contracts/x.yaml:12: lateness …; write …".
+// A fault in a project file, as `weir check` prints it: "contracts/x.yaml:12: lateness …;
+// write …".
 struct Problem {
   std::string file;
   int line = 0;  // from 1; 0: the whole file
@@ -29,21 +30,25 @@ struct Problem {
 struct Condition {  // of one field, by its dotted path
   std::string path;
   bool required = false;
-  // Required only when the field `when_field` has one of these values (customProperties weir.requiredWhen on the property:
-  // "event_name in (trip_requested, driver_assigned)" or "event_name = trip_requested").
+  // Required only when the field `when_field` has one of these values (customProperties
+  // weir.requiredWhen on the property: "event_name in (trip_requested, driver_assigned)"
+  // or "event_name = trip_requested").
   std::string when_field;
   std::vector<std::string> when_values;
   std::vector<std::string> allowed;  // enumeration, as text; empty: any
   std::optional<double> minimum, maximum;
   bool exclusive_minimum = false, exclusive_maximum = false;
   std::optional<int64_t> length_min, length_max;
-  std::string pattern;  // RE2-like regular expression that must match the whole text; empty: any
+  std::string
+      pattern;  // RE2-like regular expression that must match the whole text; empty: any
 };
 
 struct Server {  // where the source's records come from (servers[])
   std::string name;
-  std::string type;      // "http" (the built-in gateway), "local" (files), later kafka, s3, postgres
-  std::string location;  // of files: folder, glob, or pattern with {partition}; relative to the project folder
+  std::string
+      type;  // "http" (the built-in gateway), "local" (files), later kafka, s3, postgres
+  std::string location;  // of files: folder, glob, or pattern with {partition}; relative
+                         // to the project folder
   std::string format;    // "ndjson"
 };
 
@@ -54,32 +59,49 @@ struct Contract {
   std::string id, name;  // name is the source's: the bronze table is bronze.<name>
   std::string version;
   std::string description;
-  data::Schema schema;   // the declared fields; ids assigned in declaration order, depth first
+  data::Schema
+      schema;  // the declared fields; ids assigned in declaration order, depth first
   std::vector<Condition> conditions;  // in contract order
   std::vector<Server> servers;
 
   // customProperties
-  std::string event_time;               // weir.eventTime: a timestamp field; empty: none, nothing is ever late
-  Micros lateness = 0;                  // weir.lateness
-  Micros identity_memory = 0;           // weir.identityMemory; H of DESIGN rule 4; default lateness + 24 h
-  std::vector<std::string> identity;    // weir.identity; empty: no deduplication
+  std::string
+      event_time;  // weir.eventTime: a timestamp field; empty: none, nothing is ever late
+  Micros lateness = 0;  // weir.lateness
+  Micros identity_memory =
+      0;  // weir.identityMemory; H of DESIGN rule 4; default lateness + 24 h
+  std::vector<std::string> identity;       // weir.identity; empty: no deduplication
   std::vector<std::string> partition_key;  // weir.partitionKey; default: the identity
-  std::vector<std::string> order;       // weir.order: tie columns
-  std::optional<Micros> future_allowance = 300'000'000;  // weir.futureAllowance; nullopt = off. Default: 5 min …
-  bool future_allowance_declared = false;  // … which counts for live sources; for files only when declared
-  std::optional<Micros> idle_after = 60'000'000;  // weir.idleAfter; nullopt = off. Counts for live sources only
-  bool identity_across_partitions = false; // weir.identityScope: partition (default) | contract
-  RawPolicy raw = RawPolicy::kKeep;        // weir.raw
-  bool zoneless_allowed = false;           // weir.timeZone names a zone (only UTC for now)
-  std::vector<std::string> partition_by;   // weir.partitionBy: Iceberg transforms of bronze, "day(event_timestamp)"
+  std::vector<std::string> order;          // weir.order: tie columns
+  std::optional<Micros> future_allowance =
+      300'000'000;  // weir.futureAllowance; nullopt = off. Default: 5 min …
+  bool future_allowance_declared =
+      false;  // … which counts for live sources; for files only when declared
+  std::optional<Micros> idle_after =
+      60'000'000;  // weir.idleAfter; nullopt = off. Counts for live sources only
+  bool identity_across_partitions =
+      false;                         // weir.identityScope: partition (default) | contract
+  RawPolicy raw = RawPolicy::kKeep;  // weir.raw
+  bool zoneless_allowed = false;     // weir.timeZone names a zone (only UTC for now)
+  std::vector<std::string> partition_by;  // weir.partitionBy: Iceberg transforms of
+                                          // bronze, "day(event_timestamp)"
 };
 
-// Reads one contract. Every fault is added to `problems` (with its line); nullopt when there was any.
-std::optional<Contract> ParseContract(const std::string& file, std::string_view yaml, std::vector<Problem>* problems);
+// Reads one contract. Every fault is added to `problems` (with its line); nullopt when
+// there was any.
+std::optional<Contract> ParseContract(const std::string& file, std::string_view yaml,
+                                      std::vector<Problem>* problems);
 
 // The closed list of rejection reasons, in order of precedence (docs/reasons.md).
 enum class Reason : uint8_t {
-  kNotJson, kTooLarge, kMissingField, kWrongType, kUnknownValue, kOutOfRange, kPatternMismatch, kWrongLength,
+  kNotJson,
+  kTooLarge,
+  kMissingField,
+  kWrongType,
+  kUnknownValue,
+  kOutOfRange,
+  kPatternMismatch,
+  kWrongLength,
 };
 std::string_view ReasonName(Reason reason);  // "not_json" …
 
@@ -89,17 +111,22 @@ struct Rejection {
   std::string field, expected, actual;
 };
 
-// Checks decoded rows, a column at a time. One rejection a row at most: the strongest by precedence, then contract order.
-// Immutable after construction; Check may be called by any thread.
+// Checks decoded rows, a column at a time. One rejection a row at most: the strongest by
+// precedence, then contract order. Immutable after construction; Check may be called by
+// any thread.
 class Checker {
  public:
   virtual ~Checker() = default;
-  virtual Result<std::vector<Rejection>> Check(const codec::DecodedRows& decoded) const = 0;  // ordered by row
+  virtual Result<std::vector<Rejection>> Check(
+      const codec::DecodedRows& decoded) const = 0;  // ordered by row
 };
 Result<std::unique_ptr<Checker>> NewChecker(const Contract& contract);
 
-// A 64-bit hash of each row's canonical content: declared fields, then `_extra` with sorted keys. Two JSON texts that differ in
-// spacing, key order or an explicit null against an absent field… differ only in the last: absent and null are not the same content.
-Result<std::vector<uint64_t>> ContentHashes(const Contract& contract, const codec::DecodedRows& decoded);
+// A 64-bit hash of each row's canonical content: declared fields, then `_extra` with
+// sorted keys. Two JSON texts that differ in spacing, key order or an explicit null
+// against an absent field… differ only in the last: absent and null are not the same
+// content.
+Result<std::vector<uint64_t>> ContentHashes(const Contract& contract,
+                                            const codec::DecodedRows& decoded);
 
 }  // namespace weir::contract

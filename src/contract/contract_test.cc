@@ -31,16 +31,19 @@ std::vector<std::string> Problems(std::string_view yaml) {
 Contract Parsed(std::string_view yaml) {
   std::vector<Problem> problems;
   auto contract = ParseContract("c.yaml", yaml, &problems);
-  for (const Problem& problem : problems) ADD_FAILURE() << problem.line << ": " << problem.message;
+  for (const Problem& problem : problems)
+    ADD_FAILURE() << problem.line << ": " << problem.message;
   return contract.value_or(Contract{});
 }
 
-// A small contract; `custom` are items of customProperties, `properties` of the schema object (both indented by the caller
-// as lists at column 2 and 6), which begin at lines 8 and 8 + lines of custom + 3.
+// A small contract; `custom` are items of customProperties, `properties` of the schema
+// object (both indented by the caller as lists at column 2 and 6), which begin at lines 8
+// and 8 + lines of custom + 3.
 std::string Yaml(const std::string& custom, const std::string& properties) {
-  return "apiVersion: v3.1.0\nkind: DataContract\nid: x\nname: events\nversion: 1.0.0\nstatus: active\n"
-         "customProperties:\n" + custom +
-         "schema:\n  - name: events\n    properties:\n" + properties;
+  return "apiVersion: v3.1.0\nkind: DataContract\nid: x\nname: events\nversion: "
+         "1.0.0\nstatus: active\n"
+         "customProperties:\n" +
+         custom + "schema:\n  - name: events\n    properties:\n" + properties;
 }
 
 const std::string kId = "      - {name: id, logicalType: string, required: true}\n";
@@ -75,15 +78,19 @@ TEST(Contract, MapsLogicalTypesToIcebergTypes) {
       {"logicalType: number", "double"},
       {"logicalType: number, logicalTypeOptions: {format: f32}", "float"},
       {"logicalType: number, physicalType: \"DECIMAL(10, 2)\"", "decimal(10,2)"},
-      {"logicalType: number, logicalTypeOptions: {precision: 12, scale: 3}", "decimal(12,3)"},
+      {"logicalType: number, logicalTypeOptions: {precision: 12, scale: 3}",
+       "decimal(12,3)"},
       {"logicalType: boolean", "boolean"},
       {"logicalType: date", "date"},
       {"logicalType: time", "time"},
       {"logicalType: timestamp", "timestamptz"},
       {"logicalType: timestamp, physicalType: timestamp_ntz", "timestamp"},
       {"logicalType: array, items: {logicalType: integer}", "list<long>"},
-      {"logicalType: object, properties: [{name: a, logicalType: date}]", "struct<a: date>"},
-      {"logicalType: map, map: {key: {logicalType: string}, value: {logicalType: number}}", "map<string, double>"},
+      {"logicalType: object, properties: [{name: a, logicalType: date}]",
+       "struct<a: date>"},
+      {"logicalType: map, map: {key: {logicalType: string}, value: {logicalType: "
+       "number}}",
+       "map<string, double>"},
   };
   for (const auto& [text, type] : kTable) {
     const Contract c = Parsed(Yaml("  []\n", "      - {name: v, " + text + "}\n"));
@@ -106,14 +113,17 @@ TEST(Contract, GivesFieldIdsToNestedFieldsToo) {
 )yaml"));
   std::vector<std::string> paths;
   for (const Condition& condition : c.conditions) paths.push_back(condition.path);
-  EXPECT_THAT(paths, ElementsAre("id", "device", "device.os", "route", "route[]", "route[].lat"));
+  EXPECT_THAT(
+      paths, ElementsAre("id", "device", "device.os", "route", "route[]", "route[].lat"));
   EXPECT_TRUE(c.conditions[2].required);
   EXPECT_EQ(c.conditions[5].minimum, -90);
   EXPECT_GT(c.schema.fields[2].type.fields[0].type.fields[0].id, 0);
 }
 
 TEST(Contract, ReadsConditionsFromBothVersionsOfTheStandard) {
-  const Contract c = Parsed(Yaml("  []\n", R"yaml(      - {name: kind, logicalType: string, enum: [{value: a, label: A}, b]}
+  const Contract c = Parsed(Yaml(
+      "  []\n",
+      R"yaml(      - {name: kind, logicalType: string, enum: [{value: a, label: A}, b]}
       - name: mode
         logicalType: string
         quality:
@@ -151,7 +161,8 @@ TEST(Contract, ReadsConditionsFromBothVersionsOfTheStandard) {
 }
 
 TEST(Contract, ReadsItsOwnProperties) {
-  const Contract c = Parsed(Yaml(R"yaml(  - {property: weir.eventTime, value: at}
+  const Contract c = Parsed(
+      Yaml(R"yaml(  - {property: weir.eventTime, value: at}
   - {property: weir.lateness, value: PT2H}
   - {property: weir.identity, value: "id, n"}
   - {property: weir.identityScope, value: contract}
@@ -163,7 +174,8 @@ TEST(Contract, ReadsItsOwnProperties) {
   - {property: weir.order, value: [n]}
   - {property: weir.partitionBy, value: "day(at), bucket(16, id)"}
   - {property: owner, value: someone}
-)yaml", kId + kAt + "      - {name: n, logicalType: integer, required: true}\n"));
+)yaml",
+           kId + kAt + "      - {name: n, logicalType: integer, required: true}\n"));
   EXPECT_EQ(c.event_time, "at");
   EXPECT_EQ(c.lateness, 2 * kHour);
   EXPECT_THAT(c.identity, ElementsAre("id", "n"));
@@ -188,7 +200,8 @@ TEST(Contract, DefaultsAreThoseOfTheDocumentation) {
 }
 
 TEST(Contract, NamesEveryFaultWithItsLineAndAFix) {
-  EXPECT_THAT(Problems(R"yaml(apiVersion: v2.2.2
+  EXPECT_THAT(
+      Problems(R"yaml(apiVersion: v2.2.2
 kind: DataProduct
 id: x
 version: 1.0.0
@@ -223,25 +236,30 @@ customProperties:
   - {property: weir.lateness, value: soon}
   - {property: weir.identity, value: [cod]}
 )yaml"),
-              ElementsAre("1: apiVersion 'v2.2.2' is not read | write apiVersion: v3.1.0 (or v3.2.0)",
-                          "2: kind is not DataContract | write kind: DataContract",
-                          "5: a contract has no key 'descripton' | did you mean description?",
-                          "8: the server type 'locl' is not read | did you mean local?",
-                          "11: 'my events' cannot name a table | write name: my_events; its table is bronze.my_events then",
-                          "14: 'strin' is no logicalType | did you mean string?",
-                          "15: the property id has no key 'requierd' | did you mean required?",
-                          HasSubstr("16: the field name '_secret' begins with _"),
-                          HasSubstr("18: the field 'ID' is declared twice"),
-                          HasSubstr("22: multipleOf is not checked as records arrive"),
-                          "22: the minimum of fare is above its maximum | swap them",
-                          HasSubstr("25: code is declared unique, which one record alone cannot show | if it names the event"),
-                          HasSubstr("26: the pattern cannot be read"),
-                          HasSubstr("28: the quality rule on code cannot be held record by record"),
-                          HasSubstr("30: weir.requiredWhn is not known on a property | did you mean weir.requiredWhen?"),
-                          "32: weir.eventTme is not known | did you mean weir.eventTime?",
-                          "33: weir.lateness 'soon' is not a duration | write ISO 8601 as in PT48H, P2D or PT30S",
-                          HasSubstr("33: weir.lateness without weir.eventTime"),
-                          "34: weir.identity names cod, which is no field | did you mean code?"));
+      ElementsAre(
+          "1: apiVersion 'v2.2.2' is not read | write apiVersion: v3.1.0 (or v3.2.0)",
+          "2: kind is not DataContract | write kind: DataContract",
+          "5: a contract has no key 'descripton' | did you mean description?",
+          "8: the server type 'locl' is not read | did you mean local?",
+          "11: 'my events' cannot name a table | write name: my_events; its table is "
+          "bronze.my_events then",
+          "14: 'strin' is no logicalType | did you mean string?",
+          "15: the property id has no key 'requierd' | did you mean required?",
+          HasSubstr("16: the field name '_secret' begins with _"),
+          HasSubstr("18: the field 'ID' is declared twice"),
+          HasSubstr("22: multipleOf is not checked as records arrive"),
+          "22: the minimum of fare is above its maximum | swap them",
+          HasSubstr("25: code is declared unique, which one record alone cannot show | "
+                    "if it names the event"),
+          HasSubstr("26: the pattern cannot be read"),
+          HasSubstr("28: the quality rule on code cannot be held record by record"),
+          HasSubstr("30: weir.requiredWhn is not known on a property | did you mean "
+                    "weir.requiredWhen?"),
+          "32: weir.eventTme is not known | did you mean weir.eventTime?",
+          "33: weir.lateness 'soon' is not a duration | write ISO 8601 as in PT48H, P2D "
+          "or PT30S",
+          HasSubstr("33: weir.lateness without weir.eventTime"),
+          "34: weir.identity names cod, which is no field | did you mean code?"));
 }
 
 TEST(Contract, RefusesPropertiesThatDoNotFitTogether) {
@@ -252,77 +270,126 @@ TEST(Contract, RefusesPropertiesThatDoNotFitTogether) {
     std::string custom, properties, problem;
   };
   const std::vector<Case> kTable = {
-      {custom("eventTime", "id"), kId, "8: weir.eventTime names id, a string | it is a field of logicalType: timestamp"},
-      {custom("eventTime", "at"), "      - {name: at, logicalType: timestamp}\n", "8: at is the event time but not required"},
-      {custom("eventTime", "nope"), kId, "8: weir.eventTime names nope, which is no field | known are id"},
-      {custom("identity", "id"), "      - {name: id, logicalType: string}\n", "8: id is part of the identity but not required"},
-      {custom("identity", "o.a"), "      - {name: o, logicalType: object, properties: [{name: a, logicalType: string}]}\n",
+      {custom("eventTime", "id"), kId,
+       "8: weir.eventTime names id, a string | it is a field of logicalType: timestamp"},
+      {custom("eventTime", "at"), "      - {name: at, logicalType: timestamp}\n",
+       "8: at is the event time but not required"},
+      {custom("eventTime", "nope"), kId,
+       "8: weir.eventTime names nope, which is no field | known are id"},
+      {custom("identity", "id"), "      - {name: id, logicalType: string}\n",
+       "8: id is part of the identity but not required"},
+      {custom("identity", "o.a"),
+       "      - {name: o, logicalType: object, properties: [{name: a, logicalType: "
+       "string}]}\n",
        "8: weir.identity names o.a, which is no top-level field"},
-      {custom("partitionKey", "[idd]"), kId, "8: weir.partitionKey names idd, which is no field | did you mean id?"},
+      {custom("partitionKey", "[idd]"), kId,
+       "8: weir.partitionKey names idd, which is no field | did you mean id?"},
       {custom("order", "x"), kId, "8: weir.order names x"},
-      {custom("raw", "kep"), kId, "8: weir.raw is 'kep' | write one of keep, archive, drop"},
+      {custom("raw", "kep"), kId,
+       "8: weir.raw is 'kep' | write one of keep, archive, drop"},
       {custom("identityScope", "all"), kId, "8: weir.identityScope is 'all'"},
-      {custom("timeZone", "Europe/Berlin"), kId, "8: the time zone 'Europe/Berlin' is not known"},
-      {custom("partitionBy", "dya(id)"), kId, "8: the partition 'dya(id)' cannot be read | did you mean day?"},
+      {custom("timeZone", "Europe/Berlin"), kId,
+       "8: the time zone 'Europe/Berlin' is not known"},
+      {custom("partitionBy", "dya(id)"), kId,
+       "8: the partition 'dya(id)' cannot be read | did you mean day?"},
       {custom("partitionBy", "day(x)"), kId, "8: weir.partitionBy names x"},
-      {custom("identityMemory", "PT1H"), kId, "8: weir.identityMemory without weir.identity"},
-      {custom("raw", "keep") + custom("raw", "drop"), kId, "9: weir.raw is set twice | keep one"},
-      {custom("requiredWhen", "a"), kId, "8: weir.requiredWhen is not known | it stands on a property"},
-      {"  []\n", "      - {name: a, logicalType: string, customProperties: [{property: weir.requiredWhen, value: b = 1}]}\n",
+      {custom("identityMemory", "PT1H"), kId,
+       "8: weir.identityMemory without weir.identity"},
+      {custom("raw", "keep") + custom("raw", "drop"), kId,
+       "9: weir.raw is set twice | keep one"},
+      {custom("requiredWhen", "a"), kId,
+       "8: weir.requiredWhen is not known | it stands on a property"},
+      {"  []\n",
+       "      - {name: a, logicalType: string, customProperties: [{property: "
+       "weir.requiredWhen, value: b = 1}]}\n",
        "12: weir.requiredWhen of a names b, which is no field"},
       {"  []\n",
        "      - {name: k, logicalType: string, enum: [x, y]}\n"
-       "      - {name: a, logicalType: string, customProperties: [{property: weir.requiredWhen, value: k = z}]}\n",
+       "      - {name: a, logicalType: string, customProperties: [{property: "
+       "weir.requiredWhen, value: k = z}]}\n",
        "13: weir.requiredWhen of a: k is never 'z'"},
-      {"  []\n", "      - {name: a, logicalType: string, customProperties: [{property: weir.requiredWhen, value: a ~ z}]}\n",
+      {"  []\n",
+       "      - {name: a, logicalType: string, customProperties: [{property: "
+       "weir.requiredWhen, value: a ~ z}]}\n",
        "12: weir.requiredWhen 'a ~ z' cannot be read"},
-      {"  []\n", "      - {name: a, logicalType: string, logicalTypeOptions: {minimum: 1}}\n", "12: minimum of a is '1' | only numbers"},
-      {"  []\n", "      - {name: a, logicalType: number, logicalTypeOptions: {minLength: 1}}\n", "12: a is of another type"},
-      {"  []\n", "      - {name: a, logicalType: integer, enum: [1, two]}\n", "12: 'two' is not a number, as a is"},
-      {"  []\n", "      - {name: a, logicalType: boolean, enum: [true]}\n", "12: a lists its values"},
-      {"  []\n", "      - {name: a, logicalType: object}\n", "12: the object a has no properties"},
-      {"  []\n", "      - {name: a, logicalType: array}\n", "12: the array a has no items"},
+      {"  []\n",
+       "      - {name: a, logicalType: string, logicalTypeOptions: {minimum: 1}}\n",
+       "12: minimum of a is '1' | only numbers"},
+      {"  []\n",
+       "      - {name: a, logicalType: number, logicalTypeOptions: {minLength: 1}}\n",
+       "12: a is of another type"},
+      {"  []\n", "      - {name: a, logicalType: integer, enum: [1, two]}\n",
+       "12: 'two' is not a number, as a is"},
+      {"  []\n", "      - {name: a, logicalType: boolean, enum: [true]}\n",
+       "12: a lists its values"},
+      {"  []\n", "      - {name: a, logicalType: object}\n",
+       "12: the object a has no properties"},
+      {"  []\n", "      - {name: a, logicalType: array}\n",
+       "12: the array a has no items"},
       {"  []\n", "      - {name: a}\n", "12: the property a has no logicalType"},
       {"  []\n", "      - {logicalType: string}\n", "12: a property has no name"},
-      {"  []\n", "      - {name: a.b, logicalType: string}\n", "12: the field name 'a.b' cannot be part of a path"},
-      {"  []\n", "      - {name: a, logicalType: string, required: maybe}\n", "12: required is neither true nor false"},
-      {"  []\n", "      - {name: a, logicalType: string, name: b}\n", "12: the key 'name' stands twice in one map"},
-      {"  []\n", "      - {name: a, logicalType: number, physicalType: \"decimal(40,2)\"}\n", "12: decimal(40,2) cannot be stored"},
-      {"  []\n", "      - {name: a, logicalType: timestamp, logicalTypeOptions: {format: dd.MM.yyyy}}\n", "12: the format 'dd.MM.yyyy' is not read"},
-      {"  []\n", kId + "  - name: second\n    properties:\n" + kId, "13: the contract has 2 schema objects"},
+      {"  []\n", "      - {name: a.b, logicalType: string}\n",
+       "12: the field name 'a.b' cannot be part of a path"},
+      {"  []\n", "      - {name: a, logicalType: string, required: maybe}\n",
+       "12: required is neither true nor false"},
+      {"  []\n", "      - {name: a, logicalType: string, name: b}\n",
+       "12: the key 'name' stands twice in one map"},
+      {"  []\n",
+       "      - {name: a, logicalType: number, physicalType: \"decimal(40,2)\"}\n",
+       "12: decimal(40,2) cannot be stored"},
+      {"  []\n",
+       "      - {name: a, logicalType: timestamp, logicalTypeOptions: {format: "
+       "dd.MM.yyyy}}\n",
+       "12: the format 'dd.MM.yyyy' is not read"},
+      {"  []\n", kId + "  - name: second\n    properties:\n" + kId,
+       "13: the contract has 2 schema objects"},
   };
   for (const Case& c : kTable) {
     const std::vector<std::string> problems = Problems(Yaml(c.custom, c.properties));
-    ASSERT_EQ(problems.size(), 1u) << c.problem << " but " << testing::PrintToString(problems);
+    ASSERT_EQ(problems.size(), 1u)
+        << c.problem << " but " << testing::PrintToString(problems);
     EXPECT_THAT(problems[0], HasSubstr(c.problem));
   }
 }
 
 TEST(Contract, UniqueIsFineOnTheIdentityOnly) {
-  const std::string unique = "      - {name: id, logicalType: string, required: true, unique: true, primaryKey: true}\n";
-  EXPECT_THAT(Problems(Yaml("  - {property: weir.identity, value: id}\n", unique)), ElementsAre());
+  const std::string unique =
+      "      - {name: id, logicalType: string, required: true, unique: true, primaryKey: "
+      "true}\n";
+  EXPECT_THAT(Problems(Yaml("  - {property: weir.identity, value: id}\n", unique)),
+              ElementsAre());
   EXPECT_EQ(Problems(Yaml("  []\n", unique)).size(), 2u);
 }
 
 TEST(Contract, WhatIsNotYamlIsNamedWithItsLine) {
-  EXPECT_THAT(Problems("kind: DataContract\n\tid: x\n"), ElementsAre(HasSubstr("2: this is not YAML")));
+  EXPECT_THAT(Problems("kind: DataContract\n\tid: x\n"),
+              ElementsAre(HasSubstr("2: this is not YAML")));
   EXPECT_THAT(Problems("a: [1, 2\nb: 3\n"), ElementsAre(HasSubstr("this is not YAML")));
-  EXPECT_THAT(Problems("- a\n"), ElementsAre(HasSubstr("0: this is not a data contract")));
+  EXPECT_THAT(Problems("- a\n"),
+              ElementsAre(HasSubstr("0: this is not a data contract")));
   EXPECT_THAT(Problems(""), ElementsAre(HasSubstr("0: this is not a data contract")));
-  EXPECT_GT(Problems("kind: [DataContract]\nschema: 5\nservers: x\ncustomProperties: y\n").size(), 4u);
-  EXPECT_GT(Problems("apiVersion: v3.1.0\nschema: [5]\nservers: [x]\ncustomProperties: [y]\n").size(), 2u);
+  EXPECT_GT(Problems("kind: [DataContract]\nschema: 5\nservers: x\ncustomProperties: y\n")
+                .size(),
+            4u);
+  EXPECT_GT(
+      Problems("apiVersion: v3.1.0\nschema: [5]\nservers: [x]\ncustomProperties: [y]\n")
+          .size(),
+      2u);
 }
 
 TEST(Contract, ServersSayWhereRecordsComeFrom) {
-  const Contract c = Parsed(Yaml("  []\n", kId) +
-                            "servers:\n  - {server: gateway, type: http}\n"
-                            "  - {server: files, type: local, path: data/*.ndjson, format: json}\n");
+  const Contract c =
+      Parsed(Yaml("  []\n", kId) +
+             "servers:\n  - {server: gateway, type: http}\n"
+             "  - {server: files, type: local, path: data/*.ndjson, format: json}\n");
   ASSERT_EQ(c.servers.size(), 2u);
   EXPECT_EQ(c.servers[0].type, "http");
   EXPECT_EQ(c.servers[1].location, "data/*.ndjson");
   EXPECT_EQ(c.servers[1].format, "ndjson");
-  EXPECT_THAT(Problems(Yaml("  []\n", kId) + "servers:\n  - {server: f, type: local, format: csv}\n"),
-              ElementsAre(HasSubstr("14: a local server without path"), HasSubstr("14: the format 'csv' is not read")));
+  EXPECT_THAT(Problems(Yaml("  []\n", kId) +
+                       "servers:\n  - {server: f, type: local, format: csv}\n"),
+              ElementsAre(HasSubstr("14: a local server without path"),
+                          HasSubstr("14: the format 'csv' is not read")));
 }
 
 }  // namespace

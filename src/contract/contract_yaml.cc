@@ -40,8 +40,10 @@ YAML::Node Child(const YAML::Node& map, std::string_view key) {
 }
 
 std::string_view Trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -61,7 +63,8 @@ std::vector<std::string> SplitList(std::string_view text) {
   return parts;
 }
 
-std::optional<std::string> NearestName(std::string_view word, std::span<const std::string_view> candidates) {
+std::optional<std::string> NearestName(std::string_view word,
+                                       std::span<const std::string_view> candidates) {
   std::string_view best;
   size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
   const std::string lower = data::LowerName(word);
@@ -77,7 +80,8 @@ std::optional<std::string> NearestName(std::string_view word, std::span<const st
 }
 
 std::string Suggest(std::string_view word, std::span<const std::string_view> candidates) {
-  if (const auto near = NearestName(word, candidates)) return fmt::format("did you mean {}?", *near);
+  if (const auto near = NearestName(word, candidates))
+    return fmt::format("did you mean {}?", *near);
   return fmt::format("known are {}", fmt::join(candidates, ", "));
 }
 
@@ -91,14 +95,16 @@ void Report::Add(const YAML::Node& at, std::string message, std::string fix) {
 }
 
 void Report::SortByLine() {
-  std::stable_sort(problems_->end() - static_cast<std::ptrdiff_t>(count_), problems_->end(),
+  std::stable_sort(problems_->end() - static_cast<std::ptrdiff_t>(count_),
+                   problems_->end(),
                    [](const Problem& a, const Problem& b) { return a.line < b.line; });
 }
 
 std::optional<std::string> Report::Text(const YAML::Node& node, std::string_view what) {
   if (!node.IsDefined() || node.IsNull()) return std::nullopt;
   if (!node.IsScalar()) {
-    Add(node, fmt::format("{} is not a text", what), fmt::format("write {}: and one word or quoted text", what));
+    Add(node, fmt::format("{} is not a text", what),
+        fmt::format("write {}: and one word or quoted text", what));
     return std::nullopt;
   }
   return node.Scalar();
@@ -108,7 +114,8 @@ std::optional<bool> Report::Flag(const YAML::Node& node, std::string_view what) 
   if (!node.IsDefined() || node.IsNull()) return std::nullopt;
   bool value;
   if (node.IsScalar() && YAML::convert<bool>::decode(node, value)) return value;
-  Add(node, fmt::format("{} is neither true nor false", what), fmt::format("write {}: true", what));
+  Add(node, fmt::format("{} is neither true nor false", what),
+      fmt::format("write {}: true", what));
   return std::nullopt;
 }
 
@@ -123,8 +130,10 @@ std::optional<double> Report::Number(const YAML::Node& node, std::string_view wh
 std::optional<int64_t> Report::Count(const YAML::Node& node, std::string_view what) {
   if (!node.IsDefined() || node.IsNull()) return std::nullopt;
   int64_t value;
-  if (node.IsScalar() && YAML::convert<int64_t>::decode(node, value) && value >= 0) return value;
-  Add(node, fmt::format("{} is not a whole number from 0", what), fmt::format("write {}: 1", what));
+  if (node.IsScalar() && YAML::convert<int64_t>::decode(node, value) && value >= 0)
+    return value;
+  Add(node, fmt::format("{} is not a whole number from 0", what),
+      fmt::format("write {}: 1", what));
   return std::nullopt;
 }
 
@@ -142,7 +151,8 @@ std::vector<std::string> Report::Texts(const YAML::Node& node, std::string_view 
   return {};
 }
 
-void Report::KnownKeys(const YAML::Node& map, std::string_view where, std::span<const std::string_view> known) {
+void Report::KnownKeys(const YAML::Node& map, std::string_view where,
+                       std::span<const std::string_view> known) {
   if (!map.IsDefined() || !map.IsMap()) return;
   for (const auto& entry : map) {
     const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
@@ -161,7 +171,8 @@ void Report::DistinctKeys(const YAML::Node& node) {
     if (entry.first.IsScalar()) {
       const std::string& key = entry.first.Scalar();
       if (std::find(keys.begin(), keys.end(), key) != keys.end()) {
-        Add(entry.first, fmt::format("the key '{}' stands twice in one map", key), "keep one of the two");
+        Add(entry.first, fmt::format("the key '{}' stands twice in one map", key),
+            "keep one of the two");
       }
       keys.push_back(key);
     }

@@ -12,7 +12,8 @@ constexpr uint64_t kObject = 0x1F83D9ABFB41BD6Bu;
 constexpr uint64_t kList = 0x5BE0CD19137E2179u;
 
 bool EndsBare(char c) {
-  return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\t' || c == '\n' || c == '\r';
+  return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\t' || c == '\n' ||
+         c == '\r';
 }
 
 }  // namespace
@@ -24,7 +25,8 @@ uint64_t JsonHasher::Hash(std::string_view json) {
 }
 
 void JsonHasher::SkipSpace() {
-  while (at_ < end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\n' || *at_ == '\r')) ++at_;
+  while (at_ < end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\n' || *at_ == '\r'))
+    ++at_;
 }
 
 bool JsonHasher::Take(char c) {

@@ -6,12 +6,15 @@ namespace {
 
 using Step = LeafPath::Step;
 
-// Moves from lists to their elements (maps to their values), which have rows of their own.
-void Flatten(const arrow::Array& array, std::shared_ptr<arrow::Array> elements, Leaf* leaf) {
+// Moves from lists to their elements (maps to their values), which have rows of their
+// own.
+void Flatten(const arrow::Array& array, std::shared_ptr<arrow::Array> elements,
+             Leaf* leaf) {
   const auto* offsets = array.data()->GetValues<int32_t>(1);
   std::vector<int32_t> rows;
   for (int64_t i = leaf->first; i < leaf->last; ++i) {
-    rows.insert(rows.end(), static_cast<size_t>(offsets[i + 1] - offsets[i]), leaf->row(i));
+    rows.insert(rows.end(), static_cast<size_t>(offsets[i + 1] - offsets[i]),
+                leaf->row(i));
   }
   const int64_t first = offsets[leaf->first], last = offsets[leaf->last];
   leaf->first = first;
@@ -44,7 +47,8 @@ LeafPath FindLeaf(const data::Schema& schema, std::string_view path) {
         continue;
       }
       size_t index = 0;
-      while (index < out.type.fields.size() && out.type.fields[index].name != name) ++index;
+      while (index < out.type.fields.size() && out.type.fields[index].name != name)
+        ++index;
       WEIR_CHECK(index < out.type.fields.size());
       out.steps.push_back({Step::Kind::kField, static_cast<int>(index)});
       out.type = data::Type(out.type.fields[index].type);
@@ -62,7 +66,8 @@ Leaf LeafOf(const arrow::RecordBatch& batch, const LeafPath& path) {
     switch (path.steps[i].kind) {
       case Step::Kind::kField:
         leaf.parent = array;
-        leaf.values = static_cast<const arrow::StructArray&>(*array).field(path.steps[i].index);
+        leaf.values =
+            static_cast<const arrow::StructArray&>(*array).field(path.steps[i].index);
         break;
       case Step::Kind::kElement:
         Flatten(*array, static_cast<const arrow::ListArray&>(*array).values(), &leaf);

@@ -1,4 +1,5 @@
-// The values a path of the contract names, in a batch: "device.os", "route[].lat", "labels.*".
+// The values a path of the contract names, in a batch: "device.os", "route[].lat",
+// "labels.*".
 #pragma once
 
 #include <arrow/api.h>
@@ -28,13 +29,16 @@ LeafPath FindLeaf(const data::Schema& schema, std::string_view path);
 // One batch's values at a path.
 struct Leaf {
   std::shared_ptr<arrow::Array> values;
-  std::shared_ptr<arrow::Array> parent;  // the object that carries the field; null at the top level
+  std::shared_ptr<arrow::Array>
+      parent;  // the object that carries the field; null at the top level
   // The row each value belongs to; empty: value i is of row i.
   std::vector<int32_t> rows;
   // The range of `values` that belongs to the batch's rows.
   int64_t first = 0, last = 0;
 
-  int32_t row(int64_t i) const { return rows.empty() ? static_cast<int32_t>(i) : rows[static_cast<size_t>(i - first)]; }
+  int32_t row(int64_t i) const {
+    return rows.empty() ? static_cast<int32_t>(i) : rows[static_cast<size_t>(i - first)];
+  }
 };
 Leaf LeafOf(const arrow::RecordBatch& batch, const LeafPath& path);
 

@@ -16,7 +16,7 @@ struct Properties {
     std::string path;
     int line;
   };
-  std::vector<Place> unique;    // declared unique or as primary key
+  std::vector<Place> unique;  // declared unique or as primary key
   std::vector<Place> requires_when;
   bool utc_by_default = false;  // some stamp names UTC as its default zone
 };

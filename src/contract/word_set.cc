@@ -26,7 +26,8 @@ constexpr uint16_t kFirstCode = WordSet::kUnknown + 1;
 
 size_t WordSet::SlotOf(std::string_view word) const {
   size_t slot = HashWord(word) & (slots_.size() - 1);
-  while (slots_[slot] != 0 && words_[slots_[slot] - kFirstCode] != word) slot = (slot + 1) & (slots_.size() - 1);
+  while (slots_[slot] != 0 && words_[slots_[slot] - kFirstCode] != word)
+    slot = (slot + 1) & (slots_.size() - 1);
   return slot;
 }
 
@@ -38,7 +39,8 @@ void WordSet::Add(std::string_view word) {
     size_t size = 16;
     while (size < words_.size() * 8) size *= 2;
     slots_.assign(size, 0);
-    for (size_t i = 0; i < words_.size(); ++i) slots_[SlotOf(words_[i])] = static_cast<uint16_t>(i + kFirstCode);
+    for (size_t i = 0; i < words_.size(); ++i)
+      slots_[SlotOf(words_[i])] = static_cast<uint16_t>(i + kFirstCode);
     return;
   }
   slots_[SlotOf(word)] = static_cast<uint16_t>(words_.size() - 1 + kFirstCode);
