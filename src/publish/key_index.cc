@@ -165,6 +165,11 @@ Result<std::vector<Location>> ParseIndexValue(std::string_view value) {
 std::string IndexSpace(std::string_view table) { return fmt::format("index/{}", table); }
 std::string FilesSpace(std::string_view table) { return fmt::format("files/{}", table); }
 
+std::string PathInTable(std::string_view location, std::string_view path) {
+  if (path.starts_with(location) && path.substr(location.size()).starts_with('/')) path.remove_prefix(location.size() + 1);
+  return std::string(path);
+}
+
 std::string HashedColumns(const data::Schema& schema, std::span<const int> columns) {
   std::string out;
   for (const int column : columns) {

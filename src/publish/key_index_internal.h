@@ -95,8 +95,11 @@ std::string FilesSpace(std::string_view table);
 // A file of the index: kept so that numbers mean something, and to see whether the index is of the table's current snapshot.
 struct IndexedFile {
   int64_t rows = 0, deleted = 0;
-  std::string path;
+  std::string path;  // PathInTable's
 };
+// The path of a file as seen from the table's location ("data/x.parquet"), so that the index survives a move of the table. A file elsewhere
+// keeps its whole path.
+std::string PathInTable(std::string_view location, std::string_view path);
 // The record that says which columns were hashed, beside those of the files.
 inline constexpr std::string_view kColumnsKey = "columns";
 std::string HashedColumns(const data::Schema& schema, std::span<const int> columns);

@@ -25,11 +25,12 @@ iceberg::DataFile WithoutStatistics(const iceberg::DataFile& file) {
 Status LiveFileTable::Load(const iceberg::Metadata& metadata, state::Store* store, const std::string& table, std::string hashed_columns) {
   hashed_columns_ = std::move(hashed_columns);
   space_ = FilesSpace(table);
+  location_ = metadata.location;
   std::map<std::string, iceberg::LiveFile> live;
   if (metadata.current() != nullptr) {
     for (iceberg::LiveFile& file : WEIR_TRY(iceberg::LiveFiles(io_, metadata, *metadata.current()))) {
-      const std::string path = file.data.path;
-      live.emplace(path, std::move(file));
+      std::string path = PathInTable(location_, file.data.path);
+      live.emplace(std::move(path), std::move(file));
     }
   }
   std::vector<std::pair<std::string, std::string>> records;
@@ -168,9 +169,9 @@ void LiveFileTable::WriteTo(state::Delta* delta) const {
   for (const uint32_t number : removed_) delta->Erase(space_, FileKey(number));
   for (const auto& [number, positions] : staged_) {
     const File& file = files_.at(number);
-    delta->Put(space_, FileKey(number), FileValue({file.data.record_count, positions.size(), file.data.path}));
+    delta->Put(space_, FileKey(number), FileValue({file.data.record_count, positions.size(), PathInTable(location_, file.data.path)}));
   }
-  for (const auto& [number, file] : added_) delta->Put(space_, FileKey(number), FileValue({file.data.record_count, 0, file.data.path}));
+  for (const auto& [number, file] : added_) delta->Put(space_, FileKey(number), FileValue({file.data.record_count, 0, PathInTable(location_, file.data.path)}));
 }
 
 void LiveFileTable::Apply() {

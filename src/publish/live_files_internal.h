@@ -68,7 +68,7 @@ class LiveFileTable {
 
   io::Io& io_;
   const int64_t vector_bytes_max_;
-  std::string space_, hashed_columns_;
+  std::string space_, hashed_columns_, location_;
   std::map<uint32_t, File> files_;
   std::map<Partition, std::vector<uint32_t>> by_partition_;
   uint32_t next_number_ = 0;

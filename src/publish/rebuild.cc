@@ -88,7 +88,7 @@ Result<RebuiltIndex> RebuildIndex(io::Io& io, const std::string& table, const ic
   for (const iceberg::LiveFile& file : WEIR_TRY(iceberg::LiveFiles(io, metadata, *metadata.current()))) {
     WEIR_TRY(rebuilder.AddFile(number, file));
     const int64_t deleted = file.vector ? file.vector->record_count : 0;
-    delta.Put(FilesSpace(table), FileKey(number++), FileValue({file.data.record_count, deleted, file.data.path}));
+    delta.Put(FilesSpace(table), FileKey(number++), FileValue({file.data.record_count, deleted, PathInTable(metadata.location, file.data.path)}));
   }
   rebuilder.WriteTo(delta);
   out.files = number;
