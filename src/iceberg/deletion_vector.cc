@@ -15,6 +15,7 @@ static_assert(std::endian::native == std::endian::little);
 constexpr std::string_view kVectorMagic("\xd1\xd3\x39\x64", 4);
 constexpr std::string_view kPuffinMagic = "PFA1";
 constexpr int kPositionFieldId = 2147483645;  // _pos
+constexpr const char* kReferencedFile = "referenced-data-file";
 constexpr size_t kBlobOverhead = 12;          // length, magic, checksum
 
 struct FreeBitmap {
@@ -47,6 +48,36 @@ T Load(std::string_view bytes) {
 template <class T>
 void Append(std::string* out, T value) {
   out->append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+void AppendFooter(const std::string& json, std::string* out) {
+  *out += kPuffinMagic;
+  *out += json;
+  Append(out, static_cast<int32_t>(json.size()));
+  Append(out, uint32_t{0});  // flags: the footer is not compressed
+  *out += kPuffinMagic;
+}
+
+// Where the blobs of a Puffin file end, and its footer.
+struct PuffinParts {
+  std::string_view blobs, footer;
+};
+Result<PuffinParts> SplitPuffin(std::string_view bytes) {
+  constexpr size_t kTail = 12;  // size, flags, magic
+  if (bytes.size() < kTail + 2 * kPuffinMagic.size() || !bytes.starts_with(kPuffinMagic) ||
+      !bytes.ends_with(kPuffinMagic))
+    return Corrupt("not a Puffin file");
+  const std::string_view tail = bytes.substr(bytes.size() - kTail);
+  const auto size = static_cast<size_t>(Load<uint32_t>(tail));
+  if (Load<uint32_t>(tail.substr(4)) != 0)
+    return Invalid("the footer of this Puffin file is compressed, which Weir does not read");
+  if (size > bytes.size() - kTail - kPuffinMagic.size())
+    return Corrupt("a Puffin file whose footer is longer than it");
+  const size_t footer = bytes.size() - kTail - size;
+  if (!bytes.substr(0, footer).ends_with(kPuffinMagic))
+    return Corrupt("a Puffin file without its footer");
+  return PuffinParts{bytes.substr(0, footer - kPuffinMagic.size()),
+                     bytes.substr(footer, size)};
 }
 
 }  // namespace
@@ -203,23 +234,44 @@ Result<std::vector<DataFile>> WriteVectors(io::Io& io, const std::string& path,
                      {"offset", entry.content_offset},
                      {"length", entry.content_bytes},
                      {"properties",
-                      {{"referenced-data-file", entry.referenced_data_file},
+                      {{kReferencedFile, entry.referenced_data_file},
                        {"cardinality", std::to_string(entry.record_count)}}}});
     out.push_back(std::move(entry));
   }
-  const std::string footer = nlohmann::json{
-      {"blobs", std::move(blobs)},
-      {"properties",
-       {{"created-by", "Weir"}}}}.dump();
-  bytes += kPuffinMagic;
-  bytes += footer;
-  Append(&bytes, static_cast<int32_t>(footer.size()));
-  Append(&bytes, uint32_t{0});  // flags: the footer is not compressed
-  bytes += kPuffinMagic;
+  AppendFooter(
+      nlohmann::json{{"blobs", std::move(blobs)},
+                     {"properties",
+                      {{"created-by", "Weir"}}}}.dump(),
+      &bytes);
   for (DataFile& entry : out) entry.file_bytes = static_cast<int64_t>(bytes.size());
   WEIR_TRY(io.WriteNew(local, bytes));
   WEIR_TRY(io.SyncDir(std::string(io::DirName(local))));
   return out;
+}
+
+Result<int64_t> CopyVectors(
+    io::Io& io, const std::string& from, const std::string& to,
+    const std::function<std::string(const std::string&)>& renamed) {
+  const std::string source = WEIR_TRY(PathOf(from)), target = WEIR_TRY(PathOf(to));
+  const std::string bytes = WEIR_TRY(io.ReadAll(source));
+  Result<PuffinParts> parts = SplitPuffin(bytes);
+  if (!parts.ok()) return std::move(parts).error().Within(source);
+  nlohmann::json footer = nlohmann::json::parse(parts->footer, nullptr, false);
+  try {
+    for (nlohmann::json& blob : footer.at("blobs")) {
+      const auto properties = blob.find("properties");
+      if (properties == blob.end() || !properties->contains(kReferencedFile)) continue;
+      nlohmann::json& name = (*properties)[kReferencedFile];
+      name = renamed(name.get<std::string>());
+    }
+  } catch (const nlohmann::json::exception& e) {
+    return Corrupt(fmt::format("{}: the footer of the Puffin file: {}", source, e.what()));
+  }
+  std::string out(parts->blobs);
+  AppendFooter(footer.dump(), &out);
+  WEIR_TRY(io.WriteNew(target, out));
+  WEIR_TRY(io.SyncDir(std::string(io::DirName(target))));
+  return static_cast<int64_t>(out.size());
 }
 
 Result<Positions> ReadVector(io::Io& io, const DataFile& vector) {

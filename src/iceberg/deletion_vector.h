@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,6 +41,9 @@ struct VectorToWrite { const DataFile* data_file; const Positions* positions; };
 // Writes one Puffin file (synced, with its folder) with a blob per entry; returns the manifest entries (spec and partition of their data
 // file). `path` is a path or a file URI. kInvalid: a vector without positions.
 Result<std::vector<DataFile>> WriteVectors(io::Io& io, const std::string& path, const std::vector<VectorToWrite>& vectors);
+// Copies a Puffin file of vectors (URIs), naming other data files: `renamed` gives the new name. The blobs keep their offsets. The copy is
+// synced, its folder too. Returns its size.
+Result<int64_t> CopyVectors(io::Io& io, const std::string& from, const std::string& to, const std::function<std::string(const std::string&)>& renamed);
 Result<Positions> ReadVector(io::Io& io, const DataFile& vector);
 
 }  // namespace weir::iceberg

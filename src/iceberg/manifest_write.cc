@@ -161,11 +161,11 @@ class PartitionSummary {
   std::vector<Range> ranges_;
 };
 
-// In the order of ManifestEntrySchema.
+// In the order of ManifestEntrySchema. `inherits`: the entry's sequence numbers are those
+// of the manifest.
 void PutEntry(Encoder out, int format_version, const std::vector<data::Type>& types,
-              const ManifestEntry& entry) {
+              const ManifestEntry& entry, bool inherits) {
   const DataFile& file = entry.file;
-  const bool inherits = entry.status == EntryStatus::kAdded;
   out.Int(static_cast<int>(entry.status));
   PutOptional(out, entry.snapshot.value);
   PutOptional(out, inherits ? std::nullopt : std::optional(file.data_sequence_number));
@@ -218,24 +218,62 @@ void Count(const ManifestEntry& entry, ManifestFile* manifest) {
 }
 
 std::map<std::string, std::string> ManifestHeader(const Metadata& metadata,
-                                                  const Snapshot& snapshot,
+                                                  int schema_id,
                                                   const PartitionSpec& spec,
                                                   bool is_deletes,
                                                   const data::Schema& entry_schema) {
-  const auto identifier = metadata.identifier_field_ids.find(snapshot.schema_id);
+  const auto identifier = metadata.identifier_field_ids.find(schema_id);
   const std::vector<int> ids = identifier == metadata.identifier_field_ids.end()
                                    ? std::vector<int>{}
                                    : identifier->second;
   return {{"schema",
-           SchemaToJson(metadata.schemas.at(snapshot.schema_id), snapshot.schema_id, ids)
-               .dump()},
-          {"schema-id", std::to_string(snapshot.schema_id)},
+           SchemaToJson(metadata.schemas.at(schema_id), schema_id, ids).dump()},
+          {"schema-id", std::to_string(schema_id)},
           {"partition-spec", SpecFieldsToJson(spec).dump()},
           {"partition-spec-id", std::to_string(spec.id)},
           {"format-version", std::to_string(metadata.format_version)},
           {"content", is_deletes ? "deletes" : "data"},
           {"iceberg.schema", SchemaToJson(entry_schema, 0, {}).dump()}};
 }
+
+class ManifestEncoder {
+ public:
+  static Result<ManifestEncoder> New(const Metadata& metadata, int schema_id, int spec_id,
+                                     bool is_deletes) {
+    const PartitionSpec& spec = metadata.specs.at(spec_id);
+    std::vector<data::Type> types;
+    for (const PartitionField& field : spec.fields)
+      types.push_back(WEIR_TRY(PartitionType(metadata, field)));
+    const data::Schema schema = WEIR_TRY(ManifestEntrySchema(metadata, spec));
+    avro::FileWriter file(AvroRecord("manifest_entry", schema.fields).dump(),
+                          ManifestHeader(metadata, schema_id, spec, is_deletes, schema),
+                          avro::Codec::kDeflate);
+    return ManifestEncoder(metadata.format_version, spec, std::move(types),
+                           std::move(file));
+  }
+
+  Status Add(const ManifestEntry& entry, bool inherits) {
+    WEIR_TRY(CheckPartition(spec_, types_, entry.file));
+    PutEntry(file_.record(), format_version_, types_, entry, inherits);
+    file_.EndRecord();
+    return {};
+  }
+  std::string Finish() && { return std::move(file_).Finish(); }
+  const std::vector<data::Type>& types() const { return types_; }
+
+ private:
+  ManifestEncoder(int format_version, const PartitionSpec& spec,
+                  std::vector<data::Type> types, avro::FileWriter file)
+      : format_version_(format_version),
+        spec_(spec),
+        types_(std::move(types)),
+        file_(std::move(file)) {}
+
+  int format_version_;
+  const PartitionSpec& spec_;
+  std::vector<data::Type> types_;
+  avro::FileWriter file_;
+};
 
 // In the order of ManifestListSchema.
 void PutManifestFile(Encoder out, int format_version, const ManifestFile& manifest) {
@@ -289,24 +327,14 @@ std::string ManifestListBytes(const Metadata& metadata, const Snapshot& snapshot
 Result<std::string> ManifestBytes(const Metadata& metadata, const Snapshot& snapshot,
                                   const std::vector<ManifestEntry>& entries,
                                   ManifestFile* manifest) {
-  const PartitionSpec& spec = metadata.specs.at(manifest->spec_id);
-  std::vector<data::Type> types;
-  for (const PartitionField& field : spec.fields)
-    types.push_back(WEIR_TRY(PartitionType(metadata, field)));
-  const data::Schema schema = WEIR_TRY(ManifestEntrySchema(metadata, spec));
-  avro::FileWriter file(
-      AvroRecord("manifest_entry", schema.fields).dump(),
-      ManifestHeader(metadata, snapshot, spec, manifest->is_deletes, schema),
-      avro::Codec::kDeflate);
-
-  PartitionSummary summary(types);
+  ManifestEncoder file = WEIR_TRY(
+      ManifestEncoder::New(metadata, snapshot.schema_id, manifest->spec_id, manifest->is_deletes));
+  PartitionSummary summary(file.types());
   manifest->sequence_number = snapshot.sequence_number;
   manifest->min_sequence_number = snapshot.sequence_number;
   manifest->added_by = snapshot.id;
   for (const ManifestEntry& entry : entries) {
-    WEIR_TRY(CheckPartition(spec, types, entry.file));
-    PutEntry(file.record(), metadata.format_version, types, entry);
-    file.EndRecord();
+    WEIR_TRY(file.Add(entry, /*inherits=*/entry.status == EntryStatus::kAdded));
     Count(entry, manifest);
     summary.Add(entry.file.partition);
     if (entry.status == EntryStatus::kExisting) {
@@ -318,6 +346,21 @@ Result<std::string> ManifestBytes(const Metadata& metadata, const Snapshot& snap
   std::string bytes = std::move(file).Finish();
   manifest->bytes = static_cast<int64_t>(bytes.size());
   return bytes;
+}
+
+Result<std::string> RewrittenManifestBytes(const Metadata& metadata, int schema_id,
+                                           const ManifestFile& manifest,
+                                           const std::vector<ManifestEntry>& entries) {
+  ManifestEncoder file = WEIR_TRY(ManifestEncoder::New(
+      metadata, schema_id, manifest.spec_id, manifest.is_deletes));
+  for (const ManifestEntry& entry : entries) {
+    const bool inherits =
+        entry.status == EntryStatus::kAdded &&
+        entry.file.data_sequence_number == manifest.sequence_number &&
+        entry.file.file_sequence_number == manifest.sequence_number;
+    WEIR_TRY(file.Add(entry, inherits));
+  }
+  return std::move(file).Finish();
 }
 
 }  // namespace weir::iceberg

@@ -8,6 +8,7 @@
 
 #include "iceberg/catalog.h"
 #include "iceberg/deletion_vector.h"
+#include "iceberg/move.h"
 
 namespace weir::iceberg {
 namespace {
@@ -180,12 +181,28 @@ class ReadersTest : public testing::Test {
         << "the tables are left in " << warehouse_;
   }
 
+  // Everything stands elsewhere afterwards, and what the move replaced is gone.
+  void MoveWarehouse() {
+    const std::string to = warehouse_ + "-moved";
+    catalog_.reset();
+    ASSERT_EQ(std::rename(warehouse_.c_str(), to.c_str()), 0);
+    catalog_ = Must(Catalog::Open(*io_, to + "/catalog.db", "weir", false));
+    const Move move(warehouse_, to);
+    warehouse_ = to;
+    for (const TableRef& table : Must(catalog_->List())) {
+      const Staged staged =
+          Must(StageMove(*io_, table.name, table.metadata_location, move, kNow));
+      Must(catalog_->Transact([&] { return catalog_->Swap(staged); }));
+      for (const std::string& uri : staged.obsolete) Must(io_->Remove(Must(PathOf(uri))));
+    }
+  }
+
   const std::unique_ptr<io::Io> io_ = io::NewPosixIo();
   std::string warehouse_;
   std::unique_ptr<Catalog> catalog_;
 };
 
-TEST_F(ReadersTest, ReadTablesAfterMergesRewritesVectorsAndExpiry) {
+TEST_F(ReadersTest, ReadTablesAfterMergesRewritesVectorsExpiryAndAMove) {
   TestTable appended(*io_, *catalog_, warehouse_, "appended", 2, true);
   appended.MakeFiles(40, 10);
   for (size_t i = 0; i < 40; ++i) appended.Commit(appended.Append(i));
@@ -226,6 +243,8 @@ TEST_F(ReadersTest, ReadTablesAfterMergesRewritesVectorsAndExpiry) {
   }
   EXPECT_EQ(expected["db.appended"]["rows"].size(), 400u);
   EXPECT_EQ(expected["db.compacted"]["rows"].size(), 80u);
+  Check(expected);
+  MoveWarehouse();
   Check(expected);
 }
 
