@@ -1,43 +1,19 @@
 #include "commit/committer.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/event.h"
+#include "commit/directory_internal.h"
 
 namespace weir::commit {
 namespace {
 
 using iceberg::SqlRow;
-using iceberg::SqlValue;
-
-constexpr const char* kTables[] = {
-    "CREATE TABLE IF NOT EXISTS weir_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS weir_owner (id INTEGER PRIMARY KEY CHECK (id = 1), owner_epoch INTEGER NOT NULL, lease_until INTEGER NOT NULL, "
-    "pid INTEGER NOT NULL, host TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS weir_epochs (epoch INTEGER PRIMARY KEY, lane TEXT NOT NULL, owner_epoch INTEGER NOT NULL, committed_at INTEGER "
-    "NOT NULL, frontier TEXT NOT NULL, delta TEXT NOT NULL, delta_crc INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS weir_lanes (lane TEXT PRIMARY KEY, epoch INTEGER NOT NULL, frontier TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS weir_ledger (source TEXT PRIMARY KEY, line TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS weir_models (model TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, lane TEXT NOT NULL, inputs TEXT NOT NULL, halted TEXT "
-    "NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS weir_readers (id TEXT PRIMARY KEY, snapshots TEXT NOT NULL, since INTEGER NOT NULL, expires INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS weir_garbage (path TEXT PRIMARY KEY, since INTEGER NOT NULL)",
-};
 
 // Epoch rows beyond these are history that nobody asks for.
 constexpr int64_t kEpochRowsKept = 1000;
-
-int64_t AsInt(const SqlValue& value) { return std::holds_alternative<int64_t>(value) ? std::get<int64_t>(value) : 0; }
-std::string AsText(const SqlValue& value) { return std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : ""; }
-
-std::string HostName() {
-  char name[256] = "";
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
 
 std::string InputsJson(const ModelState& model) {
   nlohmann::json json = nlohmann::json::object();
@@ -55,13 +31,7 @@ Committer::Committer(io::Io& io, Clock& clock, std::string data_dir, CommitterOp
     : io_(io), clock_(clock), data_dir_(std::move(data_dir)), options_(options) {}
 
 Committer::~Committer() {
-  if (catalog_ == nullptr || owner_epoch_ == 0) return;
-  // A clean end gives the lease back, so that the next owner need not wait. Failing here costs only that wait.
-  const Status given_back = catalog_->Transact([&]() -> Status {
-    WEIR_TRY(catalog_->Sql("UPDATE weir_owner SET lease_until = 0 WHERE owner_epoch = ?", {owner_epoch_}));
-    return {};
-  });
-  if (!given_back.ok()) Event("lease_not_returned", Severity::kWarning).With("error", given_back.error().message);
+  if (catalog_ != nullptr && owner_epoch_ != 0) GiveLeaseBack(*catalog_, owner_epoch_);
 }
 
 Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock, const std::string& data_dir, CommitterOptions options) {
@@ -69,60 +39,28 @@ Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock, con
   WEIR_TRY(io.CreateDirs(data_dir));
   WEIR_TRY(io.CreateDirs(WarehouseDir(data_dir)));
   WEIR_TRY(io.CreateDirs(StateDir(data_dir)));
-  out->lock_ = WEIR_TRY(io.Open(io::Join(data_dir, "LOCK"), io::OpenMode::kCreate));
-  Status locked = out->lock_->LockRange(io::File::LockKind::kExclusive, 0, 1);
-  if (!locked.ok()) {
-    if (locked.error().code != Code::kConflict) return std::move(locked).error();
-    return Conflict(fmt::format("another process is working on {}; stop it first, or give this one another --data", data_dir));
-  }
-  out->catalog_ = WEIR_TRY(iceberg::Catalog::Open(io, CatalogPath(data_dir), kCatalogName, /*read_only=*/false));
-  WEIR_TRY(out->catalog_->Transact([&]() -> Status {
-    for (const char* statement : kTables) WEIR_TRY(out->catalog_->Sql(statement));
-    return {};
-  }));
+  Directory directory = WEIR_TRY(LockDirectory(io, data_dir));
+  out->lock_ = std::move(directory.lock);
+  out->catalog_ = std::move(directory.catalog);
   WEIR_TRY(out->CheckDirectory());
-  WEIR_TRY(out->TakeOwnership());
+  const Micros now = clock.Now();
+  out->owner_epoch_ = WEIR_TRY(TakeOwnership(*out->catalog_, data_dir, now, now + options.lease));
+  out->lease_until_ = now + options.lease;
   WEIR_TRY(out->Recover());
   return out;
 }
 
 Status Committer::CheckDirectory() {
   return catalog_->Transact([&]() -> Status {
-    std::map<std::string, std::string> meta;
-    for (const SqlRow& row : WEIR_TRY(catalog_->Sql("SELECT key, value FROM weir_meta"))) meta[AsText(row[0])] = AsText(row[1]);
-    if (meta.empty()) {
+    const std::optional<std::string> place = WEIR_TRY(RecordedPlace(*catalog_, data_dir_));
+    if (!place) {
       WEIR_TRY(catalog_->Sql("INSERT INTO weir_meta VALUES ('format', ?), ('data_dir', ?)", {std::to_string(kDataFormat), data_dir_}));
       return {};
     }
-    if (std::atoi(meta["format"].c_str()) > kDataFormat) {
-      return Invalid(fmt::format("{} was written by a newer Weir (format {}); this one reads up to {}", data_dir_, meta["format"], kDataFormat));
-    }
-    if (meta["data_dir"] != data_dir_) {
+    if (*place != data_dir_) {
       return Invalid(fmt::format("this data directory was moved from {} to {}: its tables still name the old place. Run `weir relocate --data {}`, or move it back",
-                                 meta["data_dir"], data_dir_, data_dir_));
+                                 *place, data_dir_, data_dir_));
     }
-    return {};
-  });
-}
-
-Status Committer::TakeOwnership() {
-  const std::string host = HostName();
-  return catalog_->Transact([&]() -> Status {
-    const auto rows = WEIR_TRY(catalog_->Sql("SELECT owner_epoch, lease_until, host, pid FROM weir_owner"));
-    const Micros now = clock_.Now();
-    int64_t previous = 0;
-    if (!rows.empty()) {
-      previous = AsInt(rows[0][0]);
-      // On the same host the lock we hold proves that the previous owner's process is gone. Elsewhere only its lease running out does.
-      if (AsText(rows[0][2]) != host && AsInt(rows[0][1]) > now) {
-        return Conflict(fmt::format("{} belongs to process {} on {} until {}; wait for its lease to run out or stop it", data_dir_, AsInt(rows[0][3]),
-                                    AsText(rows[0][2]), FormatTimestamp(AsInt(rows[0][1]))));
-      }
-    }
-    owner_epoch_ = previous + 1;
-    lease_until_ = now + options_.lease;
-    WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_owner VALUES (1, ?, ?, ?, ?)",
-                           {owner_epoch_, lease_until_.load(), static_cast<int64_t>(::getpid()), host}));
     return {};
   });
 }
@@ -151,8 +89,7 @@ Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_
   const Micros now = clock_.Now();
   const Micros lease_until = now + options_.lease;
   WEIR_TRY(catalog_->Transact([&]() -> Status {
-    WEIR_TRY(catalog_->Sql("UPDATE weir_owner SET lease_until = ? WHERE id = 1 AND owner_epoch = ?", {lease_until, owner_epoch_}));
-    if (catalog_->changes() != 1) return Conflict("another process took this data directory over");
+    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease_until));
     for (const iceberg::Staged& staged : commit.tables) WEIR_TRY(catalog_->Swap(staged));
     WEIR_TRY(catalog_->Sql("INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",
                            {epoch.value, commit.lane, owner_epoch_, now, commit.frontier, fmt::format("delta-{}", epoch.value),
@@ -179,26 +116,32 @@ Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_
 
 Status Committer::Commit(const EpochCommit& commit) {
   const Epoch epoch = next_epoch();
+  const std::string doing = fmt::format("commit epoch {}", epoch.value);
   const uint32_t checksum = WEIR_TRY(commit.delta->Write(io_, StateDir(data_dir_), epoch));
   Status status = RunTransaction(commit, epoch, checksum);
-  if (!status.ok() && status.error().code == Code::kUnknownOutcome) {
-    const auto rows = WEIR_TRY(catalog_->Sql("SELECT owner_epoch FROM weir_epochs WHERE epoch = ?", {epoch.value}));
-    if (rows.size() == 1 && AsInt(rows[0][0]) == owner_epoch_) status = {};
+  if (!status.ok()) {
+    if (status.error().code != Code::kUnknownOutcome) return std::move(status).error().Within(doing);
+    Result<bool> committed = IsCommitted(epoch);
+    if (!committed.ok()) return Error{Code::kUnknownOutcome, fmt::format("{}: {}; and looking: {}", doing, status.error().message, committed.error().message)};
+    if (!*committed) return Unavailable(fmt::format("{}: {}", doing, status.error().message));
   }
-  if (!status.ok()) return std::move(status).error().Within(fmt::format("commit epoch {}", epoch.value));
   last_epoch_ = epoch;
   return store_->Apply(*commit.delta, epoch);
+}
+
+// Looks with a new connection: the one whose commit failed may hold a file whose contents are unknown.
+Result<bool> Committer::IsCommitted(Epoch epoch) {
+  catalog_.reset();
+  catalog_ = WEIR_TRY(iceberg::Catalog::Open(io_, CatalogPath(data_dir_), kCatalogName, /*read_only=*/false));
+  const auto rows = WEIR_TRY(catalog_->Sql("SELECT owner_epoch FROM weir_epochs WHERE epoch = ?", {epoch.value}));
+  return rows.size() == 1 && AsInt(rows[0][0]) == owner_epoch_;
 }
 
 Status Committer::Renew() {
   const Micros now = clock_.Now();
   if (lease_until_ - now > options_.lease * 2 / 3) return {};
   const Micros until = now + options_.lease;
-  WEIR_TRY(catalog_->Transact([&]() -> Status {
-    WEIR_TRY(catalog_->Sql("UPDATE weir_owner SET lease_until = ? WHERE id = 1 AND owner_epoch = ?", {until, owner_epoch_}));
-    if (catalog_->changes() != 1) return Conflict("another process took this data directory over");
-    return {};
-  }));
+  WEIR_TRY(catalog_->Transact([&] { return AssertOwner(*catalog_, owner_epoch_, until); }));
   lease_until_ = until;
   return {};
 }
@@ -227,8 +170,13 @@ Status Committer::CollectGarbage() {
   const auto rows = WEIR_TRY(catalog_->Sql("SELECT path FROM weir_garbage WHERE since < ? LIMIT 1000", {oldest_reader}));
   if (rows.empty()) return {};
   for (const SqlRow& row : rows) {
-    const std::string path = WEIR_TRY(iceberg::PathOf(AsText(row[0])));
-    Status removed = io_.Remove(path);
+    const Result<std::string> path = iceberg::PathOf(AsText(row[0]));
+    if (!path.ok()) {
+      // Somebody else's file in another store: not ours to delete, and no reason to stop.
+      Event("garbage_left", Severity::kWarning).With("path", AsText(row[0]));
+      continue;
+    }
+    Status removed = io_.Remove(*path);
     if (!removed.ok() && removed.error().code != Code::kNotFound) return removed;
   }
   return catalog_->Transact([&]() -> Status {

@@ -1,6 +1,7 @@
 // Ownership of a data directory, and the commit of an epoch in the one order that loses nothing.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -73,8 +74,9 @@ class Committer {
   Epoch last_epoch() const { return last_epoch_; }
   Epoch next_epoch() const { return Next(last_epoch_); }
 
-  // Errors: kConflict: another owner took over or a foreign commit moved a table: stop, reopen. kUnknownOutcome never leaves here: the
-  // epoch row tells. Anything else: nothing was committed.
+  // Errors: kConflict: another owner took over or a foreign commit moved a table: stop, reopen. kUnknownOutcome: not even looking could
+  // tell: reopen, the epoch row will. An error with last_epoch() advanced: the commit stands, and the state store follows at the next
+  // open. Anything else: nothing was committed.
   Status Commit(const EpochCommit& commit);
 
   // Prolongs the lease when a third of it is gone.
@@ -90,9 +92,9 @@ class Committer {
 
  private:
   Committer(io::Io& io, Clock& clock, std::string data_dir, CommitterOptions options);
-  Status TakeOwnership();
   Status CheckDirectory();
   Status Recover();
+  Result<bool> IsCommitted(Epoch epoch);
   Status RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_t delta_checksum);
 
   io::Io& io_;

@@ -1,0 +1,293 @@
+#include "commit/committer.h"
+
+#include <gmock/gmock.h>
+
+#include "commit/testing_internal.h"
+#include "io/sim_io.h"
+
+namespace weir::commit {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr int64_t kEpochs = 4;
+
+// "1 2 3": what n epochs write.
+std::string Texts(int64_t n, int64_t step) {
+  std::string out;
+  for (int64_t i = step; i <= n; i += step) out += (out.empty() ? "" : " ") + std::to_string(i);
+  return out;
+}
+
+// Epoch n appends a file "n" to a.t, every second one to b.t too, and puts n into the state.
+Status CommitEpoch(Lake& lake, int64_t n) {
+  std::vector<iceberg::Staged> tables;
+  tables.push_back(WEIR_TRY(lake.StageAppend("a.t", std::to_string(n))));
+  if (n % 2 == 0) tables.push_back(WEIR_TRY(lake.StageAppend("b.t", std::to_string(n))));
+  state::Delta delta;
+  delta.Put("s", "epoch", std::to_string(n));
+  return lake.Commit(std::move(tables), delta, std::to_string(n));
+}
+
+// Tables, state, frontier and ledger are those of one epoch, which is returned.
+int64_t ExpectOneEpoch(Lake& lake) {
+  const Recovered& recovered = lake.committer().recovered();
+  const int64_t epoch = recovered.epoch.value;
+  EXPECT_EQ(Must(lake.Text("a.t")), Texts(epoch, 1));
+  EXPECT_EQ(Must(lake.Text("b.t")), Texts(epoch, 2));
+  if (epoch == 0) {
+    EXPECT_THAT(recovered.frontiers, IsEmpty());
+    EXPECT_EQ(lake.State("epoch"), "");
+  } else {
+    EXPECT_EQ(recovered.frontiers.at("live"), std::to_string(epoch));
+    EXPECT_EQ(recovered.ledger.at("s"), std::to_string(epoch));
+    EXPECT_EQ(lake.State("epoch"), std::to_string(epoch));
+  }
+  return epoch;
+}
+
+// Commits until the power goes; counts what was confirmed.
+void RunUntilCut(io::Io& io, Clock& clock, int64_t* confirmed) {
+  Lake lake(io, clock, "/d");
+  if (!lake.Open().ok()) return;
+  for (int64_t n = 1; n <= kEpochs; ++n) {
+    if (!CommitEpoch(lake, n).ok()) return;
+    *confirmed = n;
+  }
+  static_cast<void>(lake.committer().store().Flush().ok());
+}
+
+TEST(CommitterTest, AfterEveryPowerCutEverythingIsOfOneEpochAndNothingConfirmedIsLost) {
+  uint64_t cuts = 0, unconfirmed = 0;
+  for (bool whole = false; !whole; ++cuts) {
+    ManualClock clock(kTestNow);
+    io::SimIo io({.cut_power_after = cuts});
+    int64_t confirmed = 0;
+    RunUntilCut(io, clock, &confirmed);
+    whole = !io.power_is_off();
+    for (const auto mode : {io::AfterCut::kDropUnsynced, io::AfterCut::kKeepAll, io::AfterCut::kRandom}) {
+      SCOPED_TRACE(fmt::format("cut after operation {} ({}), mode {}", cuts, io.last_operation(), static_cast<int>(mode)));
+      const auto disk = io.Survivor(/*seed=*/cuts, mode);
+      clock.Advance(1'000'000);
+      Lake lake(*disk, clock, "/d");
+      const Status opened = lake.Open();
+      ASSERT_TRUE(opened.ok()) << opened.error().message;
+      const int64_t epoch = ExpectOneEpoch(lake);
+      EXPECT_GE(epoch, confirmed);
+      EXPECT_LE(epoch, confirmed + 1);
+      unconfirmed += epoch > confirmed;
+      Must(CommitEpoch(lake, epoch + 1));
+      Must(lake.Open());
+      EXPECT_EQ(ExpectOneEpoch(lake), epoch + 1);
+      ASSERT_FALSE(HasFailure());
+    }
+  }
+  EXPECT_GT(cuts, 200u);
+  EXPECT_GT(unconfirmed, 0u);  // some cuts fell between the commit and its confirmation
+}
+
+TEST(CommitterTest, AFailedSyncNeverLeavesACommitInDoubt) {
+  uint64_t failures = 0;
+  for (uint64_t n = 0;; ++n) {
+    SCOPED_TRACE(n);
+    ManualClock clock(kTestNow);
+    io::SimIo io;
+    int64_t tried = 0, confirmed = 0;
+    {
+      Lake lake(io, clock, "/d");
+      Must(lake.Open());
+      io.SetFaults({.fail_sync_after = n, .seed = n + 1});
+      while (tried < 3) {
+        if (!CommitEpoch(lake, ++tried).ok()) break;
+        confirmed = tried;
+      }
+      if (tried == confirmed) break;
+      ++failures;
+      // An error with the epoch advanced says that the commit stands.
+      confirmed = lake.committer().last_epoch().value;
+    }
+    io.SetFaults({});
+    Lake lake(io, clock, "/d");
+    Must(lake.Open());
+    EXPECT_EQ(ExpectOneEpoch(lake), confirmed);
+    ASSERT_FALSE(HasFailure());
+  }
+  EXPECT_GT(failures, 10u);
+}
+
+class DirectoryTest : public testing::Test {
+ protected:
+  ManualClock clock_{kTestNow};
+  io::SimIo io_;
+  Lake lake_{io_, clock_, "/d"};
+};
+
+TEST_F(DirectoryTest, ASecondOwnerIsRefusedWhileTheFirstLives) {
+  Must(lake_.Open());
+  Lake second(io_, clock_, "/d");
+  const Status refused = second.Open();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::kConflict);
+  EXPECT_THAT(refused.error().message, HasSubstr("another process is working on /d"));
+  lake_.Close();
+  Must(second.Open());
+}
+
+TEST_F(DirectoryTest, AnOwnerOnAnotherHostIsWaitedForUntilItsLeaseRunsOut) {
+  Must(lake_.Open());
+  lake_.Query(fmt::format("UPDATE weir_owner SET host = 'elsewhere', owner_epoch = 7, pid = 42, lease_until = {}", kTestNow + 5'000'000));
+  lake_.Close();
+  const Status refused = lake_.Open();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::kConflict);
+  EXPECT_THAT(refused.error().message, HasSubstr("process 42 on elsewhere"));
+  clock_.Advance(5'000'001);
+  Must(lake_.Open());
+  EXPECT_EQ(lake_.Query("SELECT owner_epoch FROM weir_owner"), "8");
+}
+
+TEST_F(DirectoryTest, AnOwnerThatWasReplacedCanNeitherCommitNorRenew) {
+  Must(lake_.Open());
+  Must(CommitEpoch(lake_, 1));
+  lake_.Query("UPDATE weir_owner SET owner_epoch = owner_epoch + 1");
+  const Status commit = CommitEpoch(lake_, 2);
+  ASSERT_FALSE(commit.ok());
+  EXPECT_EQ(commit.error().code, Code::kConflict);
+  EXPECT_EQ(lake_.committer().last_epoch().value, 1);
+  EXPECT_EQ(Must(lake_.Text("a.t")), "1");
+  clock_.Advance(9'000'000);
+  const Status renewed = lake_.committer().Renew();
+  ASSERT_FALSE(renewed.ok());
+  EXPECT_EQ(renewed.error().code, Code::kConflict);
+}
+
+TEST_F(DirectoryTest, TheLeaseCountsUntilItRunsOutAndRenewProlongsIt) {
+  Must(lake_.Open());
+  clock_.Advance(9'999'999);
+  EXPECT_TRUE(lake_.committer().lease_valid());
+  clock_.Advance(1);
+  EXPECT_FALSE(lake_.committer().lease_valid());
+  Must(lake_.committer().Renew());
+  EXPECT_TRUE(lake_.committer().lease_valid());
+}
+
+TEST_F(DirectoryTest, AForeignCommitToATableFailsTheEpochAsAWhole) {
+  Must(lake_.Open());
+  Must(CommitEpoch(lake_, 1));
+  std::vector<iceberg::Staged> tables = {Must(lake_.StageAppend("a.t", "2")), Must(lake_.StageAppend("b.t", "2"))};
+  const iceberg::Staged foreign = Must(lake_.StageAppend("a.t", "x"));
+  Must(lake_.committer().catalog().Transact([&] { return lake_.committer().catalog().Swap(foreign); }));
+  const Status commit = lake_.Commit(std::move(tables));
+  ASSERT_FALSE(commit.ok());
+  EXPECT_EQ(commit.error().code, Code::kConflict);
+  EXPECT_THAT(commit.error().message, HasSubstr("a.t"));
+  Must(lake_.Open());
+  EXPECT_EQ(Must(lake_.Text("b.t")), "");
+  EXPECT_EQ(lake_.committer().recovered().epoch.value, 1);
+}
+
+TEST_F(DirectoryTest, AMovedDirectoryIsRefusedAndTheMessageSaysWhatToDo) {
+  Must(lake_.Open());
+  lake_.Query("UPDATE weir_meta SET value = '/before' WHERE key = 'data_dir'");
+  lake_.Close();
+  const Status refused = lake_.Open();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("moved from /before to /d"));
+  EXPECT_THAT(refused.error().message, HasSubstr("weir relocate --data /d"));
+}
+
+TEST_F(DirectoryTest, ADirectoryOfANewerFormatIsRefused) {
+  Must(lake_.Open());
+  lake_.Query("UPDATE weir_meta SET value = '2' WHERE key = 'format'");
+  lake_.Close();
+  const Status refused = lake_.Open();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("newer Weir"));
+}
+
+TEST_F(DirectoryTest, ModelsAndTheirTablesGoTogether) {
+  Must(lake_.Open());
+  EpochCommit commit;
+  commit.lane = "live";
+  state::Delta delta;
+  commit.delta = &delta;
+  commit.tables = {Must(lake_.StageAppend("a.t", "1"))};
+  commit.models = {{"a.t", "print", "live", {{"bronze.x", 5}}, "stands still"}};
+  Must(lake_.committer().Commit(commit));
+  Must(lake_.Open());
+  const ModelState& model = lake_.committer().recovered().models.at("a.t");
+  EXPECT_EQ(model.fingerprint, "print");
+  EXPECT_EQ(model.lane, "live");
+  EXPECT_EQ(model.inputs.at("bronze.x"), 5);
+  EXPECT_EQ(model.halted, "stands still");
+
+  EpochCommit drop;
+  drop.lane = "live";
+  drop.delta = &delta;
+  drop.dropped_models = {"a.t", "never.was"};
+  Must(lake_.committer().Commit(drop));
+  Must(lake_.Open());
+  EXPECT_THAT(lake_.committer().recovered().models, IsEmpty());
+  EXPECT_FALSE(Must(lake_.committer().catalog().Find("a.t")));
+}
+
+class GarbageTest : public DirectoryTest {
+ protected:
+  void SetUp() override {
+    Must(lake_.Open());
+    Must(io_.CreateDirs("/d/warehouse/x"));
+  }
+  void AddGarbage(const std::string& path, Micros since) {
+    Must(io_.WriteNew(path, "x"));
+    lake_.Query(fmt::format("INSERT INTO weir_garbage VALUES ('file://{}', {})", path, since));
+  }
+  void AddReader(const std::string& id, Micros since, Micros expires) {
+    lake_.Query(fmt::format("INSERT INTO weir_readers VALUES ('{}', '[11, 12]', {}, {})", id, since, expires));
+  }
+};
+
+TEST_F(GarbageTest, StaysWhileAReaderIsOlderThanItsGoing) {
+  AddGarbage("/d/warehouse/x/before", kTestNow - 30);
+  AddGarbage("/d/warehouse/x/same", kTestNow - 20);
+  AddGarbage("/d/warehouse/x/after", kTestNow - 10);
+  AddReader("old", kTestNow - 20, kTestNow + 1'000);
+  AddReader("new", kTestNow - 5, kTestNow + 5'000);
+  Must(lake_.committer().CollectGarbage());
+  EXPECT_FALSE(io_.Exists("/d/warehouse/x/before"));
+  EXPECT_TRUE(io_.Exists("/d/warehouse/x/same"));
+  EXPECT_TRUE(io_.Exists("/d/warehouse/x/after"));
+  EXPECT_THAT(Must(lake_.committer().LeasedSnapshots()), testing::ElementsAre(SnapshotId{11}, SnapshotId{12}, SnapshotId{11}, SnapshotId{12}));
+
+  clock_.Advance(1'000);  // the old reader's lease has run out
+  Must(lake_.committer().CollectGarbage());
+  EXPECT_FALSE(io_.Exists("/d/warehouse/x/same"));
+  EXPECT_FALSE(io_.Exists("/d/warehouse/x/after"));
+  EXPECT_EQ(lake_.Query("SELECT path FROM weir_garbage"), "");
+}
+
+TEST_F(GarbageTest, ThatIsGoneOrElsewhereHoldsNothingUp) {
+  AddGarbage("/d/warehouse/x/gone", kTestNow - 30);
+  AddGarbage("/d/warehouse/x/here", kTestNow - 30);
+  Must(io_.Remove("/d/warehouse/x/gone"));
+  lake_.Query("INSERT INTO weir_garbage VALUES ('s3://bucket/x', 1)");
+  Must(lake_.committer().CollectGarbage());
+  EXPECT_FALSE(io_.Exists("/d/warehouse/x/here"));
+  EXPECT_EQ(lake_.Query("SELECT path FROM weir_garbage"), "");
+}
+
+TEST_F(GarbageTest, OfACommitIsRememberedWithIt) {
+  iceberg::Staged staged = Must(lake_.StageAppend("a.t", "1"));
+  Must(io_.WriteNew("/d/warehouse/x/old", "x"));
+  staged.obsolete = {"file:///d/warehouse/x/old"};
+  Must(lake_.Commit({staged}));
+  EXPECT_EQ(lake_.Query("SELECT path FROM weir_garbage"), "file:///d/warehouse/x/old");
+  clock_.Advance(1);
+  Must(lake_.committer().CollectGarbage());
+  EXPECT_FALSE(io_.Exists("/d/warehouse/x/old"));
+}
+
+}  // namespace
+}  // namespace weir::commit
