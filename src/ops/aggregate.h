@@ -33,8 +33,11 @@ struct AggregateSpec {
 
 // The semantics of each call are DuckDB's: count ignores NULL; sum, min, max, avg of no rows is NULL; arg_min/arg_max skip rows whose
 // argument or first order column is NULL; first/last (with an order) take NULL arguments as values; NaN is the greatest number. sum and avg
-// of floating columns are exact (independent of order, batching and retraction; correctly rounded once at the end). sum of integers is
-// 128-bit; a result that does not fit the output type is an error naming the group.
+// of floating columns are exact (independent of order, batching and retraction; correctly rounded once at the end: avg is the exact sum
+// divided by the count, then rounded). DuckDB adds in the order of arrival and rounds at each step, so its answer may differ in the last
+// bits, and where large terms cancel, in more. sum of integers is 128-bit; a result that does not fit the output type is an error naming
+// the group. Rows that are equal in their whole order are decided by the value, so that arrival does not matter; any_value without an
+// order is the least value. Keys and extremes show one zero and one NaN.
 //
 // `space` names the state in `store` (restored lazily: groups not in memory are fetched with GetMany before a step touches them).
 // Emits per step and touched group at most one -1 row (the old result) and one +1 row (the new one), nothing when equal; a group with no

@@ -121,6 +121,18 @@ TEST_F(StoreTest, ClearDropsASpaceAndWhatFollowsInTheDeltaStays) {
   EXPECT_EQ(Rows(*store, "s\x01"), "near=1");
 }
 
+TEST_F(StoreTest, AppendedDeltasApplyOneAfterTheOther) {
+  Delta all = PutOne("s", "a", "1");
+  Delta second = PutOne("t", "b", "2");
+  second.Put("s", "a", "3");
+  ASSERT_TRUE(all.Append(second).ok());
+  all.Put("t", "c", "4");
+  auto store = Open(0);
+  WriteAndApply(*store, all, 1);
+  EXPECT_EQ(Rows(*store, "s"), "a=3");
+  EXPECT_EQ(Rows(*store, "t"), "b=2 c=4");
+}
+
 TEST_F(StoreTest, ListsSpacesWithTheirRows) {
   auto store = Open(0);
   Delta delta;
