@@ -14,7 +14,8 @@ constexpr int64_t kChunkRows = 2048;  // DuckDB's vector size; checked in Regist
 Status FromDuckError(duckdb_error_data error) {
   if (error == nullptr) return {};
   Status status;
-  if (duckdb_error_data_has_error(error)) status = Internal(duckdb_error_data_message(error));
+  if (duckdb_error_data_has_error(error))
+    status = Internal(duckdb_error_data_message(error));
   duckdb_destroy_error_data(&error);
   return status;
 }
@@ -23,8 +24,8 @@ Status FromDuckError(duckdb_error_data error) {
 std::shared_ptr<arrow::Field> MarkUuids(const std::shared_ptr<arrow::Field>& field) {
   const auto& type = *field->type();
   if (type.id() == arrow::Type::FIXED_SIZE_BINARY) {
-    return field->WithMetadata(
-        arrow::key_value_metadata({"ARROW:extension:name", "ARROW:extension:metadata"}, {"arrow.uuid", ""}));
+    return field->WithMetadata(arrow::key_value_metadata(
+        {"ARROW:extension:name", "ARROW:extension:metadata"}, {"arrow.uuid", ""}));
   }
   auto plain = field->RemoveMetadata();
   if (type.id() == arrow::Type::STRUCT) {
@@ -32,16 +33,18 @@ std::shared_ptr<arrow::Field> MarkUuids(const std::shared_ptr<arrow::Field>& fie
     for (const auto& child : type.fields()) children.push_back(MarkUuids(child));
     return plain->WithType(arrow::struct_(std::move(children)));
   }
-  if (type.id() == arrow::Type::LIST) return plain->WithType(arrow::list(MarkUuids(type.field(0))));
+  if (type.id() == arrow::Type::LIST)
+    return plain->WithType(arrow::list(MarkUuids(type.field(0))));
   if (type.id() == arrow::Type::MAP) {
     const auto& map = static_cast<const arrow::MapType&>(type);
-    return plain->WithType(std::make_shared<arrow::MapType>(MarkUuids(map.key_field()), MarkUuids(map.item_field())));
+    return plain->WithType(std::make_shared<arrow::MapType>(MarkUuids(map.key_field()),
+                                                            MarkUuids(map.item_field())));
   }
   return plain;
 }
 
-Result<ScanShape*> ShapeFor(duckdb_connection connection, Relation& relation, std::vector<int> columns,
-                            std::vector<int> outputs) {
+Result<ScanShape*> ShapeFor(duckdb_connection connection, Relation& relation,
+                            std::vector<int> columns, std::vector<int> outputs) {
   for (const auto& shape : relation.shapes) {
     if (shape->columns == columns && shape->outputs == outputs) return shape.get();
   }
@@ -51,7 +54,8 @@ Result<ScanShape*> ShapeFor(duckdb_connection connection, Relation& relation, st
   shape->arrow = arrow::schema(std::move(fields));
   ArrowSchema exported;
   WEIR_ARROW_OK(arrow::ExportSchema(*shape->arrow, &exported));
-  Status status = FromDuckError(duckdb_schema_from_arrow(connection, &exported, &shape->converted));
+  Status status =
+      FromDuckError(duckdb_schema_from_arrow(connection, &exported, &shape->converted));
   if (exported.release != nullptr) exported.release(&exported);
   WEIR_TRY(std::move(status));
   shape->columns = std::move(columns);
@@ -86,12 +90,14 @@ struct ScanState {
       arrow::ArrayVector arrays;
       arrays.reserve(shape->columns.size());
       for (const int c : shape->columns) arrays.push_back(batch.column(c));
-      current = arrow::RecordBatch::Make(shape->arrow, batch.num_rows(), std::move(arrays));
+      current =
+          arrow::RecordBatch::Make(shape->arrow, batch.num_rows(), std::move(arrays));
     }
     return true;
   }
 
-  // Hands the next rows to DuckDB without copying: the chunk's vectors keep the exported array, and so the buffers, alive.
+  // Hands the next rows to DuckDB without copying: the chunk's vectors keep the exported
+  // array, and so the buffers, alive.
   Status Fill(duckdb_connection connection, duckdb_data_chunk out) {
     if (!WEIR_TRY(Advance())) {
       duckdb_data_chunk_set_size(out, 0);
@@ -99,18 +105,21 @@ struct ScanState {
     }
     const int64_t rows = std::min(kChunkRows, current->num_rows() - row);
     if (!shape->columns.empty()) {
-      const auto slice = rows == current->num_rows() ? current : current->Slice(row, rows);
+      const auto slice =
+          rows == current->num_rows() ? current : current->Slice(row, rows);
       ArrowArray exported;
       WEIR_ARROW_OK(arrow::ExportRecordBatch(*slice, &exported));
       duckdb_data_chunk chunk = nullptr;
-      Status status = FromDuckError(duckdb_data_chunk_from_arrow(connection, &exported, shape->converted, &chunk));
+      Status status = FromDuckError(
+          duckdb_data_chunk_from_arrow(connection, &exported, shape->converted, &chunk));
       if (!status.ok()) {
         if (exported.release != nullptr) exported.release(&exported);
         return status;
       }
       for (size_t i = 0; i < shape->outputs.size(); ++i) {
-        duckdb_vector_reference_vector(duckdb_data_chunk_get_vector(out, static_cast<idx_t>(shape->outputs[i])),
-                                       duckdb_data_chunk_get_vector(chunk, i));
+        duckdb_vector_reference_vector(
+            duckdb_data_chunk_get_vector(out, static_cast<idx_t>(shape->outputs[i])),
+            duckdb_data_chunk_get_vector(chunk, i));
       }
       duckdb_destroy_data_chunk(&chunk);
     }
@@ -136,7 +145,8 @@ struct ScanCallbacks {
     const int64_t id = duckdb_get_int64(parameter);
     duckdb_destroy_value(&parameter);
     const auto found = scans->relations_.find(id);
-    if (found == scans->relations_.end()) return duckdb_bind_set_error(info, "weir_scan: no such relation");
+    if (found == scans->relations_.end())
+      return duckdb_bind_set_error(info, "weir_scan: no such relation");
     for (const data::Field& field : found->second->schema.fields) {
       const LogicalType type = ToDuck(field.type);
       duckdb_bind_add_result_column(info, field.name.c_str(), type.get());
@@ -147,7 +157,8 @@ struct ScanCallbacks {
 
   static void Init(duckdb_init_info info) {
     auto* scans = static_cast<Scans*>(duckdb_init_get_extra_info(info));
-    const RelationRef& relation = *static_cast<RelationRef*>(duckdb_init_get_bind_data(info));
+    const RelationRef& relation =
+        *static_cast<RelationRef*>(duckdb_init_get_bind_data(info));
     auto state = std::make_unique<ScanState>();
     const Status status = Start(*scans, relation, info, *state);
     if (!status.ok()) {
@@ -155,20 +166,24 @@ struct ScanCallbacks {
       scans->error_ = status.error();
       return;
     }
-    duckdb_init_set_init_data(info, state.release(), [](void* p) { delete static_cast<ScanState*>(p); });
+    duckdb_init_set_init_data(info, state.release(),
+                              [](void* p) { delete static_cast<ScanState*>(p); });
   }
 
-  static Status Start(Scans& scans, const RelationRef& relation, duckdb_init_info info, ScanState& state) {
+  static Status Start(Scans& scans, const RelationRef& relation, duckdb_init_info info,
+                      ScanState& state) {
     std::vector<int> columns, outputs;
     for (idx_t i = 0; i < duckdb_init_get_column_count(info); ++i) {
       const idx_t column = duckdb_init_get_column_index(info, i);
-      if (column >= relation->schema.fields.size()) continue;  // count(*) asks for a row id that nobody reads
+      if (column >= relation->schema.fields.size())
+        continue;  // count(*) asks for a row id that nobody reads
       columns.push_back(static_cast<int>(column));
       outputs.push_back(static_cast<int>(i));
     }
     state.relation = relation;
     if (relation->opener) state.source = WEIR_TRY(relation->opener(columns));
-    state.shape = WEIR_TRY(ShapeFor(scans.connection_, *relation, std::move(columns), std::move(outputs)));
+    state.shape = WEIR_TRY(
+        ShapeFor(scans.connection_, *relation, std::move(columns), std::move(outputs)));
     return {};
   }
 

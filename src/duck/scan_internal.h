@@ -14,7 +14,8 @@
 
 namespace weir::duck {
 
-// What DuckDB needs to take over batches with just these columns; made once per column list and kept.
+// What DuckDB needs to take over batches with just these columns; made once per column
+// list and kept.
 struct ScanShape {
   std::vector<int> columns;  // of the relation
   std::vector<int> outputs;  // where each goes in DuckDB's chunk

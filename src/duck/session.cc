@@ -26,27 +26,34 @@ struct QueryResult {
 
 Code CodeOf(const std::string& exception_type) {
   if (exception_type == "INTERNAL" || exception_type == "FATAL") return Code::kInternal;
-  if (exception_type == "Out of Memory" || exception_type == "IO") return Code::kUnavailable;
+  if (exception_type == "Out of Memory" || exception_type == "IO")
+    return Code::kUnavailable;
   if (exception_type == "Interrupt") return Code::kCancelled;
   return Code::kInvalid;
 }
 
-// DuckDB is told to report errors as JSON: {"exception_type", "exception_message", "position"}. `prefix` bytes of our own stand
-// before the user's SQL.
+// DuckDB is told to report errors as JSON: {"exception_type", "exception_message",
+// "position"}. `prefix` bytes of our own stand before the user's SQL.
 Error SqlError(const char* text, size_t prefix = 0) {
   const std::string_view all(text == nullptr ? "" : text);
   const size_t brace = all.find('{');
-  const auto json = brace == all.npos ? nlohmann::json() : nlohmann::json::parse(all.substr(brace), nullptr, false);
-  if (!json.is_object() || !json.contains("exception_message")) return Invalid(std::string(all));
+  const auto json = brace == all.npos
+                        ? nlohmann::json()
+                        : nlohmann::json::parse(all.substr(brace), nullptr, false);
+  if (!json.is_object() || !json.contains("exception_message"))
+    return Invalid(std::string(all));
   std::string message = json["exception_message"];
   if (json.contains("position")) {
-    const size_t position = std::strtoull(json["position"].get<std::string>().c_str(), nullptr, 10);
-    if (position >= prefix) message += fmt::format("{}{})", kPositionMark, position - prefix + 1);
+    const size_t position =
+        std::strtoull(json["position"].get<std::string>().c_str(), nullptr, 10);
+    if (position >= prefix)
+      message += fmt::format("{}{})", kPositionMark, position - prefix + 1);
   }
   return {CodeOf(json.value("exception_type", "")), std::move(message)};
 }
 
-// Result columns arrive with uuid as plain bytes; everything else has the layout of data::ToArrow already.
+// Result columns arrive with uuid as plain bytes; everything else has the layout of
+// data::ToArrow already.
 std::shared_ptr<arrow::Schema> ImportSchema(const data::Schema& output, bool* has_uuid) {
   data::Schema raw = output;
   *has_uuid = false;
@@ -65,12 +72,13 @@ bool HasNestedUuid(const data::Type& type) {
   return false;
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> FixUuids(const arrow::RecordBatch& batch,
-                                                     const std::shared_ptr<arrow::Schema>& schema) {
+Result<std::shared_ptr<arrow::RecordBatch>> FixUuids(
+    const arrow::RecordBatch& batch, const std::shared_ptr<arrow::Schema>& schema) {
   arrow::ArrayVector columns = batch.columns();
   for (int c = 0; c < schema->num_fields(); ++c) {
     if (schema->field(c)->type()->id() != arrow::Type::FIXED_SIZE_BINARY) continue;
-    const auto& bytes = static_cast<const arrow::BinaryArray&>(*columns[static_cast<size_t>(c)]);
+    const auto& bytes =
+        static_cast<const arrow::BinaryArray&>(*columns[static_cast<size_t>(c)]);
     arrow::FixedSizeBinaryBuilder builder(schema->field(c)->type());
     WEIR_ARROW_OK(builder.Reserve(bytes.length()));
     for (int64_t i = 0; i < bytes.length(); ++i) {
@@ -96,7 +104,8 @@ class PreparedSql final : public Prepared {
   bool has_uuid_ = false;
 };
 
-// Whether arrays of one type can be read as the other: names, nullability and metadata of nested fields do not matter.
+// Whether arrays of one type can be read as the other: names, nullability and metadata of
+// nested fields do not matter.
 bool SameLayout(const arrow::DataType& a, const arrow::DataType& b) {
   if (&a == &b) return true;
   if (a.id() != b.id() || a.num_fields() != b.num_fields()) return false;
@@ -108,7 +117,9 @@ bool SameLayout(const arrow::DataType& a, const arrow::DataType& b) {
 }
 
 std::string TrimStatement(std::string_view sql) {
-  while (!sql.empty() && (sql.back() == ';' || std::isspace(static_cast<unsigned char>(sql.back())))) sql.remove_suffix(1);
+  while (!sql.empty() &&
+         (sql.back() == ';' || std::isspace(static_cast<unsigned char>(sql.back()))))
+    sql.remove_suffix(1);
   return std::string(sql);
 }
 
@@ -124,16 +135,19 @@ class SessionImpl final : public Session {
 
   Status Start(const InstanceOptions& options) {
     WEIR_TRY(OpenDatabase(options));
-    if (duckdb_connect(database_, &connection_) != DuckDBSuccess) return Internal("DuckDB gave no connection");
+    if (duckdb_connect(database_, &connection_) != DuckDBSuccess)
+      return Internal("DuckDB gave no connection");
     scans_.emplace(connection_);
-    for (const char* setting : {"SET errors_as_json = true", "SET TimeZone = 'UTC'", "SET Calendar = 'gregorian'",
-                                "SET default_null_order = 'NULLS_LAST'", "SET default_order = 'ASC'",
-                                "SET default_collation = ''", "SET ieee_floating_point_ops = true",
-                                "SET integer_division = false", "SET preserve_insertion_order = true",
-                                "SET scalar_subquery_error_on_multiple_rows = true", "SET old_implicit_casting = false",
-                                "SET allow_community_extensions = false",
-                                // After the database is open, so that DuckDB excepts its own temp_directory.
-                                "SET enable_external_access = false"}) {
+    for (const char* setting :
+         {"SET errors_as_json = true", "SET TimeZone = 'UTC'",
+          "SET Calendar = 'gregorian'", "SET default_null_order = 'NULLS_LAST'",
+          "SET default_order = 'ASC'", "SET default_collation = ''",
+          "SET ieee_floating_point_ops = true", "SET integer_division = false",
+          "SET preserve_insertion_order = true",
+          "SET scalar_subquery_error_on_multiple_rows = true",
+          "SET old_implicit_casting = false", "SET allow_community_extensions = false",
+          // After the database is open, so that DuckDB excepts its own temp_directory.
+          "SET enable_external_access = false"}) {
       WEIR_TRY(RunPlain(setting));
     }
     duckdb_connection_get_arrow_options(connection_, &arrow_options_);
@@ -143,15 +157,19 @@ class SessionImpl final : public Session {
     return {};
   }
 
-  Status DeclareInput(std::string_view name, const data::Schema& schema) override { return Declare(name, schema, nullptr); }
+  Status DeclareInput(std::string_view name, const data::Schema& schema) override {
+    return Declare(name, schema, nullptr);
+  }
 
-  Status DeclareSource(std::string_view name, const data::Schema& schema, SourceOpener opener) override {
+  Status DeclareSource(std::string_view name, const data::Schema& schema,
+                       SourceOpener opener) override {
     return Declare(name, schema, std::move(opener));
   }
 
   Status SetInput(std::string_view name, RowBatches batches) override {
     const auto found = relations_.find(name);
-    if (found == relations_.end()) return Invalid(fmt::format("{} is not a declared relation", name));
+    if (found == relations_.end())
+      return Invalid(fmt::format("{} is not a declared relation", name));
     Relation& relation = *found->second.relation;
     for (const auto& batch : batches) WEIR_TRY(CheckLayout(name, relation, *batch));
     relation.batches = std::move(batches);
@@ -163,7 +181,9 @@ class SessionImpl final : public Session {
     return std::unique_ptr<Prepared>(WEIR_TRY(PrepareSql(sql)));
   }
 
-  Result<RowBatches> Run(Prepared& statement) override { return RunSql(static_cast<PreparedSql&>(statement)); }
+  Result<RowBatches> Run(Prepared& statement) override {
+    return RunSql(static_cast<PreparedSql&>(statement));
+  }
 
   Result<RowBatches> Query(std::string_view sql, data::Schema* output) override {
     WEIR_TRY(Lock());
@@ -172,20 +192,25 @@ class SessionImpl final : public Session {
     return RunSql(*prepared);
   }
 
-  Status QueryStreaming(std::string_view sql, const CancelToken& cancel,
-                        const std::function<Status(const data::Schema&)>& begin,
-                        const std::function<Result<bool>(std::shared_ptr<arrow::RecordBatch>)>& visit) override {
+  Status QueryStreaming(
+      std::string_view sql, const CancelToken& cancel,
+      const std::function<Status(const data::Schema&)>& begin,
+      const std::function<Result<bool>(std::shared_ptr<arrow::RecordBatch>)>& visit)
+      override {
     WEIR_TRY(Lock());
     const auto prepared = WEIR_TRY(PrepareSql(sql));
     WEIR_TRY(begin(prepared->output_));
     scans_->SetCancel(&cancel);
     Status status = Stream(*prepared, cancel, visit);
     scans_->SetCancel(nullptr);
-    duckdb_interrupt(connection_);  // what is left of a result nobody reads on is not computed; the next statement clears it
+    duckdb_interrupt(connection_);  // what is left of a result nobody reads on is not
+                                    // computed; the next statement clears it
     return status;
   }
 
-  Result<data::Schema> Describe(std::string_view sql) override { return WEIR_TRY(PrepareSql(sql))->output_; }
+  Result<data::Schema> Describe(std::string_view sql) override {
+    return WEIR_TRY(PrepareSql(sql))->output_;
+  }
 
   Result<std::string> ParseToJson(std::string_view select) override {
     std::string text = WEIR_TRY(CallText(serialize_, select));
@@ -194,16 +219,20 @@ class SessionImpl final : public Session {
     if (!json.value("error", false)) return text;
     std::string message = json.value("error_message", "this is not a SELECT");
     if (json.contains("position")) {
-      message += fmt::format("{}{})", kPositionMark,
-                             std::strtoull(json["position"].get<std::string>().c_str(), nullptr, 10) + 1);
+      message += fmt::format(
+          "{}{})", kPositionMark,
+          std::strtoull(json["position"].get<std::string>().c_str(), nullptr, 10) + 1);
     }
     return Invalid(std::move(message));
   }
 
-  Result<std::string> JsonToSql(std::string_view json) override { return CallText(deserialize_, json); }
+  Result<std::string> JsonToSql(std::string_view json) override {
+    return CallText(deserialize_, json);
+  }
 
   Status Execute(std::string_view sql) override {
-    if (locked_) return Invalid("settings and macros come before the first statement of a session");
+    if (locked_)
+      return Invalid("settings and macros come before the first statement of a session");
     return RunPlain(std::string(sql).c_str());
   }
 
@@ -215,7 +244,8 @@ class SessionImpl final : public Session {
 
   Status OpenDatabase(const InstanceOptions& options) {
     duckdb_config config = nullptr;
-    if (duckdb_create_config(&config) != DuckDBSuccess) return Internal("DuckDB gave no configuration");
+    if (duckdb_create_config(&config) != DuckDBSuccess)
+      return Internal("DuckDB gave no configuration");
     const std::pair<const char*, std::string> settings[] = {
         {"threads", std::to_string(options.threads)},
         {"memory_limit", std::to_string(options.memory_bytes_max) + "B"},
@@ -230,7 +260,8 @@ class SessionImpl final : public Session {
       }
     }
     char* message = nullptr;
-    if (status.ok() && duckdb_open_ext(nullptr, &database_, config, &message) != DuckDBSuccess) {
+    if (status.ok() &&
+        duckdb_open_ext(nullptr, &database_, config, &message) != DuckDBSuccess) {
       status = Unavailable("DuckDB did not open: " + TakeText(message));
     }
     duckdb_destroy_config(&config);
@@ -253,18 +284,23 @@ class SessionImpl final : public Session {
   }
 
   Status Declare(std::string_view name, const data::Schema& schema, SourceOpener opener) {
-    if (schema.fields.empty()) return Invalid(fmt::format("relation {} has no columns", name));
+    if (schema.fields.empty())
+      return Invalid(fmt::format("relation {} has no columns", name));
     auto relation = std::make_shared<Relation>();
     relation->schema = schema;
     relation->arrow = data::ToArrow(schema);
     relation->opener = std::move(opener);
     const int64_t id = scans_->Add(relation);
-    const std::string schema_name = QuoteName(name.find('.') == name.npos ? "main" : name.substr(0, name.find('.')));
+    const std::string schema_name =
+        QuoteName(name.find('.') == name.npos ? "main" : name.substr(0, name.find('.')));
     std::string columns;
-    for (const data::Field& field : schema.fields) columns += (columns.empty() ? "" : ", ") + QuoteName(field.name);
+    for (const data::Field& field : schema.fields)
+      columns += (columns.empty() ? "" : ", ") + QuoteName(field.name);
     WEIR_TRY(RunPlain(("CREATE SCHEMA IF NOT EXISTS " + schema_name).c_str()));
-    WEIR_TRY(RunPlain(
-        fmt::format("CREATE OR REPLACE VIEW {} AS SELECT {} FROM weir_scan({})", QuoteTable(name), columns, id).c_str()));
+    WEIR_TRY(
+        RunPlain(fmt::format("CREATE OR REPLACE VIEW {} AS SELECT {} FROM weir_scan({})",
+                             QuoteTable(name), columns, id)
+                     .c_str()));
     const auto old = relations_.find(name);
     if (old != relations_.end()) {
       scans_->Remove(old->second.id);
@@ -275,16 +311,20 @@ class SessionImpl final : public Session {
     return {};
   }
 
-  static Status CheckLayout(std::string_view name, const Relation& relation, const arrow::RecordBatch& batch) {
+  static Status CheckLayout(std::string_view name, const Relation& relation,
+                            const arrow::RecordBatch& batch) {
     const arrow::Schema& given = *batch.schema();
     if (given.num_fields() != relation.arrow->num_fields()) {
-      return Invalid(fmt::format("{}: a batch of {} columns, declared are {}", name, given.num_fields(),
-                                 relation.arrow->num_fields()));
+      return Invalid(fmt::format("{}: a batch of {} columns, declared are {}", name,
+                                 given.num_fields(), relation.arrow->num_fields()));
     }
     for (int i = 0; i < given.num_fields(); ++i) {
-      if (SameLayout(*given.field(i)->type(), *relation.arrow->field(i)->type())) continue;
-      return Invalid(fmt::format("{}: column {} is {}, declared is {}", name, given.field(i)->name(),
-                                 given.field(i)->type()->ToString(), relation.arrow->field(i)->type()->ToString()));
+      if (SameLayout(*given.field(i)->type(), *relation.arrow->field(i)->type()))
+        continue;
+      return Invalid(fmt::format("{}: column {} is {}, declared is {}", name,
+                                 given.field(i)->name(),
+                                 given.field(i)->type()->ToString(),
+                                 relation.arrow->field(i)->type()->ToString()));
     }
     return {};
   }
@@ -297,7 +337,8 @@ class SessionImpl final : public Session {
     return statement;
   }
 
-  // Where a column's type is not one of ours, the statement is wrapped so that DuckDB casts it (docs/types.md).
+  // Where a column's type is not one of ours, the statement is wrapped so that DuckDB
+  // casts it (docs/types.md).
   Result<std::unique_ptr<PreparedSql>> PrepareSql(std::string_view sql) {
     const std::string text = TrimStatement(sql);
     auto prepared = std::make_unique<PreparedSql>();
@@ -306,24 +347,30 @@ class SessionImpl final : public Session {
     bool needs_cast = false;
     const duckdb_prepared_statement raw = prepared->statement_.get();
     for (idx_t i = 0; i < duckdb_prepared_statement_column_count(raw); ++i) {
-      const std::string name = TakeText(const_cast<char*>(duckdb_prepared_statement_column_name(raw, i)));
+      const std::string name =
+          TakeText(const_cast<char*>(duckdb_prepared_statement_column_name(raw, i)));
       const LogicalType type(duckdb_prepared_statement_column_logical_type(raw, i));
       OutputType out = WEIR_TRY(FromDuck(type.get(), name));
       if (HasNestedUuid(out.type)) {
-        return Invalid(fmt::format("column {} has a UUID inside; cast that to VARCHAR", name));
+        return Invalid(
+            fmt::format("column {} has a UUID inside; cast that to VARCHAR", name));
       }
       const char* comma = i == 0 ? "" : ", ";
       aliases += fmt::format("{}c{}", comma, i);
       // A UUID leaves DuckDB as its 16 bytes.
-      const std::string to = out.type.kind == data::Kind::kUuid ? "BLOB" : TypeInSql(out.type);
-      select += out.needs_cast ? fmt::format("{}CAST(c{} AS {}) AS {}", comma, i, to, QuoteName(name))
+      const std::string to =
+          out.type.kind == data::Kind::kUuid ? "BLOB" : TypeInSql(out.type);
+      select += out.needs_cast ? fmt::format("{}CAST(c{} AS {}) AS {}", comma, i, to,
+                                             QuoteName(name))
                                : fmt::format("{}c{} AS {}", comma, i, QuoteName(name));
       needs_cast |= out.needs_cast;
       prepared->output_.fields.push_back({name, std::move(out.type)});
     }
-    if (needs_cast && duckdb_prepared_statement_type(raw) == DUCKDB_STATEMENT_TYPE_SELECT) {
+    if (needs_cast &&
+        duckdb_prepared_statement_type(raw) == DUCKDB_STATEMENT_TYPE_SELECT) {
       const std::string head = fmt::format("SELECT {} FROM (", select);
-      auto wrapped = PrepareRaw(fmt::format("{}{}\n) AS weir_result({})", head, text, aliases), head.size());
+      auto wrapped = PrepareRaw(
+          fmt::format("{}{}\n) AS weir_result({})", head, text, aliases), head.size());
       prepared->prefix_ = head.size();
       prepared->statement_ = WEIR_TRY(std::move(wrapped));
     }
@@ -334,7 +381,8 @@ class SessionImpl final : public Session {
 
   Result<RowBatches> RunSql(PreparedSql& prepared) {
     QueryResult result;
-    if (duckdb_execute_prepared(prepared.statement_.get(), &result.result) != DuckDBSuccess) {
+    if (duckdb_execute_prepared(prepared.statement_.get(), &result.result) !=
+        DuckDBSuccess) {
       return RunError(result, prepared);
     }
     RowBatches batches;
@@ -346,19 +394,25 @@ class SessionImpl final : public Session {
     return batches;
   }
 
-  Status Stream(PreparedSql& prepared, const CancelToken& cancel,
-                const std::function<Result<bool>(std::shared_ptr<arrow::RecordBatch>)>& visit) {
+  Status Stream(
+      PreparedSql& prepared, const CancelToken& cancel,
+      const std::function<Result<bool>(std::shared_ptr<arrow::RecordBatch>)>& visit) {
     Owned<duckdb_pending_result, duckdb_destroy_pending> pending;
-    const bool started = duckdb_pending_prepared_streaming(prepared.statement_.get(), pending.out()) == DuckDBSuccess;
+    const bool started = duckdb_pending_prepared_streaming(
+                             prepared.statement_.get(), pending.out()) == DuckDBSuccess;
     while (started) {
       WEIR_TRY(cancel.Check());
       const duckdb_pending_state state = duckdb_pending_execute_task(pending.get());
-      if (state == DUCKDB_PENDING_ERROR || duckdb_pending_execution_is_finished(state)) break;
+      if (state == DUCKDB_PENDING_ERROR || duckdb_pending_execution_is_finished(state))
+        break;
     }
     QueryResult result;
-    if (!started || duckdb_execute_pending(pending.get(), &result.result) != DuckDBSuccess) {
+    if (!started ||
+        duckdb_execute_pending(pending.get(), &result.result) != DuckDBSuccess) {
       if (auto error = scans_->TakeError()) return *std::move(error);
-      return SqlError(started ? duckdb_result_error(&result.result) : duckdb_pending_error(pending.get()), prepared.prefix_);
+      return SqlError(started ? duckdb_result_error(&result.result)
+                              : duckdb_pending_error(pending.get()),
+                      prepared.prefix_);
     }
     while (duckdb_data_chunk chunk = duckdb_fetch_chunk(result.result)) {
       auto batch = Import(prepared, chunk);
@@ -378,9 +432,11 @@ class SessionImpl final : public Session {
     return SqlError(duckdb_result_error(&result.result), prepared.prefix_);
   }
 
-  Result<std::shared_ptr<arrow::RecordBatch>> Import(const PreparedSql& prepared, duckdb_data_chunk chunk) {
+  Result<std::shared_ptr<arrow::RecordBatch>> Import(const PreparedSql& prepared,
+                                                     duckdb_data_chunk chunk) {
     ArrowArray exported;
-    if (duckdb_error_data error = duckdb_data_chunk_to_arrow(arrow_options_, chunk, &exported)) {
+    if (duckdb_error_data error =
+            duckdb_data_chunk_to_arrow(arrow_options_, chunk, &exported)) {
       const bool failed = duckdb_error_data_has_error(error);
       const Error out = failed ? SqlError(duckdb_error_data_message(error)) : Error();
       duckdb_destroy_error_data(&error);
@@ -393,7 +449,8 @@ class SessionImpl final : public Session {
 
   Result<std::string> CallText(Statement& statement, std::string_view argument) {
     duckdb_clear_bindings(statement.get());
-    if (duckdb_bind_varchar_length(statement.get(), 1, argument.data(), argument.size()) != DuckDBSuccess) {
+    if (duckdb_bind_varchar_length(statement.get(), 1, argument.data(),
+                                   argument.size()) != DuckDBSuccess) {
       return Internal("DuckDB did not take the text");
     }
     QueryResult result;
@@ -416,13 +473,16 @@ class SessionImpl final : public Session {
 
 std::string QuoteTable(std::string_view name) {
   const size_t dot = name.find('.');
-  return dot == name.npos ? QuoteName(name) : QuoteName(name.substr(0, dot)) + "." + QuoteName(name.substr(dot + 1));
+  return dot == name.npos
+             ? QuoteName(name)
+             : QuoteName(name.substr(0, dot)) + "." + QuoteName(name.substr(dot + 1));
 }
 
 std::optional<size_t> ErrorOffset(const Error& error) {
   const size_t mark = error.message.rfind(kPositionMark);
   if (mark == error.message.npos) return std::nullopt;
-  return std::strtoull(error.message.c_str() + mark + kPositionMark.size(), nullptr, 10) - 1;
+  return std::strtoull(error.message.c_str() + mark + kPositionMark.size(), nullptr, 10) -
+         1;
 }
 
 Result<std::unique_ptr<Session>> Session::Open(InstanceOptions options) {

@@ -44,7 +44,8 @@ struct OutputType {
   data::Type type;
   bool needs_cast = false;  // DuckDB must cast it to SqlType(type) first
 };
-// kInvalid for a type that Iceberg has no place for; the message names the cast to write. `column` is for that message.
+// kInvalid for a type that Iceberg has no place for; the message names the cast to write.
+// `column` is for that message.
 Result<OutputType> FromDuck(duckdb_logical_type type, const std::string& column);
 
 }  // namespace weir::duck

@@ -1,18 +1,21 @@
-#include "plan/ast_internal.h"
 #include "data/type.h"
+#include "plan/ast_internal.h"
 
 namespace weir::plan {
 
 Result<Json> Ast::Parse(std::string_view select) {
   const std::string text = WEIR_TRY(session_.ParseToJson(select));
   Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object() || !json.contains("statements")) return Internal("DuckDB's parse tree has no statements");
+  if (!json.is_object() || !json.contains("statements"))
+    return Internal("DuckDB's parse tree has no statements");
   if (json["statements"].size() != 1) return Invalid("one query is expected here");
   return std::move(json["statements"][0]["node"]);
 }
 
 Result<std::string> Ast::Print(const Json& query) {
-  const Json json = {{"error", false}, {"statements", {{{"node", query}, {"named_param_map", Json::array()}}}}};
+  const Json json = {
+      {"error", false},
+      {"statements", {{{"node", query}, {"named_param_map", Json::array()}}}}};
   return session_.JsonToSql(json.dump());
 }
 
@@ -31,23 +34,38 @@ Result<std::string> Ast::PrintExpr(const Json& expr) {
 }
 
 bool IsExpr(const Json& json) { return json.is_object() && json.contains("class"); }
-bool IsClass(const Json& json, std::string_view expr_class) { return IsExpr(json) && json["class"] == expr_class; }
-bool IsType(const Json& json, std::string_view type) { return json.is_object() && json.contains("type") && json["type"] == type; }
+bool IsClass(const Json& json, std::string_view expr_class) {
+  return IsExpr(json) && json["class"] == expr_class;
+}
+bool IsType(const Json& json, std::string_view type) {
+  return json.is_object() && json.contains("type") && json["type"] == type;
+}
 bool IsCall(const Json& json) { return IsClass(json, "FUNCTION"); }
-std::string CallName(const Json& call) { return data::LowerName(call["function_name"].get<std::string>()); }
+std::string CallName(const Json& call) {
+  return data::LowerName(call["function_name"].get<std::string>());
+}
 
 std::optional<size_t> LocationOf(const Json& json) {
   if (!json.is_object()) return std::nullopt;
   const auto found = json.find("query_location");
-  if (found == json.end() || !found->is_number_unsigned() || found->get<uint64_t>() > UINT32_MAX) return std::nullopt;
+  if (found == json.end() || !found->is_number_unsigned() ||
+      found->get<uint64_t>() > UINT32_MAX)
+    return std::nullopt;
   return found->get<size_t>();
 }
 
-std::string AliasOf(const Json& json) { return json.is_object() ? json.value("alias", "") : ""; }
-std::vector<std::string> NamesOf(const Json& column_ref) { return column_ref["column_names"].get<std::vector<std::string>>(); }
+std::string AliasOf(const Json& json) {
+  return json.is_object() ? json.value("alias", "") : "";
+}
+std::vector<std::string> NamesOf(const Json& column_ref) {
+  return column_ref["column_names"].get<std::vector<std::string>>();
+}
 
 Json ColumnRef(std::vector<std::string> names) {
-  return {{"class", "COLUMN_REF"}, {"type", "COLUMN_REF"}, {"alias", ""}, {"column_names", std::move(names)}};
+  return {{"class", "COLUMN_REF"},
+          {"type", "COLUMN_REF"},
+          {"alias", ""},
+          {"column_names", std::move(names)}};
 }
 
 Json Call(std::string_view name, std::vector<Json> arguments) {
@@ -67,7 +85,10 @@ Json Call(std::string_view name, std::vector<Json> arguments) {
 
 namespace {
 Json Operator(std::string_view type, Json child) {
-  return {{"class", "OPERATOR"}, {"type", type}, {"alias", ""}, {"children", {std::move(child)}}};
+  return {{"class", "OPERATOR"},
+          {"type", type},
+          {"alias", ""},
+          {"children", {std::move(child)}}};
 }
 }  // namespace
 
@@ -77,22 +98,33 @@ Json IsNotNull(Json expr) { return Operator("OPERATOR_IS_NOT_NULL", std::move(ex
 Json And(Json a, Json b) {
   if (a.is_null()) return b;
   if (b.is_null()) return a;
-  return {{"class", "CONJUNCTION"}, {"type", "CONJUNCTION_AND"}, {"alias", ""}, {"children", {std::move(a), std::move(b)}}};
+  return {{"class", "CONJUNCTION"},
+          {"type", "CONJUNCTION_AND"},
+          {"alias", ""},
+          {"children", {std::move(a), std::move(b)}}};
 }
 
-Json OrderTerm(Json expr) { return {{"type", "ASCENDING"}, {"null_order", "NULLS LAST"}, {"expression", std::move(expr)}}; }
+Json OrderTerm(Json expr) {
+  return {{"type", "ASCENDING"},
+          {"null_order", "NULLS LAST"},
+          {"expression", std::move(expr)}};
+}
 
 Json IntegerConstant(int64_t value) {
   return {{"class", "CONSTANT"},
           {"type", "VALUE_CONSTANT"},
           {"alias", ""},
-          {"value", {{"type", {{"id", "INTEGER"}, {"type_info", nullptr}}}, {"is_null", false}, {"value", value}}}};
+          {"value",
+           {{"type", {{"id", "INTEGER"}, {"type_info", nullptr}}},
+            {"is_null", false},
+            {"value", value}}}};
 }
 
 std::optional<int64_t> AsInteger(const Json& expr) {
   if (!IsClass(expr, "CONSTANT")) return std::nullopt;
   const Json& value = expr["value"];
-  if (value.value("is_null", true) || !value["value"].is_number_integer()) return std::nullopt;
+  if (value.value("is_null", true) || !value["value"].is_number_integer())
+    return std::nullopt;
   return value["value"].get<int64_t>();
 }
 

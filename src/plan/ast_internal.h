@@ -1,7 +1,8 @@
 // DuckDB's parse tree (the JSON of json_serialize_sql) as the planner handles it.
 //
-// An expression is an object with "class", a query node one with "type": "SELECT_NODE" and the like, a table reference one with
-// "type": "BASE_TABLE", "JOIN" … Byte positions in the SQL stand in "query_location".
+// An expression is an object with "class", a query node one with "type": "SELECT_NODE"
+// and the like, a table reference one with "type": "BASE_TABLE", "JOIN" … Byte positions
+// in the SQL stand in "query_location".
 #pragma once
 
 #include <functional>
@@ -45,15 +46,17 @@ Json ColumnRef(std::vector<std::string> names);
 Json Call(std::string_view name, std::vector<Json> arguments);
 Json IsNull(Json expr);
 Json IsNotNull(Json expr);
-Json And(Json a, Json b);  // null counts as "no condition"
+Json And(Json a, Json b);   // null counts as "no condition"
 Json OrderTerm(Json expr);  // ASC NULLS LAST
 Json IntegerConstant(int64_t value);
 std::optional<int64_t> AsInteger(const Json& expr);
 
-// The same tree without positions, and without the outermost alias: equal texts are equal expressions.
+// The same tree without positions, and without the outermost alias: equal texts are equal
+// expressions.
 Json Plain(Json expr);
 
-// Calls `visit` for every object of the tree, outermost first; where it returns false, what is inside is left out.
+// Calls `visit` for every object of the tree, outermost first; where it returns false,
+// what is inside is left out.
 void Visit(Json& json, const std::function<bool(Json&)>& visit);
 void Visit(const Json& json, const std::function<bool(const Json&)>& visit);
 

@@ -14,7 +14,9 @@ using data::Kind;
 using data::SameName;
 using ops::AggregateKind;
 
-bool IsColumn(const Json& expr) { return IsClass(expr, "COLUMN_REF") && expr["column_names"].size() == 1; }
+bool IsColumn(const Json& expr) {
+  return IsClass(expr, "COLUMN_REF") && expr["column_names"].size() == 1;
+}
 
 // The columns that pre_sql computes; equal expressions share one.
 class PreColumns {
@@ -37,7 +39,8 @@ class PreColumns {
   std::map<std::string, size_t> counts_;
 };
 
-// Ascending and NULLS LAST is how operators order; what differs gets a column "is NULL" in front, so that only values are reversed.
+// Ascending and NULLS LAST is how operators order; what differs gets a column "is NULL"
+// in front, so that only values are reversed.
 struct OperatorOrder {
   std::vector<Json> exprs;
   std::vector<bool> descending;
@@ -45,7 +48,8 @@ struct OperatorOrder {
 OperatorOrder ForOperator(const std::vector<Json>& orders) {
   OperatorOrder out;
   for (const Json& order : orders) {
-    const bool descending = order["type"] == "DESCENDING", nulls_first = order["null_order"] == "NULLS FIRST";
+    const bool descending = order["type"] == "DESCENDING",
+               nulls_first = order["null_order"] == "NULLS FIRST";
     if (descending || nulls_first) {
       out.exprs.push_back(IsNull(order["expression"]));
       out.descending.push_back(nulls_first);
@@ -58,21 +62,31 @@ OperatorOrder ForOperator(const std::vector<Json>& orders) {
 
 class BlockPlanner {
  public:
-  BlockPlanner(duck::Session& pieces, const Tables& tables, const Functions& functions, ModelPlan* plan)
-      : ast_(pieces), pieces_(pieces), functions_(functions), flattener_(ast_, tables, functions), plan_(*plan) {}
+  BlockPlanner(duck::Session& pieces, const Tables& tables, const Functions& functions,
+               ModelPlan* plan)
+      : ast_(pieces),
+        pieces_(pieces),
+        functions_(functions),
+        flattener_(ast_, tables, functions),
+        plan_(*plan) {}
 
   // kInvalid: why this query is a full refresh.
   Status Plan(const Json& query) {
     block_ = WEIR_TRY(flattener_.Flatten(query));
     const Json& select = block_.select;
     WEIR_TRY(CheckModifiers(select));
-    if (block_.items.size() != plan_.output.fields.size()) return Invalid("its columns could not be told apart");
-    for (size_t i = 0; i < block_.items.size(); ++i) block_.items[i].name = plan_.output.fields[i].name;
-    if (IsAggregated(select, functions_)) return distinct_ ? Invalid("it has DISTINCT over groups") : Aggregate();
+    if (block_.items.size() != plan_.output.fields.size())
+      return Invalid("its columns could not be told apart");
+    for (size_t i = 0; i < block_.items.size(); ++i)
+      block_.items[i].name = plan_.output.fields[i].name;
+    if (IsAggregated(select, functions_))
+      return distinct_ ? Invalid("it has DISTINCT over groups") : Aggregate();
     if (!select["having"].is_null()) return Invalid("it has HAVING without groups");
     if (!distinct_on_.empty()) return DistinctOn();
-    if (!select["qualify"].is_null()) return distinct_ ? Invalid("it has DISTINCT beside QUALIFY") : Qualify();
-    if (const std::string window = WindowIn(select["select_list"]); !window.empty()) return Invalid("it uses the window function " + window);
+    if (!select["qualify"].is_null())
+      return distinct_ ? Invalid("it has DISTINCT beside QUALIFY") : Qualify();
+    if (const std::string window = WindowIn(select["select_list"]); !window.empty())
+      return Invalid("it uses the window function " + window);
     return distinct_ ? Distinct() : RowWise();
   }
 
@@ -106,7 +120,8 @@ class BlockPlanner {
     Json list(std::move(orders));
     MakeExplicit(&list);
     orders = list.get<std::vector<Json>>();
-    for (const Json& column : MissingOrder(Relations(), orders)) orders.push_back(OrderTerm(ColumnRef({NamesOf(column).back()})));
+    for (const Json& column : MissingOrder(Relations(), orders))
+      orders.push_back(OrderTerm(ColumnRef({NamesOf(column).back()})));
     return orders;
   }
 
@@ -115,7 +130,8 @@ class BlockPlanner {
   Result<std::string> SelectList(const std::vector<Item>& items) {
     std::string out;
     for (const Item& item : items) {
-      out += fmt::format("{} AS {}, ", WEIR_TRY(ast_.PrintExpr(item.expr)), duck::QuoteName(item.name));
+      out += fmt::format("{} AS {}, ", WEIR_TRY(ast_.PrintExpr(item.expr)),
+                         duck::QuoteName(item.name));
     }
     return out;
   }
@@ -123,8 +139,10 @@ class BlockPlanner {
   // Takes over `items` as pre_sql's columns.
   Status SetPre(const std::vector<Item>& items) {
     const std::string list = WEIR_TRY(SelectList(items));
-    plan_.pre_sql = fmt::format("SELECT {}_weight FROM {}", list, duck::QuoteTable(block_.input->name));
-    if (!block_.where.is_null()) plan_.pre_sql += " WHERE " + WEIR_TRY(ast_.PrintExpr(block_.where));
+    plan_.pre_sql = fmt::format("SELECT {}_weight FROM {}", list,
+                                duck::QuoteTable(block_.input->name));
+    if (!block_.where.is_null())
+      plan_.pre_sql += " WHERE " + WEIR_TRY(ast_.PrintExpr(block_.where));
     plan_.pre_schema = WEIR_TRY(pieces_.Describe(plan_.pre_sql));
     plan_.pre_schema.fields.pop_back();
     plan_.pre_columns.clear();
@@ -141,7 +159,8 @@ class BlockPlanner {
   }
 
   // Declares `_groups` as the operator's output and takes over `items` as post_sql.
-  Status SetPost(const std::vector<Item>& items, const Json& having, data::Schema groups) {
+  Status SetPost(const std::vector<Item>& items, const Json& having,
+                 data::Schema groups) {
     groups.fields.push_back({"_weight", data::Simple(Kind::kInt32)});
     WEIR_TRY(pieces_.DeclareInput("_groups", groups));
     const std::string list = WEIR_TRY(SelectList(items));
@@ -149,7 +168,8 @@ class BlockPlanner {
     if (!having.is_null()) plan_.post_sql += " WHERE " + WEIR_TRY(ast_.PrintExpr(having));
     plan_.post_columns.clear();
     for (const Item& item : items) {
-      if (having.is_null() && IsColumn(item.expr)) plan_.post_columns.push_back(groups.IndexOf(NamesOf(item.expr)[0]));
+      if (having.is_null() && IsColumn(item.expr))
+        plan_.post_columns.push_back(groups.IndexOf(NamesOf(item.expr)[0]));
     }
     plan_.post_is_projection = plan_.post_columns.size() == items.size();
     if (!plan_.post_is_projection) plan_.post_columns.clear();
@@ -211,29 +231,39 @@ class BlockPlanner {
     const Json* limit = &qualify["right"];
     if (AsInteger(*window)) {
       std::swap(window, limit);
-      type = type == "COMPARE_GREATERTHANOREQUALTO" ? "COMPARE_LESSTHANOREQUALTO" : type == "COMPARE_GREATERTHAN" ? "COMPARE_LESSTHAN" : type;
+      type = type == "COMPARE_GREATERTHANOREQUALTO" ? "COMPARE_LESSTHANOREQUALTO"
+             : type == "COMPARE_GREATERTHAN"        ? "COMPARE_LESSTHAN"
+                                                    : type;
     }
     const auto n = AsInteger(*limit);
-    const bool counts = IsType(*window, "WINDOW_ROW_NUMBER") && (*window)["arg_orders"].empty() && (*window)["filter_expr"].is_null();
+    const bool counts = IsType(*window, "WINDOW_ROW_NUMBER") &&
+                        (*window)["arg_orders"].empty() &&
+                        (*window)["filter_expr"].is_null();
     if (!n || !counts) return Invalid(unsupported);
     int64_t rows = *n;
     if (type == "COMPARE_LESSTHAN") {
       rows = *n - 1;
-    } else if (type != "COMPARE_LESSTHANOREQUALTO" && (type != "COMPARE_EQUAL" || *n != 1)) {
+    } else if (type != "COMPARE_LESSTHANOREQUALTO" &&
+               (type != "COMPARE_EQUAL" || *n != 1)) {
       return Invalid(unsupported);
     }
     if (rows < 1) return Invalid(unsupported);
     const Json top = *window;
     for (Item& item : block_.items) {
-      if (rows == 1 && Plain(item.expr) == Plain(top)) item.expr = WEIR_TRY(ast_.ParseExpr("CAST(1 AS BIGINT)"));
-      if (!WindowIn(item.expr).empty()) return Invalid("it gives out the row number itself");
+      if (rows == 1 && Plain(item.expr) == Plain(top))
+        item.expr = WEIR_TRY(ast_.ParseExpr("CAST(1 AS BIGINT)"));
+      if (!WindowIn(item.expr).empty())
+        return Invalid("it gives out the row number itself");
     }
-    return Top(top["partitions"].get<std::vector<Json>>(), top["orders"].get<std::vector<Json>>(), rows);
+    return Top(top["partitions"].get<std::vector<Json>>(),
+               top["orders"].get<std::vector<Json>>(), rows);
   }
 
   Status DistinctOn() {
-    if (!block_.select["qualify"].is_null()) return Invalid("it has DISTINCT ON beside QUALIFY");
-    if (const std::string window = WindowIn(block_.select["select_list"]); !window.empty()) {
+    if (!block_.select["qualify"].is_null())
+      return Invalid("it has DISTINCT ON beside QUALIFY");
+    if (const std::string window = WindowIn(block_.select["select_list"]);
+        !window.empty()) {
       return Invalid("it uses the window function " + window);
     }
     std::vector<Json> keys, orders;
@@ -243,7 +273,9 @@ class BlockPlanner {
       for (Json order : modifier["orders"]) {
         if (IsClass(order["expression"], "STAR")) return Invalid("it has ORDER BY ALL");
         order["expression"] = WEIR_TRY(Target(order["expression"]));
-        const bool is_key = std::any_of(keys.begin(), keys.end(), [&](const Json& key) { return Plain(key) == Plain(order["expression"]); });
+        const bool is_key = std::any_of(keys.begin(), keys.end(), [&](const Json& key) {
+          return Plain(key) == Plain(order["expression"]);
+        });
         if (!is_key) orders.push_back(std::move(order));
       }
     }
@@ -253,7 +285,8 @@ class BlockPlanner {
   // An ORDER BY or DISTINCT ON expression: an ordinal, an alias or an expression.
   Result<Json> Target(const Json& expr) {
     const auto ordinal = AsInteger(expr);
-    if (ordinal && *ordinal >= 1 && *ordinal <= static_cast<int64_t>(block_.items.size())) {
+    if (ordinal && *ordinal >= 1 &&
+        *ordinal <= static_cast<int64_t>(block_.items.size())) {
       return block_.items[static_cast<size_t>(*ordinal - 1)].expr;
     }
     return flattener_.Resolve(expr, block_, IsColumn(expr));
@@ -273,10 +306,12 @@ class BlockPlanner {
     for (const Item& item : block_.items) positions.push_back(pre.Add(item.expr, "c"));
     WEIR_TRY(SetPre(pre.items()));
     for (const int c : plan_.top.order) {
-      if (plan_.pre_schema.fields[static_cast<size_t>(c)].type.is_nested()) return Invalid("it orders by a nested column");
+      if (plan_.pre_schema.fields[static_cast<size_t>(c)].type.is_nested())
+        return Invalid("it orders by a nested column");
     }
     for (size_t i = 0; i < positions.size(); ++i) {
-      out.push_back({block_.items[i].name, ColumnRef({pre.items()[static_cast<size_t>(positions[i])].name})});
+      out.push_back({block_.items[i].name,
+                     ColumnRef({pre.items()[static_cast<size_t>(positions[i])].name})});
     }
     plan_.exchange_keys = plan_.top.keys;
     plan_.kind = BlockKind::kTop;
@@ -301,17 +336,22 @@ class BlockPlanner {
 
   Status Aggregate() {
     const Json& select = block_.select;
-    if (select["group_sets"].size() > 1) return Invalid("it has GROUPING SETS, ROLLUP or CUBE");
+    if (select["group_sets"].size() > 1)
+      return Invalid("it has GROUPING SETS, ROLLUP or CUBE");
     if (!select["qualify"].is_null()) return Invalid("it has QUALIFY over groups");
     if (block_.has_unnest) return Invalid("it unnests and groups at once");
-    if (const std::string window = WindowIn(select["select_list"]); !window.empty()) return Invalid("it uses the window function " + window);
+    if (const std::string window = WindowIn(select["select_list"]); !window.empty())
+      return Invalid("it uses the window function " + window);
     keys_ = WEIR_TRY(GroupKeys());
     for (const Json& key : keys_) plan_.exchange_keys.push_back(pre_.Add(key, "k"));
     std::vector<Item> out;
-    for (const Item& item : block_.items) out.push_back({item.name, WEIR_TRY(OverGroups(item.expr))});
+    for (const Item& item : block_.items)
+      out.push_back({item.name, WEIR_TRY(OverGroups(item.expr))});
     Json having;
-    if (!select["having"].is_null()) having = WEIR_TRY(OverGroups(WEIR_TRY(ResolveHaving(select["having"]))));
-    if (pre_.items().empty() && calls_.empty()) return Invalid("it has neither keys nor aggregates");
+    if (!select["having"].is_null())
+      having = WEIR_TRY(OverGroups(WEIR_TRY(ResolveHaving(select["having"]))));
+    if (pre_.items().empty() && calls_.empty())
+      return Invalid("it has neither keys nor aggregates");
     WEIR_TRY(SetPre(pre_.items()));
     plan_.key = KeyOf(keys_);
     if (plan_.aggregate.calls.empty()) {
@@ -321,14 +361,17 @@ class BlockPlanner {
       WEIR_TRY(CheckCalls());
     }
     data::Schema groups;
-    for (const int key : plan_.exchange_keys) groups.fields.push_back(plan_.pre_schema.fields[static_cast<size_t>(key)]);
+    for (const int key : plan_.exchange_keys)
+      groups.fields.push_back(plan_.pre_schema.fields[static_cast<size_t>(key)]);
     WEIR_TRY(AddResults(&groups));
     plan_.aggregate.keys = plan_.exchange_keys;
     plan_.aggregate.output = groups;
     plan_.aggregate.input_retracts = !block_.input->append_only;
     for (size_t i = 0; i < out.size(); ++i) {
-      const data::Field* same = IsColumn(out[i].expr) ? groups.Find(NamesOf(out[i].expr)[0]) : nullptr;
-      if (same == nullptr || same->type != plan_.output.fields[i].type) out[i].expr = WithNativeTypes(std::move(out[i].expr));
+      const data::Field* same =
+          IsColumn(out[i].expr) ? groups.Find(NamesOf(out[i].expr)[0]) : nullptr;
+      if (same == nullptr || same->type != plan_.output.fields[i].type)
+        out[i].expr = WithNativeTypes(std::move(out[i].expr));
     }
     return SetPost(out, WithNativeTypes(std::move(having)), groups);
   }
@@ -344,7 +387,8 @@ class BlockPlanner {
     }
     for (const Json& group : select["group_expressions"]) {
       const auto ordinal = AsInteger(group);
-      if (ordinal && *ordinal >= 1 && *ordinal <= static_cast<int64_t>(block_.items.size())) {
+      if (ordinal && *ordinal >= 1 &&
+          *ordinal <= static_cast<int64_t>(block_.items.size())) {
         keys.push_back(block_.items[static_cast<size_t>(*ordinal - 1)].expr);
       } else {
         keys.push_back(WEIR_TRY(flattener_.Resolve(group, block_)));
@@ -353,16 +397,25 @@ class BlockPlanner {
     return keys;
   }
 
-  // In HAVING a name is a grouped column before it is an alias, and a column again inside aggregates.
+  // In HAVING a name is a grouped column before it is an alias, and a column again inside
+  // aggregates.
   Result<Json> ResolveHaving(const Json& expr) {
     if (IsClass(expr, "COLUMN_REF")) {
       const auto column = flattener_.Resolve(expr, block_);
-      const bool grouped = column.ok() && std::any_of(keys_.begin(), keys_.end(), [&](const Json& key) { return Plain(key) == Plain(*column); });
+      const bool grouped =
+          column.ok() && std::any_of(keys_.begin(), keys_.end(), [&](const Json& key) {
+            return Plain(key) == Plain(*column);
+          });
       return grouped ? column : flattener_.Resolve(expr, block_, true);
     }
-    if (IsClass(expr, "SUBQUERY") || IsClass(expr, "WINDOW") || functions_.IsAggregate(expr)) return flattener_.Resolve(expr, block_);
+    if (IsClass(expr, "SUBQUERY") || IsClass(expr, "WINDOW") ||
+        functions_.IsAggregate(expr))
+      return flattener_.Resolve(expr, block_);
     const auto whole = flattener_.Resolve(expr, block_);
-    if (whole.ok() && std::any_of(keys_.begin(), keys_.end(), [&](const Json& key) { return Plain(key) == Plain(*whole); })) return whole;
+    if (whole.ok() && std::any_of(keys_.begin(), keys_.end(), [&](const Json& key) {
+          return Plain(key) == Plain(*whole);
+        }))
+      return whole;
     Json out = expr;
     WEIR_TRY(ResolveHavingChildren(out));
     return out;
@@ -385,8 +438,11 @@ class BlockPlanner {
     for (size_t i = 0; i < keys_.size(); ++i) {
       if (Plain(keys_[i]) == plain) return ColumnRef({KeyName(i)});
     }
-    if (functions_.IsAggregate(expr)) return ColumnRef({fmt::format("a{}", WEIR_TRY(CallNumber(plain)))});
-    if (IsClass(expr, "COLUMN_REF")) return Invalid(fmt::format("column {} is neither grouped nor aggregated", NamesOf(expr)[0]));
+    if (functions_.IsAggregate(expr))
+      return ColumnRef({fmt::format("a{}", WEIR_TRY(CallNumber(plain)))});
+    if (IsClass(expr, "COLUMN_REF"))
+      return Invalid(
+          fmt::format("column {} is neither grouped nor aggregated", NamesOf(expr)[0]));
     Json out = expr;
     WEIR_TRY(ChildrenOverGroups(out));
     return out;
@@ -405,7 +461,9 @@ class BlockPlanner {
     return {};
   }
 
-  std::string KeyName(size_t key) const { return pre_.items()[static_cast<size_t>(plan_.exchange_keys[key])].name; }
+  std::string KeyName(size_t key) const {
+    return pre_.items()[static_cast<size_t>(plan_.exchange_keys[key])].name;
+  }
 
   // The number of this aggregate call; equal calls share one.
   Result<size_t> CallNumber(const Json& call) {
@@ -420,38 +478,52 @@ class BlockPlanner {
     const std::string name = CallName(call);
     const Json& arguments = call["children"];
     static const std::map<std::string, AggregateKind> kSimple = {
-        {"count", AggregateKind::kCount}, {"sum", AggregateKind::kSum}, {"avg", AggregateKind::kAvg},          {"mean", AggregateKind::kAvg},
-        {"min", AggregateKind::kMin},     {"max", AggregateKind::kMax}, {"bool_and", AggregateKind::kBoolAnd}, {"bool_or", AggregateKind::kBoolOr}};
-    static const std::set<std::string> kIgnoreDistinct = {"min", "max", "bool_and", "bool_or"};
-    if (call["distinct"] == true && !kIgnoreDistinct.contains(name)) return Invalid(fmt::format("{}(DISTINCT …) is not kept incrementally yet", name));
+        {"count", AggregateKind::kCount},      {"sum", AggregateKind::kSum},
+        {"avg", AggregateKind::kAvg},          {"mean", AggregateKind::kAvg},
+        {"min", AggregateKind::kMin},          {"max", AggregateKind::kMax},
+        {"bool_and", AggregateKind::kBoolAnd}, {"bool_or", AggregateKind::kBoolOr}};
+    static const std::set<std::string> kIgnoreDistinct = {"min", "max", "bool_and",
+                                                          "bool_or"};
+    if (call["distinct"] == true && !kIgnoreDistinct.contains(name))
+      return Invalid(fmt::format("{}(DISTINCT …) is not kept incrementally yet", name));
     ops::AggregateCall out;
     Json filter = call["filter"];
-    if (name == "count_star" || (name == "count" && (arguments.empty() || IsNonNullConstant(arguments[0])))) {
+    if (name == "count_star" ||
+        (name == "count" && (arguments.empty() || IsNonNullConstant(arguments[0])))) {
       out.kind = AggregateKind::kCountStar;
     } else if ((name == "count_if" || name == "countif") && arguments.size() == 1) {
       // DuckDB's count_if is a sum: NULL where the condition is NULL for all rows.
       out.kind = AggregateKind::kSum;
-      out.argument = pre_.Add(WEIR_TRY(ast_.ParseExpr(fmt::format("CAST(CAST({} AS BOOLEAN) AS INTEGER)", WEIR_TRY(ast_.PrintExpr(arguments[0]))))), "c");
+      out.argument = pre_.Add(
+          WEIR_TRY(ast_.ParseExpr(fmt::format("CAST(CAST({} AS BOOLEAN) AS INTEGER)",
+                                              WEIR_TRY(ast_.PrintExpr(arguments[0]))))),
+          "c");
     } else if (kSimple.contains(name) && arguments.size() == 1) {
       out.kind = kSimple.at(name);
       out.argument = pre_.Add(arguments[0], "c");
     } else if (AsArgExtreme(name) && arguments.size() == 2) {
       PlanArgExtreme(*AsArgExtreme(name), arguments, &filter, &out);
-    } else if ((name == "first" || name == "arbitrary" || name == "last" || name == "any_value") && arguments.size() == 1) {
+    } else if ((name == "first" || name == "arbitrary" || name == "last" ||
+                name == "any_value") &&
+               arguments.size() == 1) {
       out.kind = name == "last" ? AggregateKind::kLast : AggregateKind::kFirst;
       out.argument = pre_.Add(arguments[0], "c");
       if (name == "any_value") filter = And(std::move(filter), IsNotNull(arguments[0]));
       SetOrder(call["order_bys"]["orders"].get<std::vector<Json>>(), &out);
     } else {
-      return Invalid(fmt::format("the aggregate {}() is not kept incrementally yet", name));
+      return Invalid(
+          fmt::format("the aggregate {}() is not kept incrementally yet", name));
     }
     if (!filter.is_null()) out.filter = pre_.Add(filter, "c");
     return out;
   }
 
-  static bool IsNonNullConstant(const Json& expr) { return IsClass(expr, "CONSTANT") && !expr["value"].value("is_null", true); }
+  static bool IsNonNullConstant(const Json& expr) {
+    return IsClass(expr, "CONSTANT") && !expr["value"].value("is_null", true);
+  }
 
-  void PlanArgExtreme(ArgExtreme extreme, const Json& arguments, Json* filter, ops::AggregateCall* out) {
+  void PlanArgExtreme(ArgExtreme extreme, const Json& arguments, Json* filter,
+                      ops::AggregateCall* out) {
     out->kind = extreme.is_max ? AggregateKind::kArgMax : AggregateKind::kArgMin;
     if (extreme.keeps_null) {  // first and last take NULL for a value
       out->kind = extreme.is_max ? AggregateKind::kLast : AggregateKind::kFirst;
@@ -465,29 +537,41 @@ class BlockPlanner {
   void SetOrder(const std::vector<Json>& orders, ops::AggregateCall* out) {
     const OperatorOrder order = ForOperator(Completed(orders));
     for (const Json& expr : order.exprs) out->order.push_back(pre_.Add(expr, "c"));
-    if (std::find(order.descending.begin(), order.descending.end(), true) != order.descending.end()) out->descending = order.descending;
+    if (std::find(order.descending.begin(), order.descending.end(), true) !=
+        order.descending.end())
+      out->descending = order.descending;
   }
 
   // What the operator can take, now that the types are known.
   Status CheckCalls() {
-    const auto type = [&](int column) -> const data::Type& { return plan_.pre_schema.fields[static_cast<size_t>(column)].type; };
+    const auto type = [&](int column) -> const data::Type& {
+      return plan_.pre_schema.fields[static_cast<size_t>(column)].type;
+    };
     for (const ops::AggregateCall& call : plan_.aggregate.calls) {
-      const bool adds = call.kind == AggregateKind::kSum || call.kind == AggregateKind::kAvg;
-      if (adds && (type(call.argument).kind < Kind::kInt32 || type(call.argument).kind > Kind::kDecimal)) {
-        return Invalid(fmt::format("it adds up values of type {}", data::TypeName(type(call.argument))));
+      const bool adds =
+          call.kind == AggregateKind::kSum || call.kind == AggregateKind::kAvg;
+      if (adds && (type(call.argument).kind < Kind::kInt32 ||
+                   type(call.argument).kind > Kind::kDecimal)) {
+        return Invalid(fmt::format("it adds up values of type {}",
+                                   data::TypeName(type(call.argument))));
       }
-      if (call.argument >= 0 && call.kind != AggregateKind::kCount && type(call.argument).is_nested()) {
-        return Invalid(fmt::format("it keeps values of type {}", data::TypeName(type(call.argument))));
+      const bool is_extreme =
+          call.kind == AggregateKind::kMin || call.kind == AggregateKind::kMax;
+      if (is_extreme && type(call.argument).is_nested()) {
+        return Invalid(fmt::format("it compares values of type {}",
+                                   data::TypeName(type(call.argument))));
       }
       for (const int column : call.order) {
         if (type(column).is_nested()) return Invalid("it orders by a nested column");
       }
-      if (call.filter >= 0 && type(call.filter).kind != Kind::kBool) return Invalid("a FILTER is not a condition");
+      if (call.filter >= 0 && type(call.filter).kind != Kind::kBool)
+        return Invalid("a FILTER is not a condition");
     }
     return {};
   }
 
-  // Adds the call results a0, a1 … to the schema of `_groups`, and finds out which DuckDB type each column of it has in the query as written.
+  // Adds the call results a0, a1 … to the schema of `_groups`, and finds out which DuckDB
+  // type each column of it has in the query as written.
   Status AddResults(data::Schema* groups) {
     std::vector<Item> natives;
     std::string list, types;
@@ -503,24 +587,29 @@ class BlockPlanner {
     const data::Schema results = WEIR_TRY(pieces_.Describe("SELECT " + list + from));
     for (size_t i = 0; i < calls_.size(); ++i) {
       ops::AggregateCall& call = plan_.aggregate.calls[i];
-      const bool counts = call.kind == AggregateKind::kCountStar || call.kind == AggregateKind::kCount;
+      const bool counts =
+          call.kind == AggregateKind::kCountStar || call.kind == AggregateKind::kCount;
       call.result = counts ? data::Simple(Kind::kInt64) : results.fields[i].type;
       groups->fields.push_back({fmt::format("a{}", i), call.result});
     }
     const auto rows = WEIR_TRY(pieces_.Query("SELECT " + types + from, nullptr));
     for (size_t i = 0; i < groups->fields.size(); ++i) {
-      const std::string native = data::RowText(*rows[0]->SelectColumns({static_cast<int>(i)}).ValueOrDie(), 0);
-      if (native != duck::TypeInSql(groups->fields[i].type)) natives_[groups->fields[i].name] = native;
+      const std::string native =
+          data::RowText(*rows[0]->SelectColumns({static_cast<int>(i)}).ValueOrDie(), 0);
+      if (native != duck::TypeInSql(groups->fields[i].type))
+        natives_[groups->fields[i].name] = native;
     }
     return {};
   }
 
-  // References to columns of `_groups` whose type was changed for storage (HUGEINT) are cast back, so that expressions over them mean the same.
+  // References to columns of `_groups` whose type was changed for storage (HUGEINT) are
+  // cast back, so that expressions over them mean the same.
   Json WithNativeTypes(Json expr) {
     if (IsColumn(expr)) {
       const auto native = natives_.find(NamesOf(expr)[0]);
       if (native == natives_.end()) return expr;
-      auto cast = ast_.ParseExpr(fmt::format("CAST({} AS {})", duck::QuoteName(native->first), native->second));
+      auto cast = ast_.ParseExpr(
+          fmt::format("CAST({} AS {})", duck::QuoteName(native->first), native->second));
       return cast.ok() ? *std::move(cast) : expr;
     }
     if (expr.is_structured()) {
@@ -543,12 +632,14 @@ class BlockPlanner {
   std::vector<Json> distinct_on_;
   PreColumns pre_;
   std::vector<Json> keys_, calls_;
-  std::map<std::string, std::string> natives_;  // column of `_groups` -> its type in the query as written
+  std::map<std::string, std::string>
+      natives_;  // column of `_groups` -> its type in the query as written
 };
 
 }  // namespace
 
-Status PlanBlock(const Json& query, duck::Session& pieces, const Tables& tables, const Functions& functions, ModelPlan* plan) {
+Status PlanBlock(const Json& query, duck::Session& pieces, const Tables& tables,
+                 const Functions& functions, ModelPlan* plan) {
   ModelPlan planned = *plan;
   const Status status = BlockPlanner(pieces, tables, functions, &planned).Plan(query);
   if (status.ok()) {

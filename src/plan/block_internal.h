@@ -1,4 +1,5 @@
-// Decides how a query can be kept up to date, and cuts it into the SQL pieces around the operator.
+// Decides how a query can be kept up to date, and cuts it into the SQL pieces around the
+// operator.
 #pragma once
 
 #include "plan/completion_internal.h"
@@ -11,8 +12,9 @@ struct Item {
   Json expr;
 };
 
-// A SELECT over exactly one table, subqueries and WITH merged into it. Every expression is resolved: aliases are replaced by what they stand
-// for, columns are ColumnRef({column, struct fields…}).
+// A SELECT over exactly one table, subqueries and WITH merged into it. Every expression
+// is resolved: aliases are replaced by what they stand for, columns are
+// ColumnRef({column, struct fields…}).
 struct Block {
   const InputTable* input = nullptr;
   Json select;  // the outermost SELECT as parsed
@@ -31,15 +33,18 @@ struct Block {
 // kInvalid: why the query is not such a block, in words for `why_not_better`.
 class Flattener {
  public:
-  Flattener(Ast& ast, const Tables& tables, const Functions& functions) : ast_(ast), tables_(tables), functions_(functions) {}
+  Flattener(Ast& ast, const Tables& tables, const Functions& functions)
+      : ast_(ast), tables_(tables), functions_(functions) {}
   Result<Block> Flatten(const Json& query, Json ctes = Json::array());
-  // An expression of the block's SELECT, resolved. `aliases_first`: a bare name means a select item before it means a column.
+  // An expression of the block's SELECT, resolved. `aliases_first`: a bare name means a
+  // select item before it means a column.
   Result<Json> Resolve(const Json& expr, const Block& block, bool aliases_first = false);
 
  private:
   struct Names;
   Status Source(const Json& ref, const Json& ctes, Block* out);
-  Status SubquerySource(const Json& query, const Json& ctes, const std::string& alias, const Json& column_names, Block* out);
+  Status SubquerySource(const Json& query, const Json& ctes, const std::string& alias,
+                        const Json& column_names, Block* out);
   Status AddItems(Block* out);
   Result<std::vector<Item>> ExpandStar(const Json& star, const Block& block);
   Result<Json> ResolveIn(const Json& expr, const Names& names);
@@ -51,8 +56,9 @@ class Flattener {
   const Functions& functions_;
 };
 
-// Fills kind and pieces of `plan` from its query. Leaves kFullRefresh and says why where nothing better is possible. `pieces` has the
-// input tables declared with `_weight`.
-Status PlanBlock(const Json& query, duck::Session& pieces, const Tables& tables, const Functions& functions, ModelPlan* plan);
+// Fills kind and pieces of `plan` from its query. Leaves kFullRefresh and says why where
+// nothing better is possible. `pieces` has the input tables declared with `_weight`.
+Status PlanBlock(const Json& query, duck::Session& pieces, const Tables& tables,
+                 const Functions& functions, ModelPlan* plan);
 
 }  // namespace weir::plan

@@ -9,23 +9,30 @@ namespace {
 
 using data::SameName;
 
-const std::set<std::string> kOrderedAggregates = {"first",     "last",       "any_value",    "arbitrary", "list",
-                                                  "array_agg", "string_agg", "group_concat", "listagg",   "mode"};
-const std::set<std::string> kOrderedWindows = {"WINDOW_ROW_NUMBER", "WINDOW_NTILE",      "WINDOW_LEAD",      "WINDOW_LAG",
-                                               "WINDOW_FIRST_VALUE", "WINDOW_LAST_VALUE", "WINDOW_NTH_VALUE", "WINDOW_FILL"};
+const std::set<std::string> kOrderedAggregates = {
+    "first",     "last",       "any_value",    "arbitrary", "list",
+    "array_agg", "string_agg", "group_concat", "listagg",   "mode"};
+const std::set<std::string> kOrderedWindows = {
+    "WINDOW_ROW_NUMBER",  "WINDOW_NTILE",      "WINDOW_LEAD",      "WINDOW_LAG",
+    "WINDOW_FIRST_VALUE", "WINDOW_LAST_VALUE", "WINDOW_NTH_VALUE", "WINDOW_FILL"};
 
 bool Contains(const std::vector<std::string>& names, std::string_view name) {
-  return std::any_of(names.begin(), names.end(), [&](const std::string& n) { return SameName(n, name); });
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& n) { return SameName(n, name); });
 }
 
 // The relation and column a plain column reference means; nullopt if that is not clear.
-std::optional<std::pair<size_t, std::string>> ColumnOf(const std::vector<Relation>& relations, const Json& expr) {
+std::optional<std::pair<size_t, std::string>> ColumnOf(
+    const std::vector<Relation>& relations, const Json& expr) {
   if (!IsClass(expr, "COLUMN_REF")) return std::nullopt;
   const std::vector<std::string> names = NamesOf(expr);
   std::optional<std::pair<size_t, std::string>> found;
   for (size_t r = 0; r < relations.size(); ++r) {
-    const bool qualified = names.size() > 1 && SameName(names[names.size() - 2], relations[r].alias);
-    if ((!qualified && names.size() != 1) || !Contains(relations[r].columns, names.back())) continue;
+    const bool qualified =
+        names.size() > 1 && SameName(names[names.size() - 2], relations[r].alias);
+    if ((!qualified && names.size() != 1) ||
+        !Contains(relations[r].columns, names.back()))
+      continue;
     if (found) return std::nullopt;
     found = {r, data::LowerName(names.back())};
   }
@@ -33,10 +40,14 @@ std::optional<std::pair<size_t, std::string>> ColumnOf(const std::vector<Relatio
 }
 
 bool HasKey(const Relation& relation, const std::set<std::string>& ordered) {
-  return std::any_of(relation.keys.begin(), relation.keys.end(), [&](const std::vector<std::string>& key) {
-    return !key.empty() &&
-           std::all_of(key.begin(), key.end(), [&](const std::string& c) { return ordered.contains(data::LowerName(c)); });
-  });
+  return std::any_of(relation.keys.begin(), relation.keys.end(),
+                     [&](const std::vector<std::string>& key) {
+                       return !key.empty() &&
+                              std::all_of(key.begin(), key.end(),
+                                          [&](const std::string& c) {
+                                            return ordered.contains(data::LowerName(c));
+                                          });
+                     });
 }
 
 // What a SELECT's expressions can be ordered by.
@@ -48,8 +59,13 @@ struct Rows {
 
 class Completer {
  public:
-  Completer(duck::Session& session, const Tables& tables, const Functions& functions, std::vector<Fault>* faults)
-      : ast_(session), session_(session), tables_(tables), functions_(functions), faults_(faults) {}
+  Completer(duck::Session& session, const Tables& tables, const Functions& functions,
+            std::vector<Fault>* faults)
+      : ast_(session),
+        session_(session),
+        tables_(tables),
+        functions_(functions),
+        faults_(faults) {}
 
   // `ctes`: the WITH entries in scope.
   Status Query(Json& node, Json ctes) {
@@ -68,25 +84,30 @@ class Completer {
   Status Select(Json& node, const Json& ctes) {
     WEIR_TRY(From(node["from_table"], node["from_table"], ctes));
     Rows rows;
-    WEIR_TRY(FindRelations(node["from_table"], node["from_table"], ctes, &rows.relations));
+    WEIR_TRY(
+        FindRelations(node["from_table"], node["from_table"], ctes, &rows.relations));
     rows.is_aggregated = IsAggregated(node, functions_);
     if (rows.is_aggregated) {
       rows.groups = GroupExpressions(node, functions_, [&](const std::string& name) {
-        return std::any_of(rows.relations.begin(), rows.relations.end(), [&](const Relation& r) { return Contains(r.columns, name); });
+        return std::any_of(rows.relations.begin(), rows.relations.end(),
+                           [&](const Relation& r) { return Contains(r.columns, name); });
       });
     }
     for (Json& item : node["select_list"]) {
       const Json before = item;
       WEIR_TRY(Expr(item, rows, ctes));
       // The column keeps the name that its text as written gives it.
-      if (item != before && AliasOf(item).empty()) item["alias"] = WEIR_TRY(ast_.PrintExpr(before));
+      if (item != before && AliasOf(item).empty())
+        item["alias"] = WEIR_TRY(ast_.PrintExpr(before));
     }
-    for (const char* part : {"where_clause", "group_expressions", "having", "qualify"}) WEIR_TRY(Expr(node[part], rows, ctes));
+    for (const char* part : {"where_clause", "group_expressions", "having", "qualify"})
+      WEIR_TRY(Expr(node[part], rows, ctes));
     WEIR_TRY(Expr(node["modifiers"], rows, ctes));
     return Modifiers(node, rows, ctes);
   }
 
-  // Queries inside FROM. A subquery without a name gets one, so that its columns can be named.
+  // Queries inside FROM. A subquery without a name gets one, so that its columns can be
+  // named.
   Status From(Json& ref, const Json& whole, const Json& ctes) {
     if (IsType(ref, "SUBQUERY")) {
       if (AliasOf(ref).empty()) ref["alias"] = fmt::format("weir_{}", ++aliases_);
@@ -99,8 +120,11 @@ class Completer {
       std::vector<Relation> right;
       WEIR_TRY(FindRelations(ref["right"], whole, ctes, &right));
       if (!AsofIsUnique(ref, right)) {
-        faults_->push_back({LocationOf(ref), "ASOF JOIN may find several rows with the same time on its right side",
-                            "make key and time there unique (QUALIFY row_number() …), or say NONDETERMINISTIC before AS"});
+        faults_->push_back(
+            {LocationOf(ref),
+             "ASOF JOIN may find several rows with the same time on its right side",
+             "make key and time there unique (QUALIFY row_number() …), or say "
+             "NONDETERMINISTIC before AS"});
       }
     }
     return {};
@@ -110,7 +134,8 @@ class Completer {
   bool AsofIsUnique(const Json& join, const std::vector<Relation>& right) const {
     if (right.size() != 1) return false;
     std::set<std::string> compared;
-    for (const Json& name : join["using_columns"]) compared.insert(data::LowerName(name.get<std::string>()));
+    for (const Json& name : join["using_columns"])
+      compared.insert(data::LowerName(name.get<std::string>()));
     Visit(join["condition"], [&](const Json& json) {
       if (const auto column = ColumnOf(right, json)) compared.insert(column->second);
       return true;
@@ -118,7 +143,8 @@ class Completer {
     return HasKey(right[0], compared);
   }
 
-  Status FindRelations(const Json& ref, const Json& whole, const Json& ctes, std::vector<Relation>* out) {
+  Status FindRelations(const Json& ref, const Json& whole, const Json& ctes,
+                       std::vector<Relation>* out) {
     if (IsType(ref, "EMPTY")) return {};
     if (IsType(ref, "JOIN")) {
       WEIR_TRY(FindRelations(ref["left"], whole, ctes, out));
@@ -130,13 +156,16 @@ class Completer {
     if (IsType(ref, "BASE_TABLE") && !renames) {
       const InputTable* table = IsCte(ref, ctes) ? nullptr : tables_.Find(ref);
       if (table != nullptr) {
-        out->push_back(RelationOf(*table, AliasOf(ref).empty() ? ref["table_name"].get<std::string>() : AliasOf(ref)));
+        out->push_back(RelationOf(*table, AliasOf(ref).empty()
+                                              ? ref["table_name"].get<std::string>()
+                                              : AliasOf(ref)));
         return {};
       }
     }
     std::string alias = AliasOf(ref);
     if (alias.empty() && IsType(ref, "BASE_TABLE")) alias = ref["table_name"];
-    if (alias.empty() && IsType(ref, "TABLE_FUNCTION")) alias = ref["function"].value("function_name", "");
+    if (alias.empty() && IsType(ref, "TABLE_FUNCTION"))
+      alias = ref["function"].value("function_name", "");
     out->push_back(WEIR_TRY(Described(alias, whole, ctes)));
     return {};
   }
@@ -144,12 +173,14 @@ class Completer {
   static bool IsCte(const Json& table, const Json& ctes) {
     if (table["schema_name"] != "") return false;
     return std::any_of(ctes.begin(), ctes.end(), [&](const Json& entry) {
-      return SameName(entry["key"].get<std::string>(), table["table_name"].get<std::string>());
+      return SameName(entry["key"].get<std::string>(),
+                      table["table_name"].get<std::string>());
     });
   }
 
   // The columns of one relation of a FROM clause, by asking DuckDB.
-  Result<Relation> Described(const std::string& alias, const Json& whole, const Json& ctes) {
+  Result<Relation> Described(const std::string& alias, const Json& whole,
+                             const Json& ctes) {
     Relation relation{alias, {}, {}, false};
     if (alias.empty()) return relation;
     Json query = WEIR_TRY(ast_.Parse("SELECT * FROM x"));
@@ -182,18 +213,21 @@ class Completer {
     if (AsArgExtreme(name)) return ArgMinMax(call, rows);
     if (!kOrderedAggregates.contains(name)) return;
     Json& orders = call["order_bys"]["orders"];
-    if (call["distinct"] == true) {  // only the argument itself can tell distinct values apart
+    if (call["distinct"] ==
+        true) {  // only the argument itself can tell distinct values apart
       if (orders.empty()) orders.push_back(OrderTerm(call["children"][0]));
       return MakeExplicit(&orders);
     }
     Append(&orders, Missing(call, rows.relations, orders));
   }
 
-  // arg_min(a, b) with ties t: the least of (b, t), where b is not NULL, as DuckDB skips rows whose b is NULL.
+  // arg_min(a, b) with ties t: the least of (b, t), where b is not NULL, as DuckDB skips
+  // rows whose b is NULL.
   void ArgMinMax(Json& call, const Rows& rows) {
     Json& arguments = call["children"];
     if (arguments.size() < 2 || Plain(arguments[0]) == Plain(arguments[1])) return;
-    const std::vector<Json> missing = Missing(call, rows.relations, Json::array({OrderTerm(arguments[1])}));
+    const std::vector<Json> missing =
+        Missing(call, rows.relations, Json::array({OrderTerm(arguments[1])}));
     if (missing.empty()) return;
     Json by = arguments[1];
     std::vector<Json> parts = {by};
@@ -210,37 +244,53 @@ class Completer {
     MakeExplicit(&inner);
     const std::string type = window["type"];
     const bool aggregate = type == "WINDOW_AGGREGATE";
-    const bool ordered_aggregate = aggregate && (kOrderedAggregates.contains(CallName(window)) || AsArgExtreme(CallName(window)));
-    const bool counts_rows = Ends(window["start"], "_ROWS") || Ends(window["end"], "_ROWS");
-    if (!aggregate && !kOrderedWindows.contains(type)) return;  // ranks depend on peers, not on their order
+    const bool ordered_aggregate =
+        aggregate &&
+        (kOrderedAggregates.contains(CallName(window)) || AsArgExtreme(CallName(window)));
+    const bool counts_rows =
+        Ends(window["start"], "_ROWS") || Ends(window["end"], "_ROWS");
+    if (!aggregate && !kOrderedWindows.contains(type))
+      return;  // ranks depend on peers, not on their order
     if (aggregate && !ordered_aggregate && !counts_rows) return;
-    // A frame by value takes one order column only, and rows with equal values stay together in it.
-    const bool by_value = (Ends(window["start"], "_RANGE") && window["start_expr"].is_object()) ||
-                          (Ends(window["end"], "_RANGE") && window["end_expr"].is_object());
+    // A frame by value takes one order column only, and rows with equal values stay
+    // together in it.
+    const bool by_value =
+        (Ends(window["start"], "_RANGE") && window["start_expr"].is_object()) ||
+        (Ends(window["end"], "_RANGE") && window["end_expr"].is_object());
     const bool inside = !inner.empty() || by_value || (ordered_aggregate && !counts_rows);
     Json& target = inside ? inner : orders;
     if (inside && inner.empty()) inner = orders;
     Append(&target, MissingIn(window, rows, target));
   }
 
-  static bool Ends(const Json& text, std::string_view suffix) { return text.get<std::string>().ends_with(suffix); }
+  static bool Ends(const Json& text, std::string_view suffix) {
+    return text.get<std::string>().ends_with(suffix);
+  }
 
   // What a window or a LIMIT of this SELECT lacks.
-  std::vector<Json> MissingIn(const Json& construct, const Rows& rows, const Json& orders) {
+  std::vector<Json> MissingIn(const Json& construct, const Rows& rows,
+                              const Json& orders) {
     if (!rows.is_aggregated) return Missing(construct, rows.relations, orders);
     std::vector<Json> missing;
     for (const Json& group : rows.groups) {
-      const bool there = std::any_of(orders.begin(), orders.end(), [&](const Json& o) { return Plain(o["expression"]) == Plain(group); });
+      const bool there = std::any_of(orders.begin(), orders.end(), [&](const Json& o) {
+        return Plain(o["expression"]) == Plain(group);
+      });
       if (!there && !IsClass(group, "CONSTANT")) missing.push_back(Plain(group));
     }
     return missing;
   }
 
-  std::vector<Json> Missing(const Json& construct, const std::vector<Relation>& relations, const Json& orders) {
+  std::vector<Json> Missing(const Json& construct, const std::vector<Relation>& relations,
+                            const Json& orders) {
     for (const Relation& relation : relations) {
       if (relation.is_known) continue;
-      faults_->push_back({LocationOf(construct), fmt::format("the order of the rows of {} cannot be completed here", relation.alias),
-                          "put that part into a query of its own (WITH …), or say NONDETERMINISTIC before AS"});
+      faults_->push_back(
+          {LocationOf(construct),
+           fmt::format("the order of the rows of {} cannot be completed here",
+                       relation.alias),
+           "put that part into a query of its own (WITH …), or say NONDETERMINISTIC "
+           "before AS"});
       return {};
     }
     return MissingOrder(relations, orders.get<std::vector<Json>>());
@@ -254,9 +304,11 @@ class Completer {
   Status Modifiers(Json& node, const Rows& rows, const Json& ctes) {
     bool limited = false, distinct = false, distinct_on = false;
     for (const Json& modifier : node["modifiers"]) {
-      limited |= IsType(modifier, "LIMIT_MODIFIER") || IsType(modifier, "LIMIT_PERCENT_MODIFIER");
+      limited |= IsType(modifier, "LIMIT_MODIFIER") ||
+                 IsType(modifier, "LIMIT_PERCENT_MODIFIER");
       distinct |= IsType(modifier, "DISTINCT_MODIFIER");
-      distinct_on |= IsType(modifier, "DISTINCT_MODIFIER") && !modifier["distinct_on_targets"].empty();
+      distinct_on |= IsType(modifier, "DISTINCT_MODIFIER") &&
+                     !modifier["distinct_on_targets"].empty();
     }
     if (distinct && !distinct_on) return LimitByPosition(node, ctes);
     if (!limited && !distinct_on) return {};
@@ -270,13 +322,17 @@ class Completer {
   static void DropEmptyOrder(Json& node) {
     Json& modifiers = node["modifiers"];
     for (size_t i = 0; i < modifiers.size(); ++i) {
-      if (IsType(modifiers[i], "ORDER_MODIFIER") && modifiers[i]["orders"].empty()) return modifiers.erase(i);
+      if (IsType(modifiers[i], "ORDER_MODIFIER") && modifiers[i]["orders"].empty())
+        return modifiers.erase(i);
     }
   }
 
-  static bool OrdersByAll(const Json& orders) { return orders.size() == 1 && IsClass(orders[0]["expression"], "STAR"); }
+  static bool OrdersByAll(const Json& orders) {
+    return orders.size() == 1 && IsClass(orders[0]["expression"], "STAR");
+  }
 
-  // The ORDER BY of a query that has a LIMIT or DISTINCT ON; put in before the LIMIT where there is none.
+  // The ORDER BY of a query that has a LIMIT or DISTINCT ON; put in before the LIMIT
+  // where there is none.
   static Json& Orders(Json& node) {
     Json& modifiers = node["modifiers"];
     for (Json& modifier : modifiers) {
@@ -284,14 +340,17 @@ class Completer {
     }
     auto at = modifiers.begin();
     while (at != modifiers.end() && IsType(*at, "DISTINCT_MODIFIER")) ++at;
-    at = modifiers.insert(at, Json{{"type", "ORDER_MODIFIER"}, {"orders", Json::array()}});
+    at =
+        modifiers.insert(at, Json{{"type", "ORDER_MODIFIER"}, {"orders", Json::array()}});
     return (*at)["orders"];
   }
 
-  // Rows of UNION, DISTINCT and the like are told apart by their values only: all output columns, by position.
+  // Rows of UNION, DISTINCT and the like are told apart by their values only: all output
+  // columns, by position.
   Status LimitByPosition(Json& node, const Json& ctes) {
     bool limited = false;
-    for (const Json& modifier : node["modifiers"]) limited |= modifier["type"].get<std::string>().starts_with("LIMIT");
+    for (const Json& modifier : node["modifiers"])
+      limited |= modifier["type"].get<std::string>().starts_with("LIMIT");
     if (!limited) return {};
     Json query = node;
     Json all = ctes;
@@ -303,11 +362,14 @@ class Completer {
     Json& orders = Orders(node);
     if (OrdersByAll(orders)) return {};
     if (!schema.ok()) {
-      faults_->push_back({LocationOf(node), "the order before this LIMIT cannot be completed", "put ORDER BY ALL before it"});
+      faults_->push_back({LocationOf(node),
+                          "the order before this LIMIT cannot be completed",
+                          "put ORDER BY ALL before it"});
       return {};
     }
     MakeExplicit(&orders);
-    for (size_t i = 0; i < schema->fields.size(); ++i) orders.push_back(OrderTerm(IntegerConstant(static_cast<int64_t>(i + 1))));
+    for (size_t i = 0; i < schema->fields.size(); ++i)
+      orders.push_back(OrderTerm(IntegerConstant(static_cast<int64_t>(i + 1))));
     return {};
   }
 
@@ -340,7 +402,8 @@ Relation RelationOf(const InputTable& table, std::string alias) {
   for (const char* name : {"_partition", "_offset"}) {
     if (table.schema.IndexOf(name) >= 0) add(name);
   }
-  const bool has_place = Contains(relation.columns, "_partition") && Contains(relation.columns, "_offset");
+  const bool has_place =
+      Contains(relation.columns, "_partition") && Contains(relation.columns, "_offset");
   for (const data::Field& field : table.schema.fields) {
     if (!SameName(field.name, "_received_at") && !has_place) add(field.name);
   }
@@ -349,16 +412,19 @@ Relation RelationOf(const InputTable& table, std::string alias) {
   return relation;
 }
 
-std::vector<Json> MissingOrder(const std::vector<Relation>& relations, const std::vector<Json>& orders) {
+std::vector<Json> MissingOrder(const std::vector<Relation>& relations,
+                               const std::vector<Json>& orders) {
   std::vector<std::set<std::string>> ordered(relations.size());
   for (const Json& order : orders) {
-    if (const auto column = ColumnOf(relations, order["expression"])) ordered[column->first].insert(column->second);
+    if (const auto column = ColumnOf(relations, order["expression"]))
+      ordered[column->first].insert(column->second);
   }
   std::vector<Json> missing;
   for (size_t r = 0; r < relations.size(); ++r) {
     for (const std::string& column : relations[r].columns) {
       if (HasKey(relations[r], ordered[r])) break;
-      if (ordered[r].insert(data::LowerName(column)).second) missing.push_back(ColumnRef({relations[r].alias, column}));
+      if (ordered[r].insert(data::LowerName(column)).second)
+        missing.push_back(ColumnRef({relations[r].alias, column}));
     }
   }
   return missing;
@@ -372,7 +438,8 @@ void MakeExplicit(Json* orders) {
 }
 
 std::optional<ArgExtreme> AsArgExtreme(const std::string& function) {
-  static const std::set<std::string> kMin = {"arg_min", "argmin", "min_by"}, kMax = {"arg_max", "argmax", "max_by"};
+  static const std::set<std::string> kMin = {"arg_min", "argmin", "min_by"},
+                                     kMax = {"arg_max", "argmax", "max_by"};
   if (kMin.contains(function)) return ArgExtreme{false, false};
   if (kMax.contains(function)) return ArgExtreme{true, false};
   if (function == "arg_min_null") return ArgExtreme{false, true};
@@ -381,37 +448,45 @@ std::optional<ArgExtreme> AsArgExtreme(const std::string& function) {
 }
 
 bool IsAggregated(const Json& select, const Functions& functions) {
-  if (!select["group_expressions"].empty() || !select["group_sets"].empty() || select["aggregate_handling"] == "FORCE_AGGREGATES") {
+  if (!select["group_expressions"].empty() || !select["group_sets"].empty() ||
+      select["aggregate_handling"] == "FORCE_AGGREGATES") {
     return true;
   }
   if (functions.HasAggregate(select["having"])) return true;
   const Json& items = select["select_list"];
-  return std::any_of(items.begin(), items.end(), [&](const Json& item) { return functions.HasAggregate(item); });
+  return std::any_of(items.begin(), items.end(),
+                     [&](const Json& item) { return functions.HasAggregate(item); });
 }
 
-std::vector<Json> GroupExpressions(const Json& select, const Functions& functions,
-                                   const std::function<bool(const std::string&)>& is_column) {
+std::vector<Json> GroupExpressions(
+    const Json& select, const Functions& functions,
+    const std::function<bool(const std::string&)>& is_column) {
   std::vector<Json> groups;
   if (select["aggregate_handling"] == "FORCE_AGGREGATES") {
     for (const Json& item : select["select_list"]) {
-      if (!functions.HasAggregate(item) && !IsClass(item, "WINDOW")) groups.push_back(Plain(item));
+      if (!functions.HasAggregate(item) && !IsClass(item, "WINDOW"))
+        groups.push_back(Plain(item));
     }
     return groups;
   }
   for (const Json& group : select["group_expressions"]) {
     const auto ordinal = AsInteger(group);
-    if (ordinal && *ordinal >= 1 && *ordinal <= static_cast<int64_t>(select["select_list"].size())) {
+    if (ordinal && *ordinal >= 1 &&
+        *ordinal <= static_cast<int64_t>(select["select_list"].size())) {
       groups.push_back(Plain(select["select_list"][static_cast<size_t>(*ordinal - 1)]));
       continue;
     }
-    const bool is_alias = IsClass(group, "COLUMN_REF") && group["column_names"].size() == 1 && !is_column(NamesOf(group)[0]);
+    const bool is_alias = IsClass(group, "COLUMN_REF") &&
+                          group["column_names"].size() == 1 &&
+                          !is_column(NamesOf(group)[0]);
     const Json* item = is_alias ? ItemNamed(select, NamesOf(group)[0]) : nullptr;
     groups.push_back(Plain(item != nullptr ? *item : group));
   }
   return groups;
 }
 
-Status CompleteOrder(Json& query, duck::Session& session, const Tables& tables, const Functions& functions, std::vector<Fault>* faults) {
+Status CompleteOrder(Json& query, duck::Session& session, const Tables& tables,
+                     const Functions& functions, std::vector<Fault>* faults) {
   return Completer(session, tables, functions, faults).Query(query, Json::array());
 }
 

@@ -11,11 +11,13 @@ using data::SameName;
 
 // What makes a subquery more than a row by row rewriting of its input.
 std::string NotRowByRow(const Json& select, const Functions& functions) {
-  if (!IsType(select, "SELECT_NODE")) return "it combines queries with UNION, INTERSECT, EXCEPT or recursion";
+  if (!IsType(select, "SELECT_NODE"))
+    return "it combines queries with UNION, INTERSECT, EXCEPT or recursion";
   if (IsAggregated(select, functions)) return "it aggregates in a subquery";
   if (!select["qualify"].is_null()) return "it has QUALIFY in a subquery";
   for (const Json& modifier : select["modifiers"]) {
-    if (!IsType(modifier, "ORDER_MODIFIER")) return "it has DISTINCT or LIMIT in a subquery";
+    if (!IsType(modifier, "ORDER_MODIFIER"))
+      return "it has DISTINCT or LIMIT in a subquery";
   }
   std::string why;
   Visit(select["select_list"], [&](const Json& json) {
@@ -28,7 +30,8 @@ std::string NotRowByRow(const Json& select, const Functions& functions) {
 
 // Functions whose "x -> …" argument is a function of x, not JSON access.
 bool TakesLambda(const std::string& name) {
-  return name.starts_with("list_") || name.starts_with("array_") || name == "apply" || name == "filter" || name == "reduce";
+  return name.starts_with("list_") || name.starts_with("array_") || name == "apply" ||
+         name == "filter" || name == "reduce";
 }
 
 std::vector<std::string> LambdaParameters(const Json& lambda) {
@@ -50,7 +53,10 @@ Json WithFields(Json expr, const std::vector<std::string>& names, size_t from) {
     Json field = {{"class", "CONSTANT"},
                   {"type", "VALUE_CONSTANT"},
                   {"alias", ""},
-                  {"value", {{"type", {{"id", "VARCHAR"}, {"type_info", nullptr}}}, {"is_null", false}, {"value", names[from]}}}};
+                  {"value",
+                   {{"type", {{"id", "VARCHAR"}, {"type_info", nullptr}}},
+                    {"is_null", false},
+                    {"value", names[from]}}}};
     expr = Call("struct_extract", {std::move(expr), std::move(field)});
   }
   return expr;
@@ -74,7 +80,8 @@ const Item* Block::Scope::Find(std::string_view name) const {
 }
 
 Result<Block> Flattener::Flatten(const Json& query, Json ctes) {
-  if (!IsType(query, "SELECT_NODE")) return Invalid("it combines queries with UNION, INTERSECT, EXCEPT or recursion");
+  if (!IsType(query, "SELECT_NODE"))
+    return Invalid("it combines queries with UNION, INTERSECT, EXCEPT or recursion");
   for (const Json& entry : query["cte_map"]["map"]) ctes.push_back(entry);
   Block block;
   block.select = query;
@@ -82,12 +89,14 @@ Result<Block> Flattener::Flatten(const Json& query, Json ctes) {
   WEIR_TRY(Source(query["from_table"], ctes, &block));
   WEIR_TRY(AddItems(&block));
   if (!query["where_clause"].is_null()) {
-    block.where = And(std::move(block.where), WEIR_TRY(Resolve(query["where_clause"], block)));
+    block.where =
+        And(std::move(block.where), WEIR_TRY(Resolve(query["where_clause"], block)));
   }
   return block;
 }
 
-Result<Json> Flattener::Resolve(const Json& expr, const Block& block, bool aliases_first) {
+Result<Json> Flattener::Resolve(const Json& expr, const Block& block,
+                                bool aliases_first) {
   Json out = WEIR_TRY(ResolveIn(expr, {block.scope, block.items, aliases_first, {}}));
   out["alias"] = "";
   return out;
@@ -98,21 +107,26 @@ Status Flattener::Source(const Json& ref, const Json& ctes, Block* out) {
   if (!ref.value("sample", Json()).is_null()) return Invalid("it takes a sample");
   const std::string alias = AliasOf(ref);
   const Json column_names = ref.value("column_name_alias", Json::array());
-  if (IsType(ref, "SUBQUERY")) return SubquerySource(ref["subquery"]["node"], ctes, alias, column_names, out);
+  if (IsType(ref, "SUBQUERY"))
+    return SubquerySource(ref["subquery"]["node"], ctes, alias, column_names, out);
   if (!IsType(ref, "BASE_TABLE")) return Invalid("it does not read a table");
   const std::string table_name = ref["table_name"];
   if (ref["schema_name"] == "") {
     for (size_t i = ctes.size(); i-- > 0;) {
       if (!SameName(ctes[i]["key"].get<std::string>(), table_name)) continue;
-      if (!ctes[i]["value"]["aliases"].empty()) return Invalid("its WITH query renames columns");
-      const Json before(std::vector<Json>(ctes.begin(), ctes.begin() + static_cast<std::ptrdiff_t>(i)));
-      return SubquerySource(ctes[i]["value"]["query"]["node"], before, alias.empty() ? table_name : alias, column_names, out);
+      if (!ctes[i]["value"]["aliases"].empty())
+        return Invalid("its WITH query renames columns");
+      const Json before(
+          std::vector<Json>(ctes.begin(), ctes.begin() + static_cast<std::ptrdiff_t>(i)));
+      return SubquerySource(ctes[i]["value"]["query"]["node"], before,
+                            alias.empty() ? table_name : alias, column_names, out);
     }
   }
   out->input = tables_.Find(ref);
   if (out->input == nullptr) return Invalid("it does not read a table");
   if (!column_names.empty()) return Invalid("it renames the table's columns after AS");
-  for (const data::Field& field : out->input->schema.fields) out->scope.columns.push_back({field.name, ColumnRef({field.name})});
+  for (const data::Field& field : out->input->schema.fields)
+    out->scope.columns.push_back({field.name, ColumnRef({field.name})});
   if (alias.empty()) {
     out->scope.qualifiers = {{ref["schema_name"], table_name}, {table_name}};
   } else {
@@ -121,19 +135,23 @@ Status Flattener::Source(const Json& ref, const Json& ctes, Block* out) {
   return {};
 }
 
-Status Flattener::SubquerySource(const Json& query, const Json& ctes, const std::string& alias, const Json& column_names, Block* out) {
+Status Flattener::SubquerySource(const Json& query, const Json& ctes,
+                                 const std::string& alias, const Json& column_names,
+                                 Block* out) {
   const std::string why = NotRowByRow(query, functions_);
   if (!why.empty()) return Invalid(why);
   Block inner = WEIR_TRY(Flatten(query, ctes));
   out->input = inner.input;
   out->where = std::move(inner.where);
   out->scope.columns = std::move(inner.items);
-  for (size_t i = 0; i < std::min(column_names.size(), out->scope.columns.size()); ++i) out->scope.columns[i].name = column_names[i];
+  for (size_t i = 0; i < std::min(column_names.size(), out->scope.columns.size()); ++i)
+    out->scope.columns[i].name = column_names[i];
   if (!alias.empty()) out->scope.qualifiers = {{alias}};
   return {};
 }
 
-// The select list, stars spelled out. A window or aggregate stays inside its item, its arguments resolved.
+// The select list, stars spelled out. A window or aggregate stays inside its item, its
+// arguments resolved.
 Status Flattener::AddItems(Block* out) {
   for (const Json& item : out->select["select_list"]) {
     if (IsClass(item, "STAR")) {
@@ -142,7 +160,9 @@ Status Flattener::AddItems(Block* out) {
       continue;
     }
     std::string name = AliasOf(item);
-    if (name.empty()) name = IsClass(item, "COLUMN_REF") ? NamesOf(item).back() : WEIR_TRY(ast_.PrintExpr(item));
+    if (name.empty())
+      name = IsClass(item, "COLUMN_REF") ? NamesOf(item).back()
+                                         : WEIR_TRY(ast_.PrintExpr(item));
     Json expr = WEIR_TRY(Resolve(item, *out));
     Visit(expr, [&](const Json& json) {
       out->has_unnest |= IsCall(json) && CallName(json) == "unnest";
@@ -154,14 +174,19 @@ Status Flattener::AddItems(Block* out) {
 }
 
 Result<std::vector<Item>> Flattener::ExpandStar(const Json& star, const Block& block) {
-  const auto has = [&](const char* part) { return star.contains(part) && !star[part].empty(); };
-  if (star.value("columns", false) || has("expr") || has("replace_list") || has("rename_list") || has("qualified_exclude_list")) {
+  const auto has = [&](const char* part) {
+    return star.contains(part) && !star[part].empty();
+  };
+  if (star.value("columns", false) || has("expr") || has("replace_list") ||
+      has("rename_list") || has("qualified_exclude_list")) {
     return Invalid("it uses COLUMNS(…), REPLACE or RENAME");
   }
   std::vector<Item> columns;
   for (const Item& column : block.scope.columns) {
-    const bool excluded = std::any_of(star["exclude_list"].begin(), star["exclude_list"].end(),
-                                      [&](const Json& name) { return name.is_string() && SameName(name.get<std::string>(), column.name); });
+    const bool excluded = std::any_of(
+        star["exclude_list"].begin(), star["exclude_list"].end(), [&](const Json& name) {
+          return name.is_string() && SameName(name.get<std::string>(), column.name);
+        });
     if (!excluded) columns.push_back(column);
   }
   return columns;
@@ -171,12 +196,14 @@ Result<Json> Flattener::ResolveIn(const Json& expr, const Names& names) {
   if (IsClass(expr, "COLUMN_REF")) return ResolveColumn(expr, names);
   if (IsClass(expr, "SUBQUERY")) return Invalid("it has a subquery in an expression");
   if (IsClass(expr, "STAR")) return Invalid("it uses * inside an expression");
-  if (IsClass(expr, "POSITIONAL_REFERENCE")) return Invalid("it refers to columns by #number");
+  if (IsClass(expr, "POSITIONAL_REFERENCE"))
+    return Invalid("it refers to columns by #number");
   Names inside = names;
   if (IsCall(expr) && TakesLambda(CallName(expr))) {
     for (const Json& argument : expr["children"]) {
       if (!IsClass(argument, "LAMBDA")) continue;
-      for (std::string& name : LambdaParameters(argument)) inside.parameters.push_back(std::move(name));
+      for (std::string& name : LambdaParameters(argument))
+        inside.parameters.push_back(std::move(name));
     }
   }
   Json out = expr;
@@ -214,13 +241,18 @@ Result<Json> Flattener::ResolveColumn(const Json& column, const Names& names) {
   }
   for (const auto& qualifier : names.scope.qualifiers) {
     if (parts.size() <= qualifier.size()) continue;
-    const bool same = std::equal(qualifier.begin(), qualifier.end(), parts.begin(), [](const auto& a, const auto& b) { return SameName(a, b); });
+    const bool same =
+        std::equal(qualifier.begin(), qualifier.end(), parts.begin(),
+                   [](const auto& a, const auto& b) { return SameName(a, b); });
     if (!same) continue;
-    if (const Item* found = names.scope.Find(parts[qualifier.size()])) return WithFields(found->expr, parts, qualifier.size() + 1);
+    if (const Item* found = names.scope.Find(parts[qualifier.size()]))
+      return WithFields(found->expr, parts, qualifier.size() + 1);
   }
-  if (const Item* found = names.scope.Find(parts[0])) return WithFields(found->expr, parts, 1);
+  if (const Item* found = names.scope.Find(parts[0]))
+    return WithFields(found->expr, parts, 1);
   if (const Item* item = alias()) return WithFields(item->expr, parts, 1);
-  return Invalid(fmt::format("the name {} is not a column of the table it reads", parts[0]));
+  return Invalid(
+      fmt::format("the name {} is not a column of the table it reads", parts[0]));
 }
 
 }  // namespace weir::plan

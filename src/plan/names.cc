@@ -14,12 +14,15 @@ void VisitTablesIn(Json& json, Scope scope, const std::function<void(Json&)>& vi
   if (!json.is_structured()) return;
   if (json.is_object()) {
     if (IsType(json, "BASE_TABLE") && !IsExpr(json)) {
-      const bool is_cte = json["schema_name"] == "" && scope.contains(data::LowerName(json["table_name"].get<std::string>()));
+      const bool is_cte =
+          json["schema_name"] == "" &&
+          scope.contains(data::LowerName(json["table_name"].get<std::string>()));
       if (!is_cte) visit(json);
       return;
     }
     if (json.contains("cte_map")) {
-      for (const Json& entry : json["cte_map"]["map"]) scope.insert(data::LowerName(entry["key"].get<std::string>()));
+      for (const Json& entry : json["cte_map"]["map"])
+        scope.insert(data::LowerName(entry["key"].get<std::string>()));
     }
   }
   for (Json& child : json) VisitTablesIn(child, scope, visit);
@@ -39,39 +42,58 @@ std::string Instead(const std::string& name) {
   const auto found = kInstead.find(name);
   const std::string or_say = "or say NONDETERMINISTIC before AS";
   if (found != kInstead.end()) return found->second + ", " + or_say;
-  if (name.starts_with("uuid") || name == "gen_random_uuid") return "take md5(key)::UUID, " + or_say;
+  if (name.starts_with("uuid") || name == "gen_random_uuid")
+    return "take md5(key)::UUID, " + or_say;
   return "compare with a time column of the rows, " + or_say;
 }
 
-constexpr std::string_view kClockNames[] = {"current_timestamp", "current_date",      "current_time",          "localtime",
-                                            "localtimestamp",    "current_localtime", "current_localtimestamp"};
+constexpr std::string_view kClockNames[] = {
+    "current_timestamp", "current_date",      "current_time",          "localtime",
+    "localtimestamp",    "current_localtime", "current_localtimestamp"};
 
 std::optional<Fault> Undetermined(const Json& json, const Functions& functions) {
-  const auto fault = [&](std::string message, std::string fix) { return Fault{LocationOf(json), std::move(message), std::move(fix)}; };
+  const auto fault = [&](std::string message, std::string fix) {
+    return Fault{LocationOf(json), std::move(message), std::move(fix)};
+  };
   if (IsCall(json)) {
     const std::string name = CallName(json);
-    if (name == "watermark") return fault("watermark() comes with a later version", "compare with a time column of the rows");
+    if (name == "watermark")
+      return fault("watermark() comes with a later version",
+                   "compare with a time column of the rows");
     if (name.starts_with("approx_") || name == "reservoir_quantile") {
-      return fault(name + "() is approximate: its value depends on the order of the rows", Instead(name));
+      return fault(name + "() is approximate: its value depends on the order of the rows",
+                   Instead(name));
     }
     if (name.starts_with("json_group_") || name.ends_with("_nulls_last")) {
-      return fault(name + "() depends on the order of the rows, which cannot be completed", Instead(name));
+      return fault(
+          name + "() depends on the order of the rows, which cannot be completed",
+          Instead(name));
     }
-    if (functions.changing.contains(name) || (name == "age" && json["children"].size() == 1)) {
-      return fault(name + "() gives another value at another time, so the table could not stay equal to its query", Instead(name));
+    if (functions.changing.contains(name) ||
+        (name == "age" && json["children"].size() == 1)) {
+      return fault(name +
+                       "() gives another value at another time, so the table could not "
+                       "stay equal to its query",
+                   Instead(name));
     }
   }
   if (IsClass(json, "COLUMN_REF") && json["column_names"].size() == 1) {
     const std::string name = data::LowerName(NamesOf(json)[0]);
-    if (std::find(std::begin(kClockNames), std::end(kClockNames), name) != std::end(kClockNames)) {
-      return fault(name + " gives another value at another time, so the table could not stay equal to its query", Instead(name));
+    if (std::find(std::begin(kClockNames), std::end(kClockNames), name) !=
+        std::end(kClockNames)) {
+      return fault(name +
+                       " gives another value at another time, so the table could not "
+                       "stay equal to its query",
+                   Instead(name));
     }
   }
   if (json.contains("sample") && !json["sample"].is_null()) {
-    return fault("a sample takes other rows each time", "filter by hash(key) % 100 < 10, or say NONDETERMINISTIC before AS");
+    return fault("a sample takes other rows each time",
+                 "filter by hash(key) % 100 < 10, or say NONDETERMINISTIC before AS");
   }
   if (IsType(json, "JOIN") && json.value("ref_type", "") == "POSITIONAL") {
-    return fault("POSITIONAL JOIN depends on the order of the rows", "join on a key, or say NONDETERMINISTIC before AS");
+    return fault("POSITIONAL JOIN depends on the order of the rows",
+                 "join on a key, or say NONDETERMINISTIC before AS");
   }
   return std::nullopt;
 }
@@ -103,9 +125,16 @@ const InputTable* Tables::Find(const Json& base_table) const {
 
 Result<Functions> Functions::Load(duck::Session& session) {
   Functions functions;
-  functions.aggregates = WEIR_TRY(NameSet(session, "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"));
-  functions.changing = WEIR_TRY(NameSet(session, "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"));
-  functions.changing.insert({"ago", "current_setting", "getvariable", "version", "current_localtime", "current_localtimestamp"});
+  functions.aggregates =
+      WEIR_TRY(NameSet(session,
+                       "SELECT DISTINCT function_name FROM duckdb_functions() WHERE "
+                       "function_type = 'aggregate'"));
+  functions.changing =
+      WEIR_TRY(NameSet(session,
+                       "SELECT DISTINCT function_name FROM duckdb_functions() WHERE "
+                       "stability <> 'CONSISTENT'"));
+  functions.changing.insert({"ago", "current_setting", "getvariable", "version",
+                             "current_localtime", "current_localtimestamp"});
   functions.changing.erase("error");  // fails the row, wherever it is
   return functions;
 }
@@ -120,7 +149,9 @@ bool Functions::HasAggregate(const Json& expr) const {
   return found;
 }
 
-void VisitTables(Json& query, const std::function<void(Json&)>& visit) { VisitTablesIn(query, {}, visit); }
+void VisitTables(Json& query, const std::function<void(Json&)>& visit) {
+  VisitTablesIn(query, {}, visit);
+}
 
 void ReplaceViews(Json& query, const Tables& tables) {
   VisitTables(query, [&](Json& table) {
@@ -135,7 +166,8 @@ void ReplaceViews(Json& query, const Tables& tables) {
   });
 }
 
-void FindUndetermined(const Json& query, const Functions& functions, std::vector<Fault>* faults) {
+void FindUndetermined(const Json& query, const Functions& functions,
+                      std::vector<Fault>* faults) {
   Visit(query, [&](const Json& json) {
     if (auto fault = Undetermined(json, functions)) faults->push_back(*std::move(fault));
     return true;

@@ -17,7 +17,8 @@ struct Fault {
   std::string message, fix;
 };
 
-// The tables that can be read, by name in lower case; `views` are replaced by their queries wherever they are read.
+// The tables that can be read, by name in lower case; `views` are replaced by their
+// queries wherever they are read.
 struct Tables {
   std::map<std::string, InputTable> tables;
   std::map<std::string, Json> views;  // with their own views already replaced
@@ -30,20 +31,26 @@ std::string TableName(const Json& base_table);
 
 // What DuckDB says about its functions.
 struct Functions {
-  std::set<std::string> aggregates, changing;  // `changing`: another value on another day, or at each call
+  std::set<std::string> aggregates,
+      changing;  // `changing`: another value on another day, or at each call
   static Result<Functions> Load(duck::Session& session);
-  bool IsAggregate(const Json& json) const { return IsCall(json) && aggregates.contains(CallName(json)); }
-  // Whether an aggregate is called in this expression itself (not in a subquery or window).
+  bool IsAggregate(const Json& json) const {
+    return IsCall(json) && aggregates.contains(CallName(json));
+  }
+  // Whether an aggregate is called in this expression itself (not in a subquery or
+  // window).
   bool HasAggregate(const Json& expr) const;
 };
 
-// Calls `visit` for every BASE_TABLE reference that is not the name of a WITH query in scope.
+// Calls `visit` for every BASE_TABLE reference that is not the name of a WITH query in
+// scope.
 void VisitTables(Json& query, const std::function<void(Json&)>& visit);
 
 // Puts the queries of views in the place of their names.
 void ReplaceViews(Json& query, const Tables& tables);
 
 // Functions and clauses whose results are not determined by the input rows.
-void FindUndetermined(const Json& query, const Functions& functions, std::vector<Fault>* faults);
+void FindUndetermined(const Json& query, const Functions& functions,
+                      std::vector<Fault>* faults);
 
 }  // namespace weir::plan

@@ -14,11 +14,16 @@ using data::SameName;
 // Part of every fingerprint: a change of what pieces and state mean changes it.
 constexpr std::string_view kPlanFormat = "plan-1";
 
-std::string FirstLine(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+std::string FirstLine(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
 
-std::string WithoutPosition(std::string text) { return text.substr(0, text.find(" (at character ")); }
+std::string WithoutPosition(std::string text) {
+  return text.substr(0, text.find(" (at character "));
+}
 
-// DuckDB's message without position and candidates. It calls our relations by what they are to it.
+// DuckDB's message without position and candidates. It calls our relations by what they
+// are to it.
 std::string PlainMessage(const Error& error) {
   std::string text = WithoutPosition(FirstLine(error.message));
   if (text.starts_with("Values list ")) text.replace(0, 11, "Table");
@@ -30,7 +35,8 @@ std::string Candidates(const std::string& message) {
   for (const std::string_view intro : {"Candidate bindings: ", "Did you mean "}) {
     const size_t at = message.find(intro);
     if (at == message.npos) continue;
-    std::string names = WithoutPosition(FirstLine(std::string_view(message).substr(at + intro.size())));
+    std::string names =
+        WithoutPosition(FirstLine(std::string_view(message).substr(at + intro.size())));
     std::erase_if(names, [](char c) { return c == '"' || c == '?'; });
     return "did you mean " + names + "?";
   }
@@ -39,7 +45,8 @@ std::string Candidates(const std::string& message) {
 
 class Planner {
  public:
-  Planner(std::vector<InputTable> sources, std::vector<sql::Model> models, std::vector<PlanProblem>* problems)
+  Planner(std::vector<InputTable> sources, std::vector<sql::Model> models,
+          std::vector<PlanProblem>* problems)
       : models_(std::move(models)), problems_(problems) {
     plan_.sources = std::move(sources);
   }
@@ -49,9 +56,13 @@ class Planner {
     Status status = Start();
     if (status.ok()) {
       const std::vector<size_t> order = FindOrder();
-      for (size_t i = 0; status.ok() && i < order.size(); ++i) status = PlanModel(order[i]);
+      for (size_t i = 0; status.ok() && i < order.size(); ++i)
+        status = PlanModel(order[i]);
     }
-    if (!status.ok()) problems_->push_back({"", {{}, "the models could not be planned: " + status.error().message, "", ""}});
+    if (!status.ok())
+      problems_->push_back(
+          {"",
+           {{}, "the models could not be planned: " + status.error().message, "", ""}});
     if (problems_->size() != before) return std::nullopt;
     return std::move(plan_);
   }
@@ -77,26 +88,32 @@ class Planner {
     return pieces_->DeclareInput(table.name, weighted);
   }
 
-  void Problem(const sql::Model& model, std::optional<size_t> offset, std::string message, std::string fix = "") {
+  void Problem(const sql::Model& model, std::optional<size_t> offset, std::string message,
+               std::string fix = "") {
     const sql::Place place = model.PlaceInFile(offset.value_or(0));
     Problem(model, place, std::move(message), std::move(fix));
   }
 
-  void Problem(const sql::Model& model, sql::Place place, std::string message, std::string fix) {
+  void Problem(const sql::Model& model, sql::Place place, std::string message,
+               std::string fix) {
     size_t line_begin = 0;
     for (int line = 1; line < place.line && line_begin < model.text.size(); ++line) {
       line_begin = std::min(model.text.find('\n', line_begin), model.text.size() - 1) + 1;
     }
-    problems_->push_back({model.file, {place, std::move(message), std::move(fix), sql::LineOf(model.text, line_begin)}});
+    problems_->push_back({model.file,
+                          {place, std::move(message), std::move(fix),
+                           sql::LineOf(model.text, line_begin)}});
   }
 
   void Problem(const sql::Model& model, const Error& error) {
-    Problem(model, duck::ErrorOffset(error), PlainMessage(error), Candidates(error.message));
+    Problem(model, duck::ErrorOffset(error), PlainMessage(error),
+            Candidates(error.message));
   }
 
   // ---- names and order
 
-  // Parses all bodies, checks the tables they name, and puts each model behind those it reads.
+  // Parses all bodies, checks the tables they name, and puts each model behind those it
+  // reads.
   std::vector<size_t> FindOrder() {
     queries_.resize(models_.size());
     reads_.resize(models_.size());
@@ -104,7 +121,8 @@ class Planner {
     for (size_t i = 0; i < models_.size(); ++i) {
       const std::string name = data::LowerName(models_[i].name);
       if (!by_name_.emplace(name, i).second || tables_.tables.contains(name)) {
-        Problem(models_[i], sql::Place{1, 1}, fmt::format("there is another table named {}", name), "");
+        Problem(models_[i], sql::Place{1, 1},
+                fmt::format("there is another table named {}", name), "");
       }
     }
     Ast ast(*bodies_);
@@ -138,7 +156,10 @@ class Planner {
     for (const std::string& name : models_[i].stream_inputs) {
       const auto source = tables_.tables.find(name);
       if (source == tables_.tables.end() || source->second.append_only) continue;
-      Problem(models_[i], 0, fmt::format("{} is not append-only, so it cannot be read as a stream", name), "make this a MATERIALIZED VIEW");
+      Problem(
+          models_[i], 0,
+          fmt::format("{} is not append-only, so it cannot be read as a stream", name),
+          "make this a MATERIALIZED VIEW");
       ok = false;
     }
     return ok;
@@ -151,8 +172,10 @@ class Planner {
     if (on_path != path_.end()) {
       std::string cycle;
       for (auto at = on_path; at != path_.end(); ++at) cycle += models_[*at].name + " → ";
-      Problem(models_[i], 0, fmt::format("models read each other in a circle: {}{}", cycle, models_[i].name),
-              "a model cannot read what is made from it");
+      Problem(
+          models_[i], 0,
+          fmt::format("models read each other in a circle: {}{}", cycle, models_[i].name),
+          "a model cannot read what is made from it");
       return;
     }
     path_.push_back(i);
@@ -175,7 +198,8 @@ class Planner {
 
   Status PlanModel(size_t i) {
     for (const std::string& name : reads_[i]) {
-      if (!tables_.tables.contains(name) && !tables_.views.contains(name)) return {};  // its input has a problem of its own
+      if (!tables_.tables.contains(name) && !tables_.views.contains(name))
+        return {};  // its input has a problem of its own
     }
     ModelPlan plan;
     plan.model = models_[i];
@@ -191,7 +215,8 @@ class Planner {
     ReplaceViews(query, tables_);
     VisitTables(query, [&](Json& table) {
       const std::string name = TableName(table);
-      if (std::find(plan.inputs.begin(), plan.inputs.end(), name) == plan.inputs.end()) plan.inputs.push_back(name);
+      if (std::find(plan.inputs.begin(), plan.inputs.end(), name) == plan.inputs.end())
+        plan.inputs.push_back(name);
     });
     CheckDetermined(model, query);
     CheckOutput(plan);
@@ -212,57 +237,75 @@ class Planner {
     if (model.nondeterministic) return;
     std::vector<Fault> faults;
     FindUndetermined(query, functions_, &faults);
-    for (Fault& fault : faults) Problem(model, fault.offset, std::move(fault.message), std::move(fault.fix));
+    for (Fault& fault : faults)
+      Problem(model, fault.offset, std::move(fault.message), std::move(fault.fix));
   }
 
   void CheckOutput(const ModelPlan& plan) {
     const sql::Model& model = plan.model;
     std::vector<std::string> names;
     for (const data::Field& field : plan.output.fields) {
-      const bool twice = std::any_of(names.begin(), names.end(), [&](const std::string& name) { return SameName(name, field.name); });
-      if (twice) Problem(model, 0, fmt::format("two columns are named {}", field.name), "rename one with AS");
+      const bool twice = std::any_of(
+          names.begin(), names.end(),
+          [&](const std::string& name) { return SameName(name, field.name); });
+      if (twice)
+        Problem(model, 0, fmt::format("two columns are named {}", field.name),
+                "rename one with AS");
       if (field.name.starts_with('_') && !IsInputColumn(plan, field.name)) {
-        Problem(model, 0, fmt::format("the column name {} begins with _, which is Weir's own", field.name), "rename it with AS");
+        Problem(model, 0,
+                fmt::format("the column name {} begins with _, which is Weir's own",
+                            field.name),
+                "rename it with AS");
       }
       names.push_back(field.name);
     }
     const auto check = [&](std::string_view clause, const std::string& column) {
       if (plan.output.IndexOf(column) >= 0) return;
       const std::string closest = sql::Closest(column, names);
-      Problem(model, sql::PlaceOf(model.text, ClauseAt(model, clause)), fmt::format("{} names {}, which is not a column of the query", clause, column),
-              closest.empty() ? "" : fmt::format("did you mean {}?", closest));
+      Problem(
+          model, sql::PlaceOf(model.text, ClauseAt(model, clause)),
+          fmt::format("{} names {}, which is not a column of the query", clause, column),
+          closest.empty() ? "" : fmt::format("did you mean {}?", closest));
     };
     for (const std::string& column : model.key) check("KEY", column);
-    for (const sql::PartitionTerm& term : model.partitioned_by) check("PARTITIONED BY", term.column);
+    for (const sql::PartitionTerm& term : model.partitioned_by)
+      check("PARTITIONED BY", term.column);
     for (const std::string& column : model.cluster_by) check("CLUSTER BY", column);
     CheckConstraints(plan);
   }
 
   // Bronze's own columns may be passed on.
   bool IsInputColumn(const ModelPlan& plan, const std::string& name) const {
-    return std::any_of(plan.inputs.begin(), plan.inputs.end(), [&](const std::string& input) {
-      const auto table = tables_.tables.find(input);
-      return table != tables_.tables.end() && table->second.schema.IndexOf(name) >= 0;
-    });
+    return std::any_of(
+        plan.inputs.begin(), plan.inputs.end(), [&](const std::string& input) {
+          const auto table = tables_.tables.find(input);
+          return table != tables_.tables.end() && table->second.schema.IndexOf(name) >= 0;
+        });
   }
 
   static size_t ClauseAt(const sql::Model& model, std::string_view clause) {
     const std::string_view first = clause.substr(0, clause.find(' '));
     for (const sql::Token& token : sql::Tokenize(model.text)) {
-      if (token.kind == sql::TokenKind::kWord && SameName(token.In(model.text), first)) return token.begin;
+      if (token.kind == sql::TokenKind::kWord && SameName(token.In(model.text), first))
+        return token.begin;
     }
     return 0;
   }
 
   void CheckConstraints(const ModelPlan& plan) {
     for (const sql::Constraint& constraint : plan.model.constraints) {
-      const auto type = bodies_->Describe(fmt::format("SELECT ({}\n) AS c FROM ({}\n) AS t", constraint.condition, plan.model.body));
+      const auto type = bodies_->Describe(fmt::format(
+          "SELECT ({}\n) AS c FROM ({}\n) AS t", constraint.condition, plan.model.body));
       if (!type.ok()) {
-        Problem(plan.model, constraint.place, fmt::format("constraint {}: {}", constraint.name, PlainMessage(type.error())),
-                Candidates(type.error().message));
+        Problem(
+            plan.model, constraint.place,
+            fmt::format("constraint {}: {}", constraint.name, PlainMessage(type.error())),
+            Candidates(type.error().message));
       } else if (type->fields[0].type.kind != data::Kind::kBool) {
-        Problem(plan.model, constraint.place, fmt::format("constraint {} is not a condition but of type {}", constraint.name,
-                                                          data::TypeName(type->fields[0].type)), "compare it with something");
+        Problem(plan.model, constraint.place,
+                fmt::format("constraint {} is not a condition but of type {}",
+                            constraint.name, data::TypeName(type->fields[0].type)),
+                "compare it with something");
       }
     }
   }
@@ -272,21 +315,30 @@ class Planner {
     std::vector<Fault> faults;
     WEIR_TRY(CompleteOrder(completed, *bodies_, tables_, functions_, &faults));
     if (!plan->model.nondeterministic) {
-      for (Fault& fault : faults) Problem(plan->model, fault.offset, std::move(fault.message), std::move(fault.fix));
+      for (Fault& fault : faults)
+        Problem(plan->model, fault.offset, std::move(fault.message),
+                std::move(fault.fix));
     }
     plan->completed_sql = WEIR_TRY(Ast(*bodies_).Print(completed));
     const auto schema = bodies_->Describe(plan->completed_sql);
-    if (!schema.ok()) return Error(schema.error()).Within("completed SQL of " + plan->model.name);
-    if (*schema != plan->output) return Internal(fmt::format("the completed SQL of {} has other columns", plan->model.name));
+    if (!schema.ok())
+      return Error(schema.error()).Within("completed SQL of " + plan->model.name);
+    if (*schema != plan->output)
+      return Internal(
+          fmt::format("the completed SQL of {} has other columns", plan->model.name));
     return {};
   }
 
   // A query that is refreshed as a whole still has the key that its GROUP BY gives it.
-  std::vector<std::string> GroupedKey(const Json& query, const data::Schema& output) const {
-    if (!IsType(query, "SELECT_NODE") || !IsAggregated(query, functions_) || query["group_sets"].size() > 1) return {};
+  std::vector<std::string> GroupedKey(const Json& query,
+                                      const data::Schema& output) const {
+    if (!IsType(query, "SELECT_NODE") || !IsAggregated(query, functions_) ||
+        query["group_sets"].size() > 1)
+      return {};
     if (query["select_list"].size() != output.fields.size()) return {};
     std::vector<std::string> names;
-    const std::vector<Json> groups = GroupExpressions(query, functions_, [](const std::string&) { return false; });
+    const std::vector<Json> groups =
+        GroupExpressions(query, functions_, [](const std::string&) { return false; });
     for (const Json& group : groups) {
       for (size_t i = 0; i < output.fields.size(); ++i) {
         if (Plain(query["select_list"][i]) != group) continue;
@@ -300,24 +352,33 @@ class Planner {
   void SetKeyAndAppendOnly(ModelPlan* plan) {
     const sql::Model& model = plan->model;
     bool inputs_append = true;
-    for (const std::string& input : plan->inputs) inputs_append &= tables_.tables.at(input).append_only;
-    const bool keeps_rows = plan->kind == BlockKind::kRowWise || plan->kind == BlockKind::kDistinct;
+    for (const std::string& input : plan->inputs)
+      inputs_append &= tables_.tables.at(input).append_only;
+    const bool keeps_rows =
+        plan->kind == BlockKind::kRowWise || plan->kind == BlockKind::kDistinct;
     plan->append_only = inputs_append && keeps_rows;
     if (model.verb == sql::ModelVerb::kStreamingTable && !plan->append_only) {
-      const std::string why = !keeps_rows && plan->kind == BlockKind::kFullRefresh ? plan->why_not_better
-                              : keeps_rows ? "it reads a table that changes"
-                                           : fmt::format("its kind is {}", BlockKindName(plan->kind));
-      Problem(model, 0, "a streaming table only adds rows, but this query's rows can change: " + why, "make this a MATERIALIZED VIEW");
+      const std::string why =
+          !keeps_rows && plan->kind == BlockKind::kFullRefresh ? plan->why_not_better
+          : keeps_rows ? "it reads a table that changes"
+                       : fmt::format("its kind is {}", BlockKindName(plan->kind));
+      Problem(
+          model, 0,
+          "a streaming table only adds rows, but this query's rows can change: " + why,
+          "make this a MATERIALIZED VIEW");
     }
     if (!model.key.empty()) {
       plan->key.clear();
-      for (const std::string& column : model.key) plan->key.push_back(plan->output.Find(column)->name);
+      for (const std::string& column : model.key)
+        plan->key.push_back(plan->output.Find(column)->name);
     }
   }
 
   std::string Fingerprint(const ModelPlan& plan) const {
     std::string text(kPlanFormat);
-    const auto add = [&](std::string_view part) { text += fmt::format("\n{}:{}", part.size(), part); };
+    const auto add = [&](std::string_view part) {
+      text += fmt::format("\n{}:{}", part.size(), part);
+    };
     add(plan.model.name);
     add(plan.completed_sql);
     add(BlockKindName(plan.kind));
@@ -328,7 +389,8 @@ class Planner {
       const InputTable& table = tables_.tables.at(input);
       add(input);
       add(table.append_only ? "append" : "change");
-      for (const data::Field& field : table.schema.fields) add(field.name + " " + data::TypeName(field.type));
+      for (const data::Field& field : table.schema.fields)
+        add(field.name + " " + data::TypeName(field.type));
     }
     const Hash128 hash = HashBytes128(text);
     return fmt::format("{:016x}{:016x}", hash.high, hash.low);
@@ -339,10 +401,11 @@ class Planner {
     if (plan.model.verb != sql::ModelVerb::kView) {
       return Declare({plan.model.name, plan.output, plan.key, {}, plan.append_only});
     }
-    Visit(query, [](Json& json) {  // positions in the view's file mean nothing in its readers'
-      json.erase("query_location");
-      return true;
-    });
+    Visit(query,
+          [](Json& json) {  // positions in the view's file mean nothing in its readers'
+            json.erase("query_location");
+            return true;
+          });
     tables_.views[data::LowerName(plan.model.name)] = std::move(query);
     return bodies_->DeclareInput(plan.model.name, plan.output);
   }
@@ -350,7 +413,8 @@ class Planner {
   Plan plan_;
   std::vector<sql::Model> models_;
   std::vector<PlanProblem>* problems_;
-  std::unique_ptr<duck::Session> bodies_, pieces_;  // `pieces_` has `_weight` in every table
+  std::unique_ptr<duck::Session> bodies_,
+      pieces_;  // `pieces_` has `_weight` in every table
   Functions functions_;
   Tables tables_;
   std::vector<std::string> known_;
@@ -366,11 +430,16 @@ class Planner {
 
 std::string_view BlockKindName(BlockKind kind) {
   switch (kind) {
-    case BlockKind::kRowWise: return "row-wise";
-    case BlockKind::kDistinct: return "distinct";
-    case BlockKind::kAggregate: return "aggregate";
-    case BlockKind::kTop: return "top";
-    case BlockKind::kFullRefresh: return "full refresh";
+    case BlockKind::kRowWise:
+      return "row-wise";
+    case BlockKind::kDistinct:
+      return "distinct";
+    case BlockKind::kAggregate:
+      return "aggregate";
+    case BlockKind::kTop:
+      return "top";
+    case BlockKind::kFullRefresh:
+      return "full refresh";
   }
   return "?";
 }
@@ -382,7 +451,9 @@ const ModelPlan* Plan::Find(std::string_view name) const {
   return nullptr;
 }
 
-std::optional<Plan> MakePlan(std::vector<InputTable> sources, std::vector<sql::Model> models, std::vector<PlanProblem>* problems) {
+std::optional<Plan> MakePlan(std::vector<InputTable> sources,
+                             std::vector<sql::Model> models,
+                             std::vector<PlanProblem>* problems) {
   return Planner(std::move(sources), std::move(models), problems).Make();
 }
 

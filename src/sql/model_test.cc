@@ -14,7 +14,8 @@ namespace {
 std::string Problems(const std::vector<SqlProblem>& problems) {
   std::string out;
   for (const SqlProblem& p : problems) {
-    out += fmt::format("{}:{}: {}{}\n", p.place.line, p.place.column, p.message, p.fix.empty() ? "" : " [" + p.fix + "]");
+    out += fmt::format("{}:{}: {}{}\n", p.place.line, p.place.column, p.message,
+                       p.fix.empty() ? "" : " [" + p.fix + "]");
   }
   return out;
 }
@@ -68,9 +69,12 @@ AS SELECT trip_id -- AS SELECT; )
   EXPECT_EQ(m.constraints[3].on_violation, OnViolation::kFailUpdate);
   EXPECT_EQ(m.target_lag, 90000000);
   EXPECT_EQ(m.comment, "it's trips");
-  EXPECT_THAT(m.properties, testing::ElementsAre(testing::Pair("owner", "ann"), testing::Pair("weir.tags", "ops")));
+  EXPECT_THAT(m.properties, testing::ElementsAre(testing::Pair("owner", "ann"),
+                                                 testing::Pair("weir.tags", "ops")));
   EXPECT_TRUE(m.nondeterministic);
-  EXPECT_EQ(m.body, "SELECT trip_id -- AS SELECT; )\n     FROM bronze.ride_events /* ; */ GROUP BY trip_id");
+  EXPECT_EQ(m.body,
+            "SELECT trip_id -- AS SELECT; )\n     FROM bronze.ride_events /* ; */ GROUP "
+            "BY trip_id");
   EXPECT_EQ(m.PlaceInFile(0).line, 13);
   EXPECT_EQ(m.PlaceInFile(0).column, 4);
 }
@@ -90,78 +94,132 @@ TEST(ModelTest, TakesStreamMarkersOutAndKeepsPlaces) {
   for (const std::string& word : words) {
     const Place place = m.PlaceInFile(m.body.rfind(word));
     const Place expected = PlaceOf(m.text, m.text.rfind(word));
-    EXPECT_EQ(fmt::format("{}:{}", place.line, place.column), fmt::format("{}:{}", expected.line, expected.column)) << word;
+    EXPECT_EQ(fmt::format("{}:{}", place.line, place.column),
+              fmt::format("{}:{}", expected.line, expected.column))
+        << word;
   }
 }
 
 TEST(ModelTest, ATableNamedStreamIsATable) {
-  EXPECT_EQ(Parse("CREATE VIEW a.b AS SELECT 1 FROM stream").body, "SELECT 1 FROM stream");
-  EXPECT_EQ(Parse("CREATE VIEW a.b AS SELECT 1 FROM stream WHERE x").body, "SELECT 1 FROM stream WHERE x");
+  EXPECT_EQ(Parse("CREATE VIEW a.b AS SELECT 1 FROM stream").body,
+            "SELECT 1 FROM stream");
+  EXPECT_EQ(Parse("CREATE VIEW a.b AS SELECT 1 FROM stream WHERE x").body,
+            "SELECT 1 FROM stream WHERE x");
 }
 
 TEST(ModelTest, BodiesMayBeginWithAnyQueryWord) {
-  EXPECT_EQ(Parse("CREATE VIEW a.b AS WITH c AS (SELECT 1) FROM c;").body, "WITH c AS (SELECT 1) FROM c");
+  EXPECT_EQ(Parse("CREATE VIEW a.b AS WITH c AS (SELECT 1) FROM c;").body,
+            "WITH c AS (SELECT 1) FROM c");
   EXPECT_EQ(Parse("CREATE VIEW a.b AS FROM t").body, "FROM t");
-  EXPECT_EQ(Parse("CREATE VIEW a.b AS (SELECT $$a;b$$)\n;\n-- end").body, "(SELECT $$a;b$$)");
+  EXPECT_EQ(Parse("CREATE VIEW a.b AS (SELECT $$a;b$$)\n;\n-- end").body,
+            "(SELECT $$a;b$$)");
 }
 
 TEST(ModelTest, ConstraintsMayStandInParenthesesAfterTheName) {
-  const Model m = Parse("CREATE VIEW a.b (CONSTRAINT x EXPECT (y > 0), CONSTRAINT z EXPECT (w) ON VIOLATION DROP ROW) AS SELECT 1");
+  const Model m = Parse(
+      "CREATE VIEW a.b (CONSTRAINT x EXPECT (y > 0), CONSTRAINT z EXPECT (w) ON "
+      "VIOLATION DROP ROW) AS SELECT 1");
   ASSERT_EQ(m.constraints.size(), 2u);
   EXPECT_EQ(m.constraints[1].name, "z");
 }
 
-struct FaultCase { const char *name, *text, *problem; };
+struct FaultCase {
+  const char *name, *text, *problem;
+};
 class ModelFaultTest : public testing::TestWithParam<FaultCase> {};
-TEST_P(ModelFaultTest, PointsToThePlaceAndSaysWhatToWrite) { EXPECT_EQ(Fault(GetParam().text), std::string(GetParam().problem) + "\n"); }
+TEST_P(ModelFaultTest, PointsToThePlaceAndSaysWhatToWrite) {
+  EXPECT_EQ(Fault(GetParam().text), std::string(GetParam().problem) + "\n");
+}
 INSTANTIATE_TEST_SUITE_P(
     , ModelFaultTest,
     testing::Values(
-        FaultCase{"Empty", "  -- nothing\n", "1:1: this file holds no model [CREATE MATERIALIZED VIEW schema.name AS SELECT …]"},
-        FaultCase{"Select", "SELECT 1", "1:1: expected CREATE, found 'SELECT' [put CREATE MATERIALIZED VIEW schema.name AS before the query]"},
+        FaultCase{"Empty", "  -- nothing\n",
+                  "1:1: this file holds no model [CREATE MATERIALIZED VIEW schema.name "
+                  "AS SELECT …]"},
+        FaultCase{"Select", "SELECT 1",
+                  "1:1: expected CREATE, found 'SELECT' [put CREATE MATERIALIZED VIEW "
+                  "schema.name AS before the query]"},
         FaultCase{"Verb", "CREATE MATERIALISED VIEW a.b AS SELECT 1",
-                  "1:8: expected MATERIALIZED VIEW, STREAMING TABLE or VIEW, found 'MATERIALISED' [did you mean MATERIALIZED?]"},
-        FaultCase{"Create", "CRATE VIEW a.b AS SELECT 1", "1:1: expected CREATE, found 'CRATE' [did you mean CREATE?]"},
+                  "1:8: expected MATERIALIZED VIEW, STREAMING TABLE or VIEW, found "
+                  "'MATERIALISED' [did you mean MATERIALIZED?]"},
+        FaultCase{"Create", "CRATE VIEW a.b AS SELECT 1",
+                  "1:1: expected CREATE, found 'CRATE' [did you mean CREATE?]"},
         FaultCase{"Table", "CREATE TABLE a.b AS SELECT 1",
-                  "1:8: expected MATERIALIZED VIEW, STREAMING TABLE or VIEW, found 'TABLE' [a table is either kept equal to its query (MATERIALIZED "
+                  "1:8: expected MATERIALIZED VIEW, STREAMING TABLE or VIEW, found "
+                  "'TABLE' [a table is either kept equal to its query (MATERIALIZED "
                   "VIEW) or fed row by row (STREAMING TABLE)]"},
-        FaultCase{"StreamingView", "CREATE STREAMING VIEW a.b AS SELECT 1", "1:18: expected TABLE, found 'VIEW'"},
+        FaultCase{"StreamingView", "CREATE STREAMING VIEW a.b AS SELECT 1",
+                  "1:18: expected TABLE, found 'VIEW'"},
         FaultCase{"Replace", "CREATE OR REPLACE VIEW a.b AS SELECT 1",
-                  "1:11: expected REFRESH, found 'REPLACE' [models replace themselves: CREATE, or CREATE OR REFRESH]"},
-        FaultCase{"Flow", "CREATE FLOW f AS AUTO CDC INTO t", "1:8: CREATE FLOW … AUTO CDC comes with a later version [write it as a MATERIALIZED VIEW for now]"},
-        FaultCase{"OnePart", "CREATE VIEW trips AS SELECT 1", "1:13: a model's name has two parts [for example silver.trips]"},
+                  "1:11: expected REFRESH, found 'REPLACE' [models replace themselves: "
+                  "CREATE, or CREATE OR REFRESH]"},
+        FaultCase{"Flow", "CREATE FLOW f AS AUTO CDC INTO t",
+                  "1:8: CREATE FLOW … AUTO CDC comes with a later version [write it as a "
+                  "MATERIALIZED VIEW for now]"},
+        FaultCase{"OnePart", "CREATE VIEW trips AS SELECT 1",
+                  "1:13: a model's name has two parts [for example silver.trips]"},
         FaultCase{"OurName", "CREATE VIEW a._b AS SELECT 1",
-                  "1:13: '_b' cannot be a name: _ in front and the characters $ . / \\ are Weir's own"},
-        FaultCase{"Columns", "CREATE VIEW a.b (x, y) AS SELECT 1", "1:17: a model does not list its columns [name them in the SELECT, with AS]"},
-        FaultCase{"Clause", "CREATE VIEW a.b\n  PARTITIONNED BY (x) AS SELECT 1", "2:3: expected a clause, found 'PARTITIONNED' [did you mean PARTITIONED?]"},
-        FaultCase{"Primary", "CREATE VIEW a.b PRIMARY KEY (x) AS SELECT 1", "1:17: expected a clause, found 'PRIMARY' [write KEY (…)]"},
-        FaultCase{"Twice", "CREATE VIEW a.b KEY (x) KEY (y) AS SELECT 1", "1:25: KEY is written twice"},
-        FaultCase{"NoAs", "CREATE VIEW a.b SELECT 1", "1:17: expected AS before the query, found 'SELECT' [AS SELECT …]"},
-        FaultCase{"NoBody", "CREATE VIEW a.b", "1:16: expected AS SELECT …, found the end of the file"},
-        FaultCase{"Selct", "CREATE VIEW a.b AS SELCT 1", "1:20: expected SELECT, found 'SELCT' [did you mean SELECT?]"},
-        FaultCase{"Transform", "CREATE VIEW a.b PARTITIONED BY (dya(x)) AS SELECT 1", "1:33: dya is not a partition transform [did you mean day?]"},
-        FaultCase{"Bucket", "CREATE VIEW a.b PARTITIONED BY (bucket(x)) AS SELECT 1", "1:41: expected a number, found ')' [bucket(16, x)]"},
-        FaultCase{"Violation", "CREATE VIEW a.b CONSTRAINT c EXPECT (x) ON VIOLATION QUARANTEEN AS SELECT 1",
-                  "1:54: expected QUARANTINE, DROP ROW or FAIL UPDATE, found 'QUARANTEEN' [did you mean QUARANTINE?]"},
-        FaultCase{"Check", "CREATE VIEW a.b CONSTRAINT c CHECK (x) AS SELECT 1", "1:30: expected EXPECT, found 'CHECK' [write EXPECT (condition)]"},
-        FaultCase{"Lag", "CREATE VIEW a.b TARGET_LAG = 'soon' AS SELECT 1", "1:30: 'soon' is not a duration [for example '30 seconds' or '1 hour']"},
-        FaultCase{"Quote", "CREATE VIEW a.b AS SELECT 'x", "1:27: this quote is never closed"},
-        FaultCase{"Comment", "CREATE VIEW a.b /* AS SELECT 1", "1:17: this comment never ends"},
-        FaultCase{"TwoModels", "CREATE VIEW a.b AS SELECT 1;\nCREATE VIEW a.c AS SELECT 2",
-                  "2:1: a file holds one model [put the next statement into a file of its own]"},
-        FaultCase{"StreamInView", "CREATE MATERIALIZED VIEW a.b AS SELECT 1 FROM STREAM t",
-                  "1:33: only a streaming table reads FROM STREAM t [write CREATE STREAMING TABLE, or leave STREAM out]"},
+                  "1:13: '_b' cannot be a name: _ in front and the characters $ . / \\ "
+                  "are Weir's own"},
+        FaultCase{
+            "Columns", "CREATE VIEW a.b (x, y) AS SELECT 1",
+            "1:17: a model does not list its columns [name them in the SELECT, with AS]"},
+        FaultCase{
+            "Clause", "CREATE VIEW a.b\n  PARTITIONNED BY (x) AS SELECT 1",
+            "2:3: expected a clause, found 'PARTITIONNED' [did you mean PARTITIONED?]"},
+        FaultCase{"Primary", "CREATE VIEW a.b PRIMARY KEY (x) AS SELECT 1",
+                  "1:17: expected a clause, found 'PRIMARY' [write KEY (…)]"},
+        FaultCase{"Twice", "CREATE VIEW a.b KEY (x) KEY (y) AS SELECT 1",
+                  "1:25: KEY is written twice"},
+        FaultCase{"NoAs", "CREATE VIEW a.b SELECT 1",
+                  "1:17: expected AS before the query, found 'SELECT' [AS SELECT …]"},
+        FaultCase{"NoBody", "CREATE VIEW a.b",
+                  "1:16: expected AS SELECT …, found the end of the file"},
+        FaultCase{"Selct", "CREATE VIEW a.b AS SELCT 1",
+                  "1:20: expected SELECT, found 'SELCT' [did you mean SELECT?]"},
+        FaultCase{"Transform", "CREATE VIEW a.b PARTITIONED BY (dya(x)) AS SELECT 1",
+                  "1:33: dya is not a partition transform [did you mean day?]"},
+        FaultCase{"Bucket", "CREATE VIEW a.b PARTITIONED BY (bucket(x)) AS SELECT 1",
+                  "1:41: expected a number, found ')' [bucket(16, x)]"},
+        FaultCase{
+            "Violation",
+            "CREATE VIEW a.b CONSTRAINT c EXPECT (x) ON VIOLATION QUARANTEEN AS SELECT 1",
+            "1:54: expected QUARANTINE, DROP ROW or FAIL UPDATE, found 'QUARANTEEN' [did "
+            "you mean QUARANTINE?]"},
+        FaultCase{"Check", "CREATE VIEW a.b CONSTRAINT c CHECK (x) AS SELECT 1",
+                  "1:30: expected EXPECT, found 'CHECK' [write EXPECT (condition)]"},
+        FaultCase{
+            "Lag", "CREATE VIEW a.b TARGET_LAG = 'soon' AS SELECT 1",
+            "1:30: 'soon' is not a duration [for example '30 seconds' or '1 hour']"},
+        FaultCase{"Quote", "CREATE VIEW a.b AS SELECT 'x",
+                  "1:27: this quote is never closed"},
+        FaultCase{"Comment", "CREATE VIEW a.b /* AS SELECT 1",
+                  "1:17: this comment never ends"},
+        FaultCase{"TwoModels",
+                  "CREATE VIEW a.b AS SELECT 1;\nCREATE VIEW a.c AS SELECT 2",
+                  "2:1: a file holds one model [put the next statement into a file of "
+                  "its own]"},
+        FaultCase{"StreamInView",
+                  "CREATE MATERIALIZED VIEW a.b AS SELECT 1 FROM STREAM t",
+                  "1:33: only a streaming table reads FROM STREAM t [write CREATE "
+                  "STREAMING TABLE, or leave STREAM out]"},
         FaultCase{"NoStream", "CREATE STREAMING TABLE a.b AS SELECT 1 FROM t",
-                  "1:31: a streaming table reads at least one table as a stream [write FROM STREAM table, or make it a MATERIALIZED VIEW]"},
+                  "1:31: a streaming table reads at least one table as a stream [write "
+                  "FROM STREAM table, or make it a MATERIALIZED VIEW]"},
         FaultCase{"Emit", "CREATE VIEW a.b AS SELECT 1 EMIT ON WINDOW CLOSE",
-                  "1:29: EMIT ON WINDOW CLOSE comes with a later version [write it as a MATERIALIZED VIEW for now]"},
-        FaultCase{"Tumble", "CREATE VIEW a.b AS SELECT 1 FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL 1 HOUR)",
-                  "1:34: TUMBLE(TABLE …) comes with a later version [group by time_bucket(INTERVAL …, ts) or date_trunc('hour', ts)]"}),
+                  "1:29: EMIT ON WINDOW CLOSE comes with a later version [write it as a "
+                  "MATERIALIZED VIEW for now]"},
+        FaultCase{"Tumble",
+                  "CREATE VIEW a.b AS SELECT 1 FROM TUMBLE(TABLE t, DESCRIPTOR(ts), "
+                  "INTERVAL 1 HOUR)",
+                  "1:34: TUMBLE(TABLE …) comes with a later version [group by "
+                  "time_bucket(INTERVAL …, ts) or date_trunc('hour', ts)]"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(ModelTest, PlacesCountCharactersAndExcerptsAreLines) {
   std::vector<SqlProblem> problems;
-  EXPECT_FALSE(ParseModel("m.sql", "CREATE VIEW a.b\n  /* größe */ WRONG 1", &problems).has_value());
+  EXPECT_FALSE(ParseModel("m.sql", "CREATE VIEW a.b\n  /* größe */ WRONG 1", &problems)
+                   .has_value());
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_EQ(problems[0].place.column, 15);
   EXPECT_EQ(problems[0].excerpt, "/* größe */ WRONG 1");
@@ -172,11 +230,13 @@ TEST(ModelTest, AnyTextIsParsedOrRefusedWithAPlace) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   const std::string good =
-      "CREATE STREAMING TABLE a.b KEY (x) PARTITIONED BY (day(t)) CONSTRAINT c EXPECT (x > 'a' AND \"y\" < 1.5e-3) "
+      "CREATE STREAMING TABLE a.b KEY (x) PARTITIONED BY (day(t)) CONSTRAINT c EXPECT (x "
+      "> 'a' AND \"y\" < 1.5e-3) "
       "TARGET_LAG = '1 hour' AS SELECT $$x$$, /* c */ y FROM STREAM(bronze.t) -- z\n;";
   for (int i = 0; i < 5000; ++i) {
     std::string text = good.substr(0, random() % (good.size() + 1));
-    for (uint64_t n = random() % 4; n > 0 && !text.empty(); --n) text[random() % text.size()] = "'\"$(),;/*-. a\n\xff"[random() % 15];
+    for (uint64_t n = random() % 4; n > 0 && !text.empty(); --n)
+      text[random() % text.size()] = "'\"$(),;/*-. a\n\xff"[random() % 15];
     std::vector<SqlProblem> problems;
     const auto model = ParseModel("m.sql", text, &problems);
     ASSERT_NE(model.has_value(), !problems.empty()) << text;
@@ -190,7 +250,8 @@ TEST(TokenTest, ValuesAreWithoutQuotes) {
   const std::string text = R"('it''s' e'a\'b' "q""q" $$a$b$$ $t$x$$y$t$ 1.5e-3 a$b)";
   std::vector<std::string> values;
   for (const Token& token : Tokenize(text)) values.push_back(TokenValue(token, text));
-  EXPECT_THAT(values, testing::ElementsAre("it's", "a'b", "q\"q", "a$b", "x$$y", "1.5e-3", "a$b", ""));
+  EXPECT_THAT(values, testing::ElementsAre("it's", "a'b", "q\"q", "a$b", "x$$y", "1.5e-3",
+                                           "a$b", ""));
 }
 
 }  // namespace

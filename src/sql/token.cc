@@ -8,11 +8,14 @@ namespace weir::sql {
 namespace {
 
 bool IsWordStart(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (static_cast<unsigned char>(c) & 0x80) != 0;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+         (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsWordPart(char c) { return IsWordStart(c) || IsDigit(c) || c == '$'; }
-bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
+bool IsBlank(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
 
 // Reads tokens one by one; `at` is where the next begins.
 class Lexer {
@@ -24,7 +27,8 @@ class Lexer {
     begin_ = at_;
     if (at_ == text_.size()) return Make(TokenKind::kEnd);
     const char c = text_[at_];
-    if ((c == 'e' || c == 'E') && Peek(1) == '\'') return Quoted('\'', 2, TokenKind::kString, true);
+    if ((c == 'e' || c == 'E') && Peek(1) == '\'')
+      return Quoted('\'', 2, TokenKind::kString, true);
     if (c == '\'') return Quoted('\'', 1, TokenKind::kString, false);
     if (c == '"') return Quoted('"', 1, TokenKind::kQuoted, false);
     if (c == '$' && (Peek(1) == '$' || IsWordStart(Peek(1)))) return DollarQuoted();
@@ -109,8 +113,10 @@ class Lexer {
 
   Token Number() {
     while (IsDigit(Peek(0)) || Peek(0) == '.' || Peek(0) == '_' ||
-           ((Peek(0) == '-' || Peek(0) == '+') && (text_[at_ - 1] == 'e' || text_[at_ - 1] == 'E')) ||
-           ((Peek(0) == 'e' || Peek(0) == 'E') && (IsDigit(Peek(1)) || Peek(1) == '-' || Peek(1) == '+'))) {
+           ((Peek(0) == '-' || Peek(0) == '+') &&
+            (text_[at_ - 1] == 'e' || text_[at_ - 1] == 'E')) ||
+           ((Peek(0) == 'e' || Peek(0) == 'E') &&
+            (IsDigit(Peek(1)) || Peek(1) == '-' || Peek(1) == '+'))) {
       ++at_;
     }
     return Make(TokenKind::kNumber);
@@ -123,13 +129,15 @@ class Lexer {
 std::string Unquote(std::string_view inside, char quote, bool escapes) {
   std::string out;
   for (size_t i = 0; i < inside.size(); ++i) {
-    if ((inside[i] == quote || (escapes && inside[i] == '\\')) && i + 1 < inside.size()) ++i;
+    if ((inside[i] == quote || (escapes && inside[i] == '\\')) && i + 1 < inside.size())
+      ++i;
     out += inside[i];
   }
   return out;
 }
 
-// Changes of one letter (put in, left out, replaced, swapped with its neighbour) that make one word of the other.
+// Changes of one letter (put in, left out, replaced, swapped with its neighbour) that
+// make one word of the other.
 size_t Distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i) {
@@ -138,8 +146,10 @@ size_t Distance(std::string_view a, std::string_view b) {
         d[i][j] = i + j;
         continue;
       }
-      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1,
+                          d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   }
   return d[a.size()][b.size()];
@@ -158,7 +168,8 @@ std::vector<Token> Tokenize(std::string_view text) {
 
 std::string TokenValue(const Token& token, std::string_view text) {
   const std::string_view raw = token.In(text);
-  if (token.kind == TokenKind::kQuoted) return Unquote(raw.substr(1, raw.size() - 2), '"', false);
+  if (token.kind == TokenKind::kQuoted)
+    return Unquote(raw.substr(1, raw.size() - 2), '"', false);
   if (token.kind != TokenKind::kString) return std::string(raw);
   if (raw[0] == '\'') return Unquote(raw.substr(1, raw.size() - 2), '\'', false);
   if (raw[0] != '$') return Unquote(raw.substr(2, raw.size() - 3), '\'', true);

@@ -1,4 +1,5 @@
-// SQL text as tokens, in DuckDB's lexical rules: enough to find clauses without parsing expressions.
+// SQL text as tokens, in DuckDB's lexical rules: enough to find clauses without parsing
+// expressions.
 #pragma once
 
 #include <string>
@@ -23,7 +24,9 @@ struct Token {
   TokenKind kind = TokenKind::kEnd;
   size_t begin = 0, end = 0;  // bytes of the text
 
-  std::string_view In(std::string_view text) const { return text.substr(begin, end - begin); }
+  std::string_view In(std::string_view text) const {
+    return text.substr(begin, end - begin);
+  }
 };
 
 // All tokens of the text without comments and blanks; the last is kEnd.
