@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -130,13 +131,19 @@ std::span<const Location> KeyIndex::At(const Hash128& key) const {
 }
 
 void KeyIndex::WriteTo(state::Delta* delta) const {
-  staged_.ForEach([&](const Hash128& key, std::span<const Location> locations) {
+  // In the store's key order, which its memtable takes in several times faster than hash order.
+  std::vector<std::pair<uint64_t, Hash128>> order;
+  order.reserve(staged_.size());
+  staged_.ForEach([&](const Hash128& key, std::span<const Location>) { order.emplace_back(__builtin_bswap64(key.low), key); });
+  std::sort(order.begin(), order.end());
+  for (const auto& [first_bytes, key] : order) {
+    const std::span<const Location> locations = staged_.Find(key);
     if (locations.empty()) {
       delta->Erase(space_, IndexKey(key));
     } else {
       delta->Put(space_, IndexKey(key), {reinterpret_cast<const char*>(locations.data()), locations.size_bytes()});
     }
-  });
+  }
 }
 
 void KeyIndex::Apply() {

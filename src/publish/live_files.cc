@@ -157,7 +157,6 @@ Status LiveFileTable::WriteVectors(const std::string& table_location, iceberg::F
   const std::string dir = io::Join(WEIR_TRY(iceberg::PathOf(table_location)), "data");
   const std::string path = io::Join(dir, fmt::format("deleted-{}.puffin", iceberg::NewUuid()));
   change->vectors = WEIR_TRY(iceberg::WriteVectors(io_, path, vectors));
-  WEIR_TRY(io_.SyncDir(dir));
   WEIR_CHECK(change->vectors.size() == staged_.size());
   size_t i = 0;
   for (const auto& [number, positions] : staged_) staged_vectors_[number] = change->vectors[i++];
