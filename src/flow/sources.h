@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "flow/frontier.h"
 #include "ingest/event_sink.h"
+#include "ingest/file_catalog.h"
 #include "ingest/source.h"
 #include "project/project.h"
 
@@ -28,7 +29,7 @@ struct SourcesOptions {
 };
 
 // A contract's servers number their partitions from 1000 times the server's place in the contract: the first server's are 0, 1, …
-inline constexpr int kPartitionsPerServer = 1000;
+inline constexpr int kPartitionsPerServer = ingest::kFilePartitionsMax;
 
 // Used by the flow's thread; sink() by anybody.
 class Sources {

@@ -87,6 +87,9 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
   for (const std::string& name : *names) {
     const int partition = pattern_.PartitionOf(name);
     if (partition < 0) continue;
+    if (partition >= kFilePartitionsMax) {
+      return Invalid(fmt::format("{}: its name says partition {}; partitions are numbered below {}", io::Join(pattern_.dir(), name), partition, kFilePartitionsMax));
+    }
     const std::string path = io::Join(pattern_.dir(), name);
     const auto info = io_.Stat(path);
     if (!info.ok()) continue;  // gone between the two calls

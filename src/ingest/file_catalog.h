@@ -13,6 +13,9 @@
 
 namespace weir::ingest {
 
+// Partitions of one server's files are numbered below this.
+inline constexpr int kFilePartitionsMax = 1000;
+
 // A discovered file. Its identity is path + size + checksum; the ordinal is its place in the source's journalled order.
 struct SourceFile {
   int64_t ordinal = 0;
@@ -54,7 +57,7 @@ class FileCatalog {
     std::vector<std::string> not_regular; // folders, FIFOs … whose names match
     bool waiting = false;                 // files were left alone because they are not quiet yet
   };
-  // `quiet`: a file counts only when size and mtime have stood still for so long; 0: all count.
+  // kInvalid: a name with a partition number that is too large. `quiet`: a file counts only when size and mtime have stood still for so long; 0: all count.
   Result<ScanResult> Scan(Micros now, Micros quiet);
   static std::string JournalText(const std::string& source, const SourceFile& file);
 

@@ -234,10 +234,19 @@ class FileSource final : public Source {
       at.file_byte = 0;
       partition.reader.reset();
     }
-    if (partition.reader == nullptr) {
-      partition.reader = WEIR_TRY(LineReader::Open(*context_.io, file.path, at.file_byte, context_.record_bytes_max));
+    Result<Lines> read = Read(partition, file);
+    if (!read.ok()) {
+      if (read.error().code != Code::kCorrupt) return std::move(read).error();
+      Event("source_file_broken", Severity::kError)
+          .With("source", context_.contract->name)
+          .With("path", file.path)
+          .With("byte", static_cast<int64_t>(at.file_byte))
+          .With("error", read.error().message)
+          .With("meaning", "what stood before is taken in, the rest of the file is left out: give a whole one another name");
+      EndFile(partition, file);
+      return Push(PartitionNews{at}, 0);
     }
-    const Lines lines = WEIR_TRY(partition.reader->Next(context_.step_rows, context_.step_bytes));
+    const Lines& lines = *read;
     const Checked checked = WEIR_TRY(pipeline_->Check(lines.records));
     std::vector<int32_t> rows(lines.records.size());
     std::iota(rows.begin(), rows.end(), 0);
@@ -248,17 +257,26 @@ class FileSource final : public Source {
     at.next.value += lines.framed;
     at.file_byte = lines.end;
     at.watermark = partition.judge.watermark();
-    if (lines.end_of_file) {
-      partition.reader.reset();
-      at.file = file.ordinal + 1;
-      at.file_byte = 0;
-    }
-    at.idle = NextFile(partition) == nullptr;
+    if (lines.end_of_file) EndFile(partition, file);
     batch.after = at;
     const auto bytes = static_cast<size_t>(batch.bytes) * 2;
     WEIR_TRY(Push(std::move(batch), bytes));
     if (context_.steps_per_marker > 0 && ++steps_ % context_.steps_per_marker == 0) WEIR_TRY(SendMarker());
     return {};
+  }
+
+  Result<Lines> Read(Partition& partition, const SourceFile& file) {
+    if (partition.reader == nullptr) {
+      partition.reader = WEIR_TRY(LineReader::Open(*context_.io, file.path, partition.position.file_byte, context_.record_bytes_max));
+    }
+    return partition.reader->Next(context_.step_rows, context_.step_bytes);
+  }
+
+  void EndFile(Partition& partition, const SourceFile& file) {
+    partition.reader.reset();
+    partition.position.file = file.ordinal + 1;
+    partition.position.file_byte = 0;
+    partition.position.idle = NextFile(partition) == nullptr;
   }
 
   Status SendMarkers() {

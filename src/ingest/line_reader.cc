@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "base/hash.h"
 
@@ -45,13 +46,22 @@ class GzipStream final : public ByteStream {
 
   Result<size_t> Read(char* out, size_t size) override {
     z_.next_out = reinterpret_cast<Bytef*>(out);
-    z_.avail_out = static_cast<uInt>(std::min<size_t>(size, 1u << 30));
+    z_.avail_out = static_cast<uInt>(size);
+    const Status read = Inflate();
+    const size_t n = size - z_.avail_out;
+    // The bytes before a fault are handed out first; the fault comes again.
+    if (!read.ok() && n == 0) return read.error();
+    return n;
+  }
+
+ private:
+  Status Inflate() {
     while (z_.avail_out > 0) {
       if (z_.avail_in == 0) {
         const size_t n = WEIR_TRY(source_.Read(in_.data(), in_.size()));
         if (n == 0) {
           if (!between_members_) return Corrupt(fmt::format("{}: the gzip stream ends in the middle; the file is cut", path_));
-          break;
+          return {};
         }
         z_.next_in = reinterpret_cast<Bytef*>(in_.data());
         z_.avail_in = static_cast<uInt>(n);
@@ -67,10 +77,9 @@ class GzipStream final : public ByteStream {
         return Corrupt(fmt::format("{}: broken gzip data: {}", path_, z_.msg == nullptr ? "unknown" : z_.msg));
       }
     }
-    return size - z_.avail_out;
+    return {};
   }
 
- private:
   PlainStream source_;
   const std::string path_;
   std::vector<char> in_;
@@ -86,28 +95,42 @@ class ZstdStream final : public ByteStream {
 
   Result<size_t> Read(char* out, size_t size) override {
     ZSTD_outBuffer to{out, size, 0};
-    while (to.pos < to.size) {
-      if (from_.pos == from_.size) {
-        from_ = {in_.data(), WEIR_TRY(source_.Read(in_.data(), in_.size())), 0};
-        if (from_.size == 0) {
-          if (!frame_ended_) return Corrupt(fmt::format("{}: the zstd stream ends in the middle; the file is cut", path_));
-          break;
-        }
-      }
-      const size_t code = ZSTD_decompressStream(z_, &to, &from_);
-      if (ZSTD_isError(code)) return Corrupt(fmt::format("{}: broken zstd data: {}", path_, ZSTD_getErrorName(code)));
-      frame_ended_ = code == 0;
-    }
+    const Status read = Decompress(&to);
+    // The bytes before a fault are handed out first; the fault comes again.
+    if (!read.ok() && to.pos == 0) return read.error();
     return to.pos;
   }
 
  private:
+  Status Decompress(ZSTD_outBuffer* to) {
+    if (fault_) return *fault_;
+    bool ended = false;
+    while (to->pos < to->size) {
+      if (from_.pos == from_.size) {
+        from_ = {in_.data(), WEIR_TRY(source_.Read(in_.data(), in_.size())), 0};
+        ended = from_.size == 0;
+        if (ended && frame_ended_) return {};
+      }
+      // At the end of the file there may still be output that had no room before.
+      const size_t before = to->pos;
+      const size_t code = ZSTD_decompressStream(z_, to, &from_);
+      if (ZSTD_isError(code)) {
+        fault_ = Corrupt(fmt::format("{}: broken zstd data: {}", path_, ZSTD_getErrorName(code)));
+        return *fault_;
+      }
+      frame_ended_ = code == 0;
+      if (ended && !frame_ended_ && to->pos == before) return Corrupt(fmt::format("{}: the zstd stream ends in the middle; the file is cut", path_));
+    }
+    return {};
+  }
+
   PlainStream source_;
   const std::string path_;
   std::vector<char> in_;
   ZSTD_DStream* z_;
   ZSTD_inBuffer from_{nullptr, 0, 0};
   bool frame_ended_ = true;
+  std::optional<Error> fault_;  // a broken stream cannot be asked again
 };
 
 class Reader final : public LineReader {
@@ -127,6 +150,7 @@ class Reader final : public LineReader {
   }
 
   Result<Lines> Next(int64_t rows_max, int64_t bytes_max) override {
+    if (fault_) return *fault_;
     Lines out;
     out.storage = std::make_shared<std::string>(std::move(rest_));
     rest_.clear();
@@ -149,7 +173,7 @@ class Reader final : public LineReader {
         AddLine(buffer, line, newline, &spans);
         line = scanned = newline + 1;
         continue;
-      } else if (buffer.size() - line > record_bytes_max_) {
+      } else if (IsTooLong(buffer.size() - line)) {
         spans.emplace_back(line, record_bytes_max_ + 1);
         line = scanned = line + record_bytes_max_ + 1;
         dropping = true;
@@ -163,12 +187,19 @@ class Reader final : public LineReader {
         line = buffer.size();
         break;
       }
-      WEIR_TRY(Fill(buffer));
+      if (Status filled = Fill(buffer); !filled.ok()) {
+        fault_ = std::move(filled).error();
+        break;
+      }
     }
+    if (fault_ && spans.empty()) return *fault_;
     at_ += line + dropped;
     rest_.assign(buffer, line);
     buffer.resize(line);
-    if (!ended_ && rest_.empty()) WEIR_TRY(Fill(rest_));  // look ahead: the last batch of a file must know that it is the last
+    // Looks ahead: the last batch of a file must know that it is the last.
+    if (!ended_ && !fault_ && rest_.empty()) {
+      if (Status filled = Fill(rest_); !filled.ok()) fault_ = std::move(filled).error();
+    }
     out.end_of_file = ended_ && rest_.empty();
     out.end = at_;
     out.records.reserve(spans.size());
@@ -188,7 +219,15 @@ class Reader final : public LineReader {
     return {};
   }
 
+  // Whatever ends it: one byte more may be the \r of its end. The same whether its end is in sight or not.
+  bool IsTooLong(size_t bytes) const { return bytes > record_bytes_max_ + 1; }
+
   void AddLine(const std::string& buffer, size_t begin, size_t end, std::vector<std::pair<size_t, size_t>>* spans) {
+    if (IsTooLong(end - begin)) {
+      first_ = false;
+      spans->emplace_back(begin, record_bytes_max_ + 1);
+      return;
+    }
     if (first_ && at_ == 0 && begin == 0 && buffer.compare(0, 3, "\xef\xbb\xbf") == 0) begin += 3;
     first_ = false;
     if (end > begin && buffer[end - 1] == '\r') --end;
@@ -202,6 +241,7 @@ class Reader final : public LineReader {
   const size_t record_bytes_max_;
   std::string rest_;  // read, but not handed out yet
   bool ended_ = false, first_ = true;
+  std::optional<Error> fault_;  // comes after what stood before it
 };
 
 }  // namespace
@@ -216,6 +256,7 @@ Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::stri
   } else if (path.ends_with(".zst")) {
     stream = std::make_unique<ZstdStream>(std::move(file), path);
   } else {
+    if (from > info.size) return Corrupt(fmt::format("{} is shorter than what was read of it before", path));
     return std::unique_ptr<LineReader>(
         std::make_unique<Reader>(std::make_unique<PlainStream>(std::move(file), from), from, record_bytes_max));
   }
