@@ -189,7 +189,8 @@ Status ModelRunner::Process(const std::vector<data::Batch>& changes, std::vector
     } else if (shards_.size() > 1) {
       status = Exchange();
     }
-    if (status.ok()) status = pool_.Run([&](int i) { return Operate(shards_[static_cast<size_t>(i)]); });
+    // An operator without groups has a row even over no input, so only the shard that owns the group may speak.
+    if (status.ok()) status = pool_.Run([&](int i) { return global_group && i > 0 ? Status() : Operate(shards_[static_cast<size_t>(i)]); });
   }
   if (!status.ok()) return std::move(status).error().Within(plan_.model.name);
   for (Shard& shard : shards_) {
