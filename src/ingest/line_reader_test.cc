@@ -205,6 +205,18 @@ TEST_F(LineReaderTest, ReadsWhatUnpacksToMuchMoreThanABlock) {
   }
 }
 
+TEST_F(LineReaderTest, WhatHasNoRoomInOneReadComesWithTheNext) {
+  // The last block of the second frame lies across the end of a read of 1 MiB, with no input left behind it.
+  const std::string line(1 << 20, 'x');
+  Put("f.zst", Zstd("first line\n") + Zstd(line));
+  Put("f.gz", Gzip("first line\n") + Gzip(line));
+  for (const char* name : {"f.zst", "f.gz"}) {
+    const All read = Read(name, 0, 10, 4 << 20, 4 << 20);
+    ASSERT_FALSE(read.error) << read.error->message;
+    EXPECT_EQ(read.records.back(), line) << name;
+  }
+}
+
 TEST_F(LineReaderTest, ACutOrBrokenStreamIsNamedAfterWhatStoodBefore) {
   std::string text;
   std::mt19937_64 random(1);
