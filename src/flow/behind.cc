@@ -56,7 +56,7 @@ duck::InstanceOptions DuckOptions(const project::Settings& settings, const std::
 
 struct Behind::Round {
   std::map<std::string, commit::ModelState>* models;
-  std::map<std::string, std::string>* halted = nullptr;
+  std::string summary;                          // the frontier, for the snapshots
   state::Delta delta;
   commit::EpochCommit commit;
   std::vector<ModelRunner*> runners;            // incremental models of the round, in topological order
@@ -64,7 +64,7 @@ struct Behind::Round {
 };
 
 Behind::Behind(io::Io& io, Clock& clock, commit::Committer& committer, TableSet& tables, const plan::Plan& plan, ShardPool& pool,
-               const project::Settings& settings, MemoryBudget& memory, std::string data_dir)
+               const project::Settings& settings, std::string data_dir)
     : io_(io),
       clock_(clock),
       committer_(committer),
@@ -72,10 +72,9 @@ Behind::Behind(io::Io& io, Clock& clock, commit::Committer& committer, TableSet&
       plan_(plan),
       pool_(pool),
       settings_(settings),
-      memory_(memory),
       data_dir_(std::move(data_dir)) {}
 
-bool Behind::IsBehind(const plan::ModelPlan& plan, const std::map<std::string, commit::ModelState>& models, const Round&) const {
+bool Behind::IsBehind(const plan::ModelPlan& plan, const std::map<std::string, commit::ModelState>& models) const {
   for (const auto& [table, version] : models.at(plan.model.name).inputs) {
     if (tables_.Version(table).value != version) return true;
   }
@@ -110,7 +109,7 @@ Status Behind::RunIncremental(ModelRunner& runner, Round& round) {
   });
 }
 
-Status Behind::RunRefresh(const plan::ModelPlan& plan, Round&) {
+Status Behind::RunRefresh(const plan::ModelPlan& plan) {
   auto session = WEIR_TRY(duck::Session::Open(DuckOptions(settings_, data_dir_)));
   for (const std::string& input : plan.inputs) {
     const iceberg::Metadata& metadata = tables_.metadata(input);
@@ -142,7 +141,7 @@ Status Behind::RunRefresh(const plan::ModelPlan& plan, Round&) {
 
 Status Behind::CommitRound(Round& round) {
   const Epoch epoch = committer_.next_epoch();
-  const std::map<std::string, std::string> summary = {{"weir.lane", round.commit.lane}, {"weir.epoch", std::to_string(epoch.value)}};
+  const std::map<std::string, std::string> summary = {{"weir.lane", round.commit.lane}, {"weir.epoch", std::to_string(epoch.value)}, {"weir.frontier", round.summary}};
   std::vector<SnapshotId> keep = WEIR_TRY(committer_.LeasedSnapshots());
   for (const auto& [name, model] : *round.models) {
     for (const auto& [table, version] : model.inputs) keep.push_back({version});
@@ -171,17 +170,18 @@ Status Behind::CommitRound(Round& round) {
   return {};
 }
 
-Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners, const std::string& frontier,
+Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners, const Frontier& frontier,
                        std::map<std::string, commit::ModelState>* models) {
   Round round;
   round.models = models;
   round.commit.lane = lane;
-  round.commit.frontier = frontier;
+  round.commit.frontier = FrontierJson(frontier);
+  round.summary = FrontierSummary(frontier);
   round.runners = runners;
   bool behind = false;
   for (ModelRunner* runner : runners) {
     round.touched.push_back(&runner->plan());
-    behind |= IsBehind(runner->plan(), *models, round);
+    behind |= IsBehind(runner->plan(), *models);
   }
   if (!behind) return {};
   // Readers before what they read: see RunIncremental.
@@ -189,7 +189,7 @@ Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>&
   return CommitRound(round);
 }
 
-Status Behind::Follow(const std::string& lane, const std::vector<const plan::ModelPlan*>& plans, const std::string& frontier,
+Status Behind::Follow(const std::string& lane, const std::vector<const plan::ModelPlan*>& plans, const Frontier& frontier,
                       std::map<std::string, commit::ModelState>* models, std::map<std::string, std::string>* halted) {
   const auto halt = [&](const std::vector<const plan::ModelPlan*>& failed, const Error& error) -> Status {
     if (error.code != Code::kInvalid) return error;
@@ -219,10 +219,11 @@ Status Behind::Follow(const std::string& lane, const std::vector<const plan::Mod
     Round round;
     round.models = models;
     round.commit.lane = lane;
-    round.commit.frontier = frontier;
+    round.commit.frontier = FrontierJson(frontier);
+  round.summary = FrontierSummary(frontier);
     round.touched = {plan};
-    if (!IsBehind(*plan, *models, round)) continue;
-    Status done = RunRefresh(*plan, round);
+    if (!IsBehind(*plan, *models)) continue;
+    Status done = RunRefresh(*plan);
     if (done.ok()) done = CommitRound(round);
     if (!done.ok()) WEIR_TRY(halt({plan}, done.error()));
   }

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "base/memory.h"
 #include "base/result.h"
 #include "commit/committer.h"
 #include "duck/duck.h"
+#include "flow/frontier.h"
 #include "flow/model_runner.h"
 #include "flow/table_set.h"
 #include "plan/plan.h"
@@ -23,23 +23,23 @@ duck::InstanceOptions DuckOptions(const project::Settings& settings, const std::
 class Behind {
  public:
   Behind(io::Io& io, Clock& clock, commit::Committer& committer, TableSet& tables, const plan::Plan& plan, ShardPool& pool,
-         const project::Settings& settings, MemoryBudget& memory, std::string data_dir);
+         const project::Settings& settings, std::string data_dir);
 
   // Brings models of the live lane, whose runners the caller goes on to use, to the present versions. Does nothing when all are there.
-  Status CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners, const std::string& frontier,
+  Status CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners, const Frontier& frontier,
                  std::map<std::string, commit::ModelState>* models);
 
   // One round of a lane behind. A model that fails is halted (in `halted`), and so is what reads it.
-  Status Follow(const std::string& lane, const std::vector<const plan::ModelPlan*>& plans, const std::string& frontier,
+  Status Follow(const std::string& lane, const std::vector<const plan::ModelPlan*>& plans, const Frontier& frontier,
                 std::map<std::string, commit::ModelState>* models, std::map<std::string, std::string>* halted);
 
  private:
   struct Round;
 
   Status RunIncremental(ModelRunner& runner, Round& round);
-  Status RunRefresh(const plan::ModelPlan& plan, Round& round);
+  Status RunRefresh(const plan::ModelPlan& plan);
   Status CommitRound(Round& round);
-  bool IsBehind(const plan::ModelPlan& plan, const std::map<std::string, commit::ModelState>& models, const Round& round) const;
+  bool IsBehind(const plan::ModelPlan& plan, const std::map<std::string, commit::ModelState>& models) const;
 
   io::Io& io_;
   Clock& clock_;
@@ -48,7 +48,6 @@ class Behind {
   const plan::Plan& plan_;
   ShardPool& pool_;
   const project::Settings& settings_;
-  MemoryBudget& memory_;
   const std::string data_dir_;
   std::map<std::string, std::unique_ptr<ModelRunner>> runners_;  // of incremental models in lanes behind
 };

@@ -30,6 +30,13 @@ struct SourceQueue {
   bool ended = false;
 };
 
+// Plain views are part of their readers' SQL; there is nothing to keep.
+plan::Plan StoredOnly(const plan::Plan& plan) {
+  plan::Plan out = plan;
+  std::erase_if(out.models, [](const plan::ModelPlan& model) { return model.model.verb == sql::ModelVerb::kView; });
+  return out;
+}
+
 class FlowImpl final : public Flow {
  public:
   FlowImpl(io::Io& io, Clock& clock, const project::Project& project, const plan::Plan& plan, FlowOptions options)
@@ -37,7 +44,7 @@ class FlowImpl final : public Flow {
         clock_(clock),
         project_(project),
         settings_(project.settings),
-        plan_(plan),
+        plan_(StoredOnly(plan)),
         options_(std::move(options)),
         memory_("weir", settings_.memory_max),
         pool_(settings_.shards),
@@ -130,7 +137,7 @@ class FlowImpl final : public Flow {
   }
 
   static TableSpec SpecOf(const plan::ModelPlan& plan) {
-    TableSpec spec{plan.model.name, plan.output, !plan.append_only, plan.key, {}, plan.model.comment};
+    TableSpec spec{plan.model.name, plan.output, !plan.append_only, plan.key, {}, plan.model.comment, plan.model.properties};
     for (const sql::PartitionTerm& term : plan.model.partitioned_by) {
       iceberg::Transform transform;
       const std::string name = term.transform.empty() ? "identity" : term.transform;
@@ -211,7 +218,7 @@ class FlowImpl final : public Flow {
 
   // Catches up whoever is behind, then lets the live models run.
   Status BringUpModels() {
-    behind_ = std::make_unique<Behind>(io_, clock_, *committer_, *tables_, plan_, pool_, settings_, memory_, options_.data_dir);
+    behind_ = std::make_unique<Behind>(io_, clock_, *committer_, *tables_, plan_, pool_, settings_, options_.data_dir);
     duck::InstanceOptions duck = DuckOptions(settings_, options_.data_dir);
     for (const plan::ModelPlan& model : plan_.models) {
       commit::ModelState& state = models_.at(model.model.name);
@@ -228,7 +235,7 @@ class FlowImpl final : public Flow {
     std::vector<ModelRunner*> runners;
     for (const auto& runner : live_) runners.push_back(runner.get());
     const Micros began = clock_.Monotonic();
-    WEIR_TRY(behind_->CatchUp(kLiveLane, runners, FrontierJson(frontier_), &models_));
+    WEIR_TRY(behind_->CatchUp(kLiveLane, runners, frontier_, &models_));
     for (auto& [name, lane] : lanes_) {
       for (const plan::ModelPlan* model : lane.models) lane.target_lag = std::max(lane.target_lag, model->model.target_lag.value_or(0));
       lane.last = clock_.Monotonic() - lane.target_lag;
@@ -526,7 +533,7 @@ class FlowImpl final : public Flow {
     for (auto& [name, lane] : lanes_) {
       const Micros now = clock_.Monotonic();
       if (!all && now - lane.last < std::max({lane.target_lag, 10 * lane.took, settings_.epoch_interval})) continue;
-      WEIR_TRY(behind_->Follow(name, lane.models, FrontierJson(frontier_), &models_, &report_.halted));
+      WEIR_TRY(behind_->Follow(name, lane.models, frontier_, &models_, &report_.halted));
       lane.last = clock_.Monotonic();
       lane.took = lane.last - now;
       report_.stages["behind"] += lane.took;
@@ -544,7 +551,7 @@ class FlowImpl final : public Flow {
   Clock& clock_;
   const project::Project& project_;
   const project::Settings& settings_;
-  const plan::Plan& plan_;
+  const plan::Plan plan_;  // of the models that have a table
   const FlowOptions options_;
   MemoryBudget memory_;
   ShardPool pool_;

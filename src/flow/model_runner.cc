@@ -82,6 +82,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::New(const plan::ModelPlan& pla
                                                       const duck::InstanceOptions& duck, int64_t memory_max, Clock& clock) {
   WEIR_CHECK(plan.kind != plan::BlockKind::kFullRefresh && plan.inputs.size() == 1);
   auto out = std::unique_ptr<ModelRunner>(new ModelRunner(plan, pool, clock));
+  out->output_ = data::ToArrow(plan.output);
   out->shards_.resize(static_cast<size_t>(pool.size()));
   for (Shard& shard : out->shards_) {
     Status opened = out->OpenShard(shard, input, store, duck, memory_max / pool.size());
@@ -92,7 +93,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::New(const plan::ModelPlan& pla
 
 Status ModelRunner::OpenShard(Shard& shard, const data::Schema& input, state::Store& store, const duck::InstanceOptions& duck, int64_t memory_max) {
   const bool row_wise = plan_.kind == plan::BlockKind::kRowWise;
-  if (!plan_.pre_is_projection || !plan_.post_sql.empty()) shard.session = WEIR_TRY(duck::Session::Open(duck));
+  if (!plan_.pre_is_projection || NeedsPostSql()) shard.session = WEIR_TRY(duck::Session::Open(duck));
   if (!plan_.pre_is_projection) WEIR_TRY(shard.session->DeclareInput(plan_.inputs[0], WithWeight(input)));
   if (row_wise) {
     if (!plan_.pre_is_projection) shard.pre = WEIR_TRY(shard.session->Prepare(plan_.pre_sql));
@@ -115,11 +116,13 @@ Status ModelRunner::OpenShard(Shard& shard, const data::Schema& input, state::St
       break;
     default: return Internal("no operator for this kind of block");
   }
-  if (!plan_.post_sql.empty()) WEIR_TRY(shard.session->DeclareInput("_groups", WithWeight(groups)));
+  if (NeedsPostSql()) WEIR_TRY(shard.session->DeclareInput("_groups", WithWeight(groups)));
   if (!plan_.pre_is_projection) shard.pre = WEIR_TRY(shard.session->Prepare(plan_.pre_sql));
-  if (!plan_.post_sql.empty()) shard.post = WEIR_TRY(shard.session->Prepare(plan_.post_sql));
+  if (NeedsPostSql()) shard.post = WEIR_TRY(shard.session->Prepare(plan_.post_sql));
   return {};
 }
+
+bool ModelRunner::NeedsPostSql() const { return !plan_.post_is_projection && !plan_.post_sql.empty(); }
 
 Result<std::vector<data::Batch>> ModelRunner::Pre(Shard& shard, const data::Batch& batch) {
   if (plan_.pre_is_projection) return std::vector<data::Batch>{data::SelectColumns(batch, plan_.pre_columns)};
@@ -148,8 +151,12 @@ Status ModelRunner::Operate(Shard& shard) {
   Collector collector(&groups);
   for (data::Batch& batch : shard.in) WEIR_TRY(shard.op->Process(0, std::move(batch), collector));
   WEIR_TRY(shard.op->Flush(collector));
-  if (plan_.post_sql.empty()) {
-    shard.out = std::move(groups);
+  if (!NeedsPostSql()) {
+    for (data::Batch& batch : groups) {
+      if (plan_.post_is_projection) batch = data::SelectColumns(batch, plan_.post_columns);
+      batch.rows = arrow::RecordBatch::Make(output_, batch.num_rows(), batch.rows->columns());
+      shard.out.push_back(std::move(batch));
+    }
     return {};
   }
   for (const data::Batch& batch : groups) {

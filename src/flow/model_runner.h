@@ -49,6 +49,7 @@ class ModelRunner {
 
   ModelRunner(const plan::ModelPlan& plan, ShardPool& pool, Clock& clock) : plan_(plan), pool_(pool), clock_(clock) {}
   Status OpenShard(Shard& shard, const data::Schema& input, state::Store& store, const duck::InstanceOptions& duck, int64_t memory_max);
+  bool NeedsPostSql() const;
   Result<std::vector<data::Batch>> Pre(Shard& shard, const data::Batch& batch);
   Status Exchange();
   Status Operate(Shard& shard);
@@ -56,6 +57,7 @@ class ModelRunner {
   const plan::ModelPlan plan_;
   ShardPool& pool_;
   Clock& clock_;
+  std::shared_ptr<arrow::Schema> output_;
   std::vector<Shard> shards_;
   ModelWork work_;
 };

@@ -31,6 +31,18 @@ class Sources::Sink final : public ingest::EventSink {
   const std::map<std::string, ingest::LogSource*> sources_;
 };
 
+namespace {
+
+// A path given by hand for one run must be there: a typing error must not look like a source without news.
+Status CheckPath(io::Io& io, const std::string& source, const std::string& location) {
+  const ingest::FilePattern pattern = WEIR_TRY(ingest::FilePattern::Parse(location));
+  const std::string must_exist = pattern.literal() ? io::Join(pattern.dir(), pattern.name()) : pattern.dir();
+  if (io.Exists(must_exist)) return {};
+  return NotFound(fmt::format("--source {}={}: there is no {}", source, location, must_exist));
+}
+
+}  // namespace
+
 Sources::~Sources() = default;
 
 Result<std::unique_ptr<Sources>> Sources::Open(io::Io& io, Clock& clock, const project::Project& project, const Frontier& frontier, SourcesOptions options) {
@@ -89,6 +101,7 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project, 
       ingest::FileSourceOptions files;
       files.location = path != options.paths.end() ? path->second : server.location;
       if (!files.location.starts_with('/') && path == options.paths.end()) files.location = io::Join(project.dir, files.location);
+      if (options.once && path != options.paths.end()) WEIR_TRY(CheckPath(io, contract.name, files.location));
       files.first_partition = first;
       files.once = options.once;
       files.quiet = options.once ? 0 : settings.file_quiet;

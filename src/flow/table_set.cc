@@ -64,13 +64,13 @@ iceberg::Metadata TableSet::Fresh(const TableSpec& spec, const std::string& loca
   table.schema = spec.schema;
   data::ClearFieldIds(table.schema);  // a contract numbers its own fields; the table's columns are more
   data::AssignFieldIds(table.schema, 0);
-  if (spec.keyed) table.identifier = {};
   for (const auto& [transform, column] : spec.partition_by) {
     const data::Field* field = table.schema.Find(column);
     if (field != nullptr) table.partition.push_back({field->id, 0, "", transform});
   }
   table.properties["write.metadata.delete-after-commit.enabled"] = "true";
   table.properties["write.metadata.previous-versions-max"] = "20";
+  for (const auto& [key, value] : spec.properties) table.properties[key] = value;
   if (!spec.comment.empty()) table.properties["comment"] = spec.comment;
   if (!spec.key.empty()) table.properties["weir.key"] = fmt::format("{}", fmt::join(spec.key, ","));
   return iceberg::MakeMetadata(table, clock_.Now());

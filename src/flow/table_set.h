@@ -28,6 +28,7 @@ struct TableSpec {
   std::vector<std::string> key;
   std::vector<std::pair<iceberg::Transform, std::string>> partition_by;  // transform, column
   std::string comment;
+  std::vector<std::pair<std::string, std::string>> properties;  // TBLPROPERTIES
 };
 
 // Used by the flow's thread. Encoding runs on one thread inside: Append hands a batch over and returns.

@@ -44,7 +44,7 @@ class ProgressLine {
   }
   static std::string Grouped(int64_t value) {
     std::string text = std::to_string(value);
-    for (auto i = static_cast<ptrdiff_t>(text.size()) - 3; i > (value < 0 ? 1 : 0); i -= 3) text.insert(static_cast<size_t>(i), ",");
+    for (auto i = static_cast<ptrdiff_t>(text.size()) - 3; i > (value < 0 ? 1 : 0); i -= 3) text.insert(static_cast<size_t>(i), 1, ',');
     return text;
   }
 
