@@ -170,6 +170,11 @@ def test_a_moved_lake_is_noticed_and_relocated(t):
     check_all(t, moved, data)
 
 
+def test_a_mistyped_path_of_a_source_is_told(t):
+    done = t.run_once(t.dir / "no-such-folder/events.ndjson", code=1)
+    t.ok("no-such-folder/events.ndjson" in done.err, f"the missing file is not named: {done.err}")
+
+
 def test_the_generator_helps(t):
     t.weir("generate", "rides", "--help")
     t.ok("2019-06" in t.weir("generate", "rides", "--out", t.dir / "x", "--months", "1999-01", code=None).err, "unknown months are not explained")
