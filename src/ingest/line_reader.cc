@@ -104,22 +104,20 @@ class ZstdStream final : public ByteStream {
  private:
   Status Decompress(ZSTD_outBuffer* to) {
     if (fault_) return *fault_;
-    bool ended = false;
     while (to->pos < to->size) {
       if (from_.pos == from_.size) {
         from_ = {in_.data(), WEIR_TRY(source_.Read(in_.data(), in_.size())), 0};
-        ended = from_.size == 0;
-        if (ended && frame_ended_) return {};
+        if (from_.size == 0) {
+          if (!frame_ended_) return Corrupt(fmt::format("{}: the zstd stream ends in the middle; the file is cut", path_));
+          return {};
+        }
       }
-      // At the end of the file there may still be output that had no room before.
-      const size_t before = to->pos;
       const size_t code = ZSTD_decompressStream(z_, to, &from_);
       if (ZSTD_isError(code)) {
         fault_ = Corrupt(fmt::format("{}: broken zstd data: {}", path_, ZSTD_getErrorName(code)));
         return *fault_;
       }
       frame_ended_ = code == 0;
-      if (ended && !frame_ended_ && to->pos == before) return Corrupt(fmt::format("{}: the zstd stream ends in the middle; the file is cut", path_));
     }
     return {};
   }
