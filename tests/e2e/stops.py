@@ -51,7 +51,7 @@ def stop_at_random_moments(t, data, source, stops, seed):
     start = time.monotonic()
     t.weir(*arguments(source, t.dir / "measure"))
     idle = time.monotonic() - start
-    lake, kills = t.dir / "lake", 0
+    lake, kills, hits = t.dir / "lake", 0, 0
     for i in range(stops):
         process = t.start(*arguments(source, lake))
         how = signal.SIGKILL if rnd.random() < .5 else signal.SIGTERM
@@ -60,8 +60,10 @@ def stop_at_random_moments(t, data, source, stops, seed):
             process.wait(rnd.uniform(0, idle) + rnd.uniform(0, 1.5 * whole / stops))
         except subprocess.TimeoutExpired:
             process.send_signal(how)
+            hits += 1
         code = process.wait(60)
         t.ok(code in (0, -how), f"seed {seed}, stop {i} by {how.name}: exit code {code}\n{process.err_path.read_text()[-3000:]}")
+    t.ok(hits * 2 >= stops, f"seed {seed}: only {hits} of {stops} stops met a running process")
     t.weir(*arguments(source, lake))
     try:
         check_all(t, lake, data)
