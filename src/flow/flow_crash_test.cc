@@ -82,20 +82,34 @@ void WriteInput(io::Io& io) {
   }
 }
 
+// Planning costs more than a whole run here, so it is done once.
+struct Planned {
+  project::Project project;
+  plan::Plan plan;
+};
+const Planned& ThePlan() {
+  static const Planned planned = [] {
+    io::SimIo io;
+    WriteInput(io);
+    std::vector<contract::Problem> problems;
+    auto project = project::LoadProject(io, "/p", {}, &problems);
+    WEIR_CHECK(project.has_value());
+    std::vector<plan::PlanProblem> plan_problems;
+    auto plan = plan::MakePlan(SourceInputs(project->contracts), project->models, &plan_problems);
+    WEIR_CHECK(plan.has_value());
+    return Planned{*std::move(project), *std::move(plan)};
+  }();
+  return planned;
+}
+
 Status RunFlow(io::Io& io) {
-  std::vector<contract::Problem> problems;
-  const auto project = project::LoadProject(io, "/p", {}, &problems);
-  if (!project) return Unavailable(problems.empty() ? "no project" : problems[0].message);
-  std::vector<plan::PlanProblem> plan_problems;
-  const auto plan = plan::MakePlan(SourceInputs(project->contracts), project->models, &plan_problems);
-  if (!plan) return Invalid(plan_problems[0].problem.message);
   FlowOptions options;
   options.data_dir = "/lake";
   options.store.deterministic = true;
   options.store.write_buffer_bytes = 1 << 16;
   options.store.block_cache_bytes = 1 << 16;
   ManualClock clock(1'767'300'000'000'000);
-  const auto flow = WEIR_TRY(Flow::Open(io, clock, *project, *plan, options));
+  const auto flow = WEIR_TRY(Flow::Open(io, clock, ThePlan().project, ThePlan().plan, options));
   const RunReport report = WEIR_TRY(flow->Run(CancelToken(), nullptr));
   if (!report.halted.empty()) return Internal(report.halted.begin()->second);
   return {};

@@ -105,18 +105,23 @@ Result<ingest::Counts> ParseLedger(std::string_view text) {
 }
 
 void Watermarks::Update(const std::string& source, const ingest::PartitionPosition& position) {
-  partitions_[{source, position.partition}] = {position.watermark, position.idle};
-  Micros least = std::numeric_limits<Micros>::max(), newest = kNoTime;
+  // What came before a partition went idle counts; then it holds nobody back.
+  One& one = partitions_[{source, position.partition}];
+  one = {position.watermark, position.watermark == kNoTime && position.idle};
+  Advance();
+  one.idle = position.idle;
+  Advance();
+}
+
+void Watermarks::Advance() {
+  Micros least = std::numeric_limits<Micros>::max();
   bool active = false;
   for (const auto& [key, one] : partitions_) {
-    newest = std::max(newest, one.watermark);
     if (one.idle) continue;
     active = true;
     least = std::min(least, one.watermark);
   }
-  // When all are idle nothing holds the watermark back but what was seen.
-  const Micros now = active ? least : newest;
-  global_ = std::max(global_, now);
+  if (active) global_ = std::max(global_, least);
 }
 
 void Watermarks::Restore(const Frontier& frontier) {

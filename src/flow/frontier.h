@@ -28,7 +28,7 @@ std::string LedgerJson(const std::string& source, const ingest::Counts& counts);
 Result<ingest::Counts> ParseLedger(std::string_view json);
 
 // The global watermark: the minimum over active partitions of all sources; it never falls. A partition that is active and has no
-// watermark yet holds it where it is.
+// watermark yet holds it where it is; when all are idle it stands still.
 class Watermarks {
  public:
   void Update(const std::string& source, const ingest::PartitionPosition& position);
@@ -36,7 +36,10 @@ class Watermarks {
   void Restore(const Frontier& frontier);
 
  private:
-  struct One { Micros watermark; bool idle; };
+  struct One { Micros watermark = kNoTime; bool idle = true; };
+
+  void Advance();
+
   std::map<std::pair<std::string, int>, One> partitions_;
   Micros global_ = kNoTime;
 };

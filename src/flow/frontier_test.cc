@@ -40,7 +40,7 @@ TEST(WatermarksTest, IsTheMinimumOverActivePartitionsAndNeverFalls) {
       {"going idle lets it go", {{"b0=3 a0=9", 3}, {"b0=3i", 9}}},
       {"nor one idle without watermark", {{"b0=-i", kNoTime}, {"a0=9", 9}}},
       {"waking below it holds it where it is", {{"a0=9 b0=3i", 9}, {"b0=3", 9}, {"a0=12", 9}, {"b0=11", 11}}},
-      {"when all are idle, what was seen counts", {{"a0=5 b0=8", 5}, {"a0=5i", 8}, {"b0=8i", 8}, {"b0=9", 9}}},
+      {"when all are idle it stands still", {{"a0=5 b0=8", 5}, {"b0=8i", 5}, {"a0=6i", 6}, {"b0=9", 9}}},
       {"partitions of one source count each", {{"a0=5 a1=3", 5}, {"a0=9", 5}, {"a1=6", 6}}},
   };
   for (const auto& c : kCases) {
