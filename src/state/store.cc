@@ -233,33 +233,62 @@ class RocksStore final : public Store {
  private:
   // Writes the records, the applied epoch with the last of them. A write buffer that fills between two batches leaves a part of the
   // delta in the files without its epoch: the next open redoes all of it, over the same absolute values.
+  // Records go in by key, not as they come: an insertion beside the last one costs the memtable a fraction of a random one.
   Status Redo(const Delta& delta, Epoch epoch) {
-    rocksdb::WriteOptions no_wal;
-    no_wal.disableWAL = true;
-    rocksdb::WriteBatch batch;
-    std::string row_key, range_end;
+    std::vector<Delta::Record> run;
     WEIR_TRY(delta.ForEach([&](const Delta::Record& record) -> Status {
-      RowKey(record.space, record.key, &row_key);
-      switch (record.op) {
-        case Delta::Op::kPut: batch.Put(row_key, View(record.value)); break;
-        case Delta::Op::kErase: batch.Delete(row_key); break;
-        default:
-          range_end = PrefixEnd(row_key);
-          batch.DeleteRange(row_key, range_end);
+      if (record.op != Delta::Op::kClear) {
+        run.push_back(record);
+        return {};
       }
-      if (batch.GetDataSize() < kWriteBatchBytes) return {};
-      WEIR_ROCKS(db_->Write(no_wal, &batch), "apply");
-      batch.Clear();
+      WEIR_TRY(RedoRun(run));
+      run.clear();
+      std::string begin;
+      RowKey(record.space, record.key, &begin);
+      rocksdb::WriteBatch batch;
+      batch.DeleteRange(begin, PrefixEnd(begin));
+      WEIR_ROCKS(db_->Write(NoWal(), &batch), "apply");
       return {};
     }));
+    WEIR_TRY(RedoRun(run));
+    rocksdb::WriteBatch batch;
     batch.Put(kFormatKey, View(kFormat));
     batch.Put(kAppliedKey, Slice(reinterpret_cast<const char*>(&epoch.value), sizeof epoch.value));
-    WEIR_ROCKS(db_->Write(no_wal, &batch), "apply");
+    WEIR_ROCKS(db_->Write(NoWal(), &batch), "apply");
     unflushed_bytes_ += static_cast<int64_t>(delta.bytes());
     ++waiting_;
     std::lock_guard lock(applied_mutex_);
     applied_ = epoch;
     return {};
+  }
+
+  // Puts and erasures; of several of one key the last one holds.
+  Status RedoRun(std::vector<Delta::Record>& run) {
+    std::stable_sort(run.begin(), run.end(), [](const Delta::Record& a, const Delta::Record& b) {
+      return a.space.data() == b.space.data() || a.space == b.space ? a.key < b.key : a.space < b.space;
+    });
+    rocksdb::WriteBatch batch;
+    std::string row_key;
+    for (size_t i = 0; i < run.size(); ++i) {
+      if (i + 1 < run.size() && run[i].key == run[i + 1].key && run[i].space == run[i + 1].space) continue;
+      RowKey(run[i].space, run[i].key, &row_key);
+      if (run[i].op == Delta::Op::kPut) {
+        batch.Put(row_key, View(run[i].value));
+      } else {
+        batch.Delete(row_key);
+      }
+      if (batch.GetDataSize() < kWriteBatchBytes) continue;
+      WEIR_ROCKS(db_->Write(NoWal(), &batch), "apply");
+      batch.Clear();
+    }
+    WEIR_ROCKS(db_->Write(NoWal(), &batch), "apply");
+    return {};
+  }
+
+  static rocksdb::WriteOptions NoWal() {
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    return options;
   }
 
   Status RemoveDeltas(const std::function<bool(Epoch)>& useless) {
