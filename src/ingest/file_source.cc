@@ -180,8 +180,10 @@ class FileSource final : public Source {
     for (const SourceFile& file : added) {
       const int number = file.partition + options_.first_partition;
       Partition& partition = *WEIR_TRY(AddPartition({.partition = number}));
-      if (partition.position.idle && partition.position.next.value > 0 && woken.emplace(number, true).second) {
-        wakes.push_back({number, partition.position.next, std::max(partition.judge.watermark(), context_.global_watermark->load())});
+      // A partition that begins while others are ahead wakes, too; those that begin together find no watermark yet.
+      const Micros floor = std::max(partition.judge.watermark(), context_.global_watermark->load());
+      if (partition.position.idle && floor != kNoTime && woken.emplace(number, true).second) {
+        wakes.push_back({number, partition.position.next, floor});
       }
     }
     WEIR_TRY(context_.journal->With([&](auto& journal) -> Status {

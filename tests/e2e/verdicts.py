@@ -99,3 +99,38 @@ def test_verdicts_do_not_depend_on_where_a_run_ends(t):
             t.weir("run", "--once", "--project", project, "--data", lake)
         want = [r[-1] for r in case["records"]]
         t.equal(verdicts_of(lake, len(want)), want, f"verdicts of the case '{case['name']}' with a restart after every record")
+
+
+def test_partitions_that_begin_or_wake_later_start_at_the_watermark(t):
+    """In minutes: W is the newest accepted event time less 2880 (48 hours), of the whole source the least of the active partitions."""
+    project, lake = t.dir / "project", t.dir / "lake"
+    write_case(project, {"records": []})
+    contract = project / "contracts/edges.odcs.yaml"
+    contract.write_text(contract.read_text().replace("path: in,", "path: 'in/p{partition}-*.ndjson',"))
+
+    def deliver(name, *times):
+        (project / "in" / name).write_text("".join(json.dumps({"id": f"{name}/{i}", "at": stamp(at), "n": i}) + "\n" for i, at in enumerate(times)))
+
+    def late():
+        if "bronze.edges$late" not in table_names(lake):
+            return []
+        return sorted(row["id"] for row in read(lake, "bronze.edges$late").select(["id"]).to_pylist())
+
+    def run():
+        t.weir("run", "--once", "--project", project, "--data", lake)
+
+    # Two partitions that begin together each have a watermark of their own.
+    deliver("p0-a.ndjson", 10000, 7120), deliver("p1-a.ndjson", 50, 20000)
+    run()
+    t.equal(late(), [], "late records of partitions that begin together")
+    # A third begins when both are read to their end: at the watermark they leave, 17120.
+    deliver("p2-a.ndjson", 17119, 17120)
+    run()
+    t.equal(late(), ["p2-a.ndjson/0"], "late records once a new partition began")
+    # The first wakes: it is no longer judged by its own 7120.
+    deliver("p0-b.ndjson", 17119, 17120)
+    run()
+    t.equal(late(), ["p0-b.ndjson/0", "p2-a.ndjson/0"], "late records once a partition woke")
+    # Waking again changes nothing, and a second run of everything neither.
+    run()
+    t.equal(late(), ["p0-b.ndjson/0", "p2-a.ndjson/0"], "late records of a run in which nothing arrived")
