@@ -45,7 +45,6 @@ struct Recovered {
   std::map<std::string, std::string> frontiers;    // by lane
   std::map<std::string, std::string> ledger;
   std::map<std::string, ModelState> models;
-  bool state_rebuilt = false;                      // the state store was lost or foreign and begins empty
 };
 
 struct CommitterOptions {

@@ -59,6 +59,7 @@ class LogSourceImpl final : public LogSource {
   }
 
   Status Start() override {
+    WEIR_TRY(CheckPartitionCount());
     for (int i = 0; i < options_.partitions; ++i) WEIR_TRY(OpenPartition(options_.first_partition + i));
     thread_ = std::thread([this] { Run(); });
     return {};
@@ -107,6 +108,14 @@ class LogSourceImpl final : public LogSource {
 
  private:
   std::string DirOf(int partition) const { return io::Join(options_.dir, std::to_string(partition - options_.first_partition)); }
+
+  // Records are routed by their key modulo the number of partitions: with another number an event would be judged where nobody knows it.
+  Status CheckPartitionCount() {
+    const auto names = context_.io->List(options_.dir);
+    if (!names.ok() || names->empty() || static_cast<int>(names->size()) == options_.partitions) return {};
+    return Invalid(fmt::format("source {} was made with {} partitions; weir.partitions cannot become {} afterwards", context_.contract->name, names->size(),
+                               options_.partitions));
+  }
 
   Status OpenPartition(int number) {
     // A partition that never had a record counts as active until it has been silent for as long as any other: when several begin at once,
@@ -284,7 +293,12 @@ class LogSourceImpl final : public LogSource {
       durable_.push_back({&partition, std::move(rows[p])});
     }
     for (const Durable& part : durable_) WEIR_TRY(part.partition->log->Sync());
-    if (!options_.lease_valid()) return Conflict("the lease on the data directory ran out before the records were durable");
+    // An answer counts only under the lease. When the flow was too busy to prolong it in time we wait until it has; when another process
+    // took over it never will, and the flow stops us.
+    while (!options_.lease_valid()) {
+      if (Stopping()) return Conflict("the lease on the data directory ran out before the records could be acknowledged");
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     for (const contract::Rejection& rejection : checked_.rejections) {
       RecordResult& result = results[static_cast<size_t>(rejection.row)];
       result.reason = contract::ReasonName(rejection.reason);

@@ -198,15 +198,33 @@ TEST_F(LogSourceTest, WhatWasAcknowledgedSurvivesEveryPowerCut) {
 TEST_F(LogSourceTest, NothingIsAcknowledgedWithoutTheLease) {
   Start();
   lease_valid_ = false;
-  const PushResult result = Push({Ride("a", "10:00")});
+  auto waits = PushLater({Ride("a", "10:00")});
+  EXPECT_EQ(waits.wait_for(100ms), std::future_status::timeout);
+  lease_valid_ = true;  // the owner prolonged it: nobody else had the directory meanwhile
+  EXPECT_EQ(waits.get().code, PushResult::Code::kOk);
+
+  lease_valid_ = false;  // and now somebody has: the flow ends and stops us
+  auto never = PushLater({Ride("b", "10:00")});
+  EXPECT_EQ(never.wait_for(100ms), std::future_status::timeout);
+  source_->Stop();
+  const PushResult result = never.get();
   EXPECT_EQ(result.code, PushResult::Code::kFailed);
   EXPECT_THAT(result.message, HasSubstr("lease"));
-  // It stops: somebody else may own the directory.
-  auto event = harness_->NextWithin(5s);
-  while (event && std::holds_alternative<PartitionNews>(event->what)) event = harness_->NextWithin(5s);
-  ASSERT_TRUE(event);
-  EXPECT_TRUE(std::holds_alternative<Error>(event->what));
-  EXPECT_EQ(Push({Ride("b", "10:00")}).code, PushResult::Code::kStopping);
+}
+
+TEST_F(LogSourceTest, TheNumberOfPartitionsIsFixed) {
+  partitions_ = 2;
+  Start();
+  source_.reset();
+  LogSourceOptions options;
+  options.dir = "/log/rides";
+  options.partitions = 3;
+  options.lease_valid = [] { return true; };
+  auto source = NewLogSource(harness_->context(), options);
+  ASSERT_TRUE(source.ok());
+  const Status started = (*source)->Start();
+  ASSERT_FALSE(started.ok());
+  EXPECT_THAT(started.error().message, HasSubstr("2 partitions"));
 }
 
 TEST_F(LogSourceTest, AStoppingSourceTakesNothingButAnswersMarkers) {
