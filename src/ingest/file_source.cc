@@ -37,7 +37,8 @@ struct Wake {
 
 class FileSource final : public Source {
  public:
-  FileSource(SourceContext context, FileSourceOptions options, std::unique_ptr<Pipeline> pipeline, FilePattern pattern)
+  FileSource(SourceContext context, FileSourceOptions options,
+             std::unique_ptr<Pipeline> pipeline, FilePattern pattern)
       : context_(std::move(context)),
         options_(std::move(options)),
         pipeline_(std::move(pipeline)),
@@ -52,7 +53,8 @@ class FileSource final : public Source {
 
   Status Start() override {
     WEIR_TRY(ReplayJournal());
-    for (const PartitionPosition& position : context_.committed) WEIR_TRY(AddPartition(position));
+    for (const PartitionPosition& position : context_.committed)
+      WEIR_TRY(AddPartition(position));
     // Files that were journalled, but of which nothing is committed yet.
     for (const SourceFile& file : catalog_.files()) {
       WEIR_TRY(AddPartition({.partition = file.partition + options_.first_partition}));
@@ -90,8 +92,11 @@ class FileSource final : public Source {
         WEIR_TRY(catalog_.Replay(entry));
         if (entry.kind != "wake") return {};
         const auto json = nlohmann::json::parse(entry.json, nullptr, false);
-        if (json.is_discarded() || json.value("source", "") != context_.contract->name) return {};
-        wakes_.push_back({json.value("partition", 0), {json.value("at", int64_t{0})}, json.value("floor", kNoTime)});
+        if (json.is_discarded() || json.value("source", "") != context_.contract->name)
+          return {};
+        wakes_.push_back({json.value("partition", 0),
+                          {json.value("at", int64_t{0})},
+                          json.value("floor", kNoTime)});
         return {};
       });
     });
@@ -101,21 +106,27 @@ class FileSource final : public Source {
     const auto found = partitions_.find(position.partition);
     if (found != partitions_.end()) return &found->second;
     state::Identities identities = WEIR_TRY(state::Identities::Load(
-        *context_.store, IdentitySpace(*context_.contract, position.partition), context_.contract->identity_memory));
-    PartitionJudge judge(pipeline_->rule(/*live=*/false), std::move(identities), position.watermark);
+        *context_.store, IdentitySpace(*context_.contract, position.partition),
+        context_.contract->identity_memory));
+    PartitionJudge judge(pipeline_->rule(/*live=*/false), std::move(identities),
+                         position.watermark);
     // A wake that was journalled but not committed is repeated.
     for (const Wake& wake : wakes_) {
-      if (wake.partition == position.partition && wake.at >= position.next) judge.Wake(wake.floor);
+      if (wake.partition == position.partition && wake.at >= position.next)
+        judge.Wake(wake.floor);
     }
     position.watermark = judge.watermark();
-    auto [it, inserted] = partitions_.emplace(position.partition, Partition{position, std::move(judge), nullptr});
+    auto [it, inserted] = partitions_.emplace(
+        position.partition, Partition{position, std::move(judge), nullptr});
     return &it->second;
   }
 
   void Run() {
     Status status = Loop();
-    if (!status.ok() && status.error().code != Code::kCancelled) static_cast<void>(Push(std::move(status).error(), 0));
-    // Markers are answered until the flow lets go of us, so that the last epoch can close.
+    if (!status.ok() && status.error().code != Code::kCancelled)
+      static_cast<void>(Push(std::move(status).error(), 0));
+    // Markers are answered until the flow lets go of us, so that the last epoch can
+    // close.
     while (WaitForMarkerOrStop(std::chrono::hours(1))) {
       if (!SendMarkers().ok()) return;
     }
@@ -129,14 +140,16 @@ class FileSource final : public Source {
       WEIR_TRY(SendMarkers());
       if (!ended && std::chrono::steady_clock::now() >= next_scan) {
         WEIR_TRY(Scan());
-        next_scan = std::chrono::steady_clock::now() + (options_.once ? std::chrono::hours(24 * 365) : kScanInterval);
+        next_scan = std::chrono::steady_clock::now() +
+                    (options_.once ? std::chrono::hours(24 * 365) : kScanInterval);
       }
       if (WEIR_TRY(ReadSome())) continue;
       if (options_.once && !ended) {
         ended = true;
         WEIR_TRY(Push(EndOfInput{}, 0));
       }
-      WaitForMarkerOrStop(options_.once ? std::chrono::milliseconds(1000) : std::chrono::milliseconds(200));
+      WaitForMarkerOrStop(options_.once ? std::chrono::milliseconds(1000)
+                                        : std::chrono::milliseconds(200));
     }
   }
 
@@ -149,20 +162,26 @@ class FileSource final : public Source {
   template <class Duration>
   bool WaitForMarkerOrStop(Duration wait) {
     std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, wait, [&] { return stopping_ || markers_wanted_ > markers_sent_; });
+    wake_.wait_for(lock, wait,
+                   [&] { return stopping_ || markers_wanted_ > markers_sent_; });
     return !stopping_;
   }
 
   Status Scan() {
-    const FileCatalog::ScanResult found = WEIR_TRY(catalog_.Scan(context_.clock->Now(), options_.quiet));
+    const FileCatalog::ScanResult found =
+        WEIR_TRY(catalog_.Scan(context_.clock->Now(), options_.quiet));
     for (const std::string& path : found.changed) {
       Event("source_file_changed", Severity::kError)
           .With("source", context_.contract->name)
           .With("path", path)
-          .With("meaning", "its rows were read before it changed; the new content is not read: give it a new name");
+          .With("meaning",
+                "its rows were read before it changed; the new content is not read: give "
+                "it a new name");
     }
     for (const std::string& path : found.not_regular) {
-      Event("source_file_skipped", Severity::kWarning).With("path", path).With("meaning", "not a regular file");
+      Event("source_file_skipped", Severity::kWarning)
+          .With("path", path)
+          .With("meaning", "not a regular file");
     }
     if (!found.added.empty()) WEIR_TRY(TakeIn(found.added));
     for (auto& [number, partition] : partitions_) {
@@ -173,29 +192,35 @@ class FileSource final : public Source {
     return {};
   }
 
-  // Journals new files, and wakes the idle partitions they belong to, before anything is read of them.
+  // Journals new files, and wakes the idle partitions they belong to, before anything is
+  // read of them.
   Status TakeIn(const std::vector<SourceFile>& added) {
     std::map<int, bool> woken;
     std::vector<Wake> wakes;
     for (const SourceFile& file : added) {
       const int number = file.partition + options_.first_partition;
       Partition& partition = *WEIR_TRY(AddPartition({.partition = number}));
-      // A partition that begins while others are ahead wakes, too; those that begin together find no watermark yet.
-      const Micros floor = std::max(partition.judge.watermark(), context_.global_watermark->load());
-      if (partition.position.idle && floor != kNoTime && woken.emplace(number, true).second) {
+      // A partition that begins while others are ahead wakes, too; those that begin
+      // together find no watermark yet.
+      const Micros floor =
+          std::max(partition.judge.watermark(), context_.global_watermark->load());
+      if (partition.position.idle && floor != kNoTime &&
+          woken.emplace(number, true).second) {
         wakes.push_back({number, partition.position.next, floor});
       }
     }
     WEIR_TRY(context_.journal->With([&](auto& journal) -> Status {
       for (const SourceFile& file : added) {
-        WEIR_TRY(journal->Append("file", FileCatalog::JournalText(context_.contract->name, file)));
+        WEIR_TRY(journal->Append(
+            "file", FileCatalog::JournalText(context_.contract->name, file)));
       }
       for (const Wake& wake : wakes) {
-        WEIR_TRY(journal->Append("wake", nlohmann::json{{"source", context_.contract->name},
-                                                        {"partition", wake.partition},
-                                                        {"at", wake.at.value},
-                                                        {"floor", wake.floor}}
-                                             .dump()));
+        WEIR_TRY(
+            journal->Append("wake", nlohmann::json{{"source", context_.contract->name},
+                                                   {"partition", wake.partition},
+                                                   {"at", wake.at.value},
+                                                   {"floor", wake.floor}}
+                                        .dump()));
       }
       return journal->Sync();
     }));
@@ -209,8 +234,10 @@ class FileSource final : public Source {
 
   const SourceFile* NextFile(const Partition& partition) const {
     const auto& files = catalog_.files();
-    for (auto i = static_cast<size_t>(std::max<int64_t>(partition.position.file, 0)); i < files.size(); ++i) {
-      if (files[i].partition + options_.first_partition == partition.position.partition) return &files[i];
+    for (auto i = static_cast<size_t>(std::max<int64_t>(partition.position.file, 0));
+         i < files.size(); ++i) {
+      if (files[i].partition + options_.first_partition == partition.position.partition)
+        return &files[i];
     }
     return nullptr;
   }
@@ -244,7 +271,9 @@ class FileSource final : public Source {
           .With("path", file.path)
           .With("byte", static_cast<int64_t>(at.file_byte))
           .With("error", read.error().message)
-          .With("meaning", "what stood before is taken in, the rest of the file is left out: give a whole one another name");
+          .With("meaning",
+                "what stood before is taken in, the rest of the file is left out: give a "
+                "whole one another name");
       EndFile(partition, file);
       return Push(PartitionNews{at}, 0);
     }
@@ -254,7 +283,8 @@ class FileSource final : public Source {
     std::iota(rows.begin(), rows.end(), 0);
     std::vector<log::Verdict> verdicts(rows.size());
     partition.judge.Judge(checked.evidence(), rows, file.modified, verdicts);
-    JudgedBatch batch = WEIR_TRY(pipeline_->Build(checked, rows, verdicts, at.partition, at.next, file.modified));
+    JudgedBatch batch = WEIR_TRY(
+        pipeline_->Build(checked, rows, verdicts, at.partition, at.next, file.modified));
     batch.counts.received = lines.framed;
     at.next.value += lines.framed;
     at.file_byte = lines.end;
@@ -263,13 +293,16 @@ class FileSource final : public Source {
     batch.after = at;
     const auto bytes = static_cast<size_t>(batch.bytes) * 2;
     WEIR_TRY(Push(std::move(batch), bytes));
-    if (context_.steps_per_marker > 0 && ++steps_ % context_.steps_per_marker == 0) WEIR_TRY(SendMarker());
+    if (context_.steps_per_marker > 0 && ++steps_ % context_.steps_per_marker == 0)
+      WEIR_TRY(SendMarker());
     return {};
   }
 
   Result<Lines> Read(Partition& partition, const SourceFile& file) {
     if (partition.reader == nullptr) {
-      partition.reader = WEIR_TRY(LineReader::Open(*context_.io, file.path, partition.position.file_byte, context_.record_bytes_max));
+      partition.reader =
+          WEIR_TRY(LineReader::Open(*context_.io, file.path, partition.position.file_byte,
+                                    context_.record_bytes_max));
     }
     return partition.reader->Next(context_.step_rows, context_.step_bytes);
   }
@@ -294,7 +327,8 @@ class FileSource final : public Source {
   Status SendMarker() {
     Marker marker;
     for (auto& [number, partition] : partitions_) {
-      partition.judge.identities().Checkpoint(marker.delta, IdentitySpace(*context_.contract, number));
+      partition.judge.identities().Checkpoint(marker.delta,
+                                              IdentitySpace(*context_.contract, number));
       marker.positions.push_back(partition.position);
     }
     {
@@ -331,11 +365,12 @@ class FileSource final : public Source {
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> NewFileSource(SourceContext context, FileSourceOptions options) {
+Result<std::unique_ptr<Source>> NewFileSource(SourceContext context,
+                                              FileSourceOptions options) {
   auto pipeline = WEIR_TRY(Pipeline::New(*context.contract, context.record_bytes_max));
   FilePattern pattern = WEIR_TRY(FilePattern::Parse(options.location));
-  return std::unique_ptr<Source>(
-      std::make_unique<FileSource>(std::move(context), std::move(options), std::move(pipeline), std::move(pattern)));
+  return std::unique_ptr<Source>(std::make_unique<FileSource>(
+      std::move(context), std::move(options), std::move(pipeline), std::move(pattern)));
 }
 
 }  // namespace weir::ingest
