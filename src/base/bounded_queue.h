@@ -1,5 +1,5 @@
-// A queue between two threads that holds at most so many bytes, so that a slow consumer stops
-// its producer instead of filling memory.
+// A queue between two threads that holds at most so many bytes, so that a slow consumer
+// stops its producer instead of filling memory.
 #pragma once
 
 #include <condition_variable>
@@ -17,11 +17,12 @@ class BoundedQueue {
  public:
   explicit BoundedQueue(size_t bytes_max) : bytes_max_(bytes_max) {}
 
-  // Waits for room. One item is always let in, however large. False: the queue was closed and
-  // the item was not taken.
+  // Waits for room. One item is always let in, however large. False: the queue was closed
+  // and the item was not taken.
   bool Push(T item, size_t bytes) {
     std::unique_lock lock(mutex_);
-    room_.wait(lock, [&] { return closed_ || items_.empty() || bytes_ + bytes <= bytes_max_; });
+    room_.wait(lock,
+               [&] { return closed_ || items_.empty() || bytes_ + bytes <= bytes_max_; });
     if (closed_) return false;
     bytes_ += bytes;
     items_.emplace_back(std::move(item), bytes);

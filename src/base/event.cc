@@ -20,17 +20,32 @@ std::string JsonQuoted(std::string_view text) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c < 0x20 || c == '"' || c == '\\') {
       switch (c) {
-        case '"': out += "\\\""; break;
-        case '\\': out += "\\\\"; break;
-        case '\n': out += "\\n"; break;
-        case '\r': out += "\\r"; break;
-        case '\t': out += "\\t"; break;
-        default: out += fmt::format("\\u{:04x}", c);
+        case '"':
+          out += "\\\"";
+          break;
+        case '\\':
+          out += "\\\\";
+          break;
+        case '\n':
+          out += "\\n";
+          break;
+        case '\r':
+          out += "\\r";
+          break;
+        case '\t':
+          out += "\\t";
+          break;
+        default:
+          out += fmt::format("\\u{:04x}", c);
       }
       ++i;
       continue;
     }
-    size_t length = c < 0x80 ? 1 : c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 0;
+    size_t length = c < 0x80                ? 1
+                    : c >= 0xf0 && c < 0xf5 ? 4
+                    : c >= 0xe0             ? 3
+                    : c >= 0xc2             ? 2
+                                            : 0;
     if (c >= 0xf5) length = 0;
     bool good = length != 0 && i + length <= text.size();
     for (size_t k = 1; good && k < length; ++k) {

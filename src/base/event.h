@@ -1,4 +1,5 @@
-// Events: what an operator of Weir should know, as a stable name and fields, one JSON line on stderr.
+// Events: what an operator of Weir should know, as a stable name and fields, one JSON
+// line on stderr.
 //   Event("segment_rolled").With("partition", 0).With("bytes", size);
 #pragma once
 

@@ -28,7 +28,8 @@ uint32_t Crc32cPortable(uint32_t crc, const unsigned char* p, size_t n) {
   return crc;
 }
 
-__attribute__((target("sse4.2"))) uint32_t Crc32cHardware(uint32_t crc, const unsigned char* p,
+__attribute__((target("sse4.2"))) uint32_t Crc32cHardware(uint32_t crc,
+                                                          const unsigned char* p,
                                                           size_t n) {
   uint64_t wide = crc;
   for (; n >= 8; n -= 8, p += 8) {

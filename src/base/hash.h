@@ -1,4 +1,5 @@
-// Checksums and hashes that are part of our formats: changing one changes the format's version.
+// Checksums and hashes that are part of our formats: changing one changes the format's
+// version.
 #pragma once
 
 #include <compare>

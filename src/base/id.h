@@ -13,7 +13,8 @@ struct Id {
   friend auto operator<=>(const Id&, const Id&) = default;
 };
 
-using LogOffset = Id<struct LogOffsetTag>;    // position of one record in one source partition, dense from 0
+using LogOffset = Id<struct LogOffsetTag>;    // position of one record in one source
+                                              // partition, dense from 0
 using SnapshotId = Id<struct SnapshotIdTag>;  // one version of one table
 using Epoch = Id<struct EpochTag>;            // one commit of one lane, counted from 1
 

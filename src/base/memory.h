@@ -11,9 +11,9 @@
 
 namespace weir {
 
-// A node counts the bytes its owner says it holds; a parent counts its children's too. A budget
-// advises (over() says it is time to spill, flush or push back); it does not allocate.
-// Safe for concurrent use. A node must outlive its children's users.
+// A node counts the bytes its owner says it holds; a parent counts its children's too. A
+// budget advises (over() says it is time to spill, flush or push back); it does not
+// allocate. Safe for concurrent use. A node must outlive its children's users.
 class MemoryBudget {
  public:
   MemoryBudget(std::string name, int64_t bytes_max);

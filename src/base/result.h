@@ -37,13 +37,19 @@ struct [[nodiscard]] Error {
 };
 
 inline Error Invalid(std::string message) { return {Code::kInvalid, std::move(message)}; }
-inline Error NotFound(std::string message) { return {Code::kNotFound, std::move(message)}; }
-inline Error Conflict(std::string message) { return {Code::kConflict, std::move(message)}; }
+inline Error NotFound(std::string message) {
+  return {Code::kNotFound, std::move(message)};
+}
+inline Error Conflict(std::string message) {
+  return {Code::kConflict, std::move(message)};
+}
 inline Error Unavailable(std::string message) {
   return {Code::kUnavailable, std::move(message)};
 }
 inline Error Corrupt(std::string message) { return {Code::kCorrupt, std::move(message)}; }
-inline Error Internal(std::string message) { return {Code::kInternal, std::move(message)}; }
+inline Error Internal(std::string message) {
+  return {Code::kInternal, std::move(message)};
+}
 inline Error Cancelled() { return {Code::kCancelled, "cancelled"}; }
 
 template <class T>
@@ -52,9 +58,10 @@ class [[nodiscard]] Result {
   Result(T value) : v_(std::in_place_index<0>, std::move(value)) {}
   Result(Error error) : v_(std::in_place_index<1>, std::move(error)) {}
   template <class U>
-    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::decay_t<U>, Result> &&
-             !std::is_same_v<std::decay_t<U>, T> && !std::is_same_v<std::decay_t<U>, Error>)
-  Result(U&& value) : v_(std::in_place_index<0>, std::forward<U>(value)) {}
+  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::decay_t<U>, Result> &&
+           !std::is_same_v<std::decay_t<U>, T> && !std::is_same_v<std::decay_t<U>, Error>)
+      Result(U&& value)
+      : v_(std::in_place_index<0>, std::forward<U>(value)) {}
 
   bool ok() const { return v_.index() == 0; }
   T& operator*() & {
@@ -105,10 +112,10 @@ using Status = Result<void>;
 }  // namespace weir
 
 // auto file = WEIR_TRY(io.Open(path));   // returns the error to our caller
-#define WEIR_TRY(expr)                                  \
-  __extension__({                                       \
-    auto weir_result_ = (expr);                         \
-    if (!weir_result_.ok()) [[unlikely]]                \
-      return std::move(weir_result_).error();           \
-    *std::move(weir_result_);                           \
+#define WEIR_TRY(expr)                        \
+  __extension__({                             \
+    auto weir_result_ = (expr);               \
+    if (!weir_result_.ok()) [[unlikely]]      \
+      return std::move(weir_result_).error(); \
+    *std::move(weir_result_);                 \
   })

@@ -126,8 +126,9 @@ std::string FormatTimestamp(Micros time) {
   }
   const int64_t seconds = rest / 1'000'000;
   const int64_t micros = rest % 1'000'000;
-  std::string text = fmt::format("{}T{:02}:{:02}:{:02}", FormatDate(static_cast<int32_t>(days)),
-                                 seconds / 3600, seconds / 60 % 60, seconds % 60);
+  std::string text =
+      fmt::format("{}T{:02}:{:02}:{:02}", FormatDate(static_cast<int32_t>(days)),
+                  seconds / 3600, seconds / 60 % 60, seconds % 60);
   if (micros != 0) {
     text += micros % 1000 == 0 ? fmt::format(".{:03}", micros / 1000)
                                : fmt::format(".{:06}", micros);
@@ -182,15 +183,24 @@ Result<Micros> ParseDuration(std::string_view text) {
       double value;
       if (!number(text, &i, &value) || i == text.size()) return wrong();
       switch (std::toupper(static_cast<unsigned char>(text[i++]))) {
-        case 'W': micros += value * 7 * kDay; break;
-        case 'D': micros += value * kDay; break;
-        case 'H': micros += value * 3.6e9; break;
+        case 'W':
+          micros += value * 7 * kDay;
+          break;
+        case 'D':
+          micros += value * kDay;
+          break;
+        case 'H':
+          micros += value * 3.6e9;
+          break;
         case 'M':
           if (!in_time) return wrong();
           micros += value * 6e7;
           break;
-        case 'S': micros += value * 1e6; break;
-        default: return wrong();
+        case 'S':
+          micros += value * 1e6;
+          break;
+        default:
+          return wrong();
       }
       any = true;
     }
@@ -204,18 +214,22 @@ Result<Micros> ParseDuration(std::string_view text) {
   std::string unit(text.substr(i));
   std::transform(unit.begin(), unit.end(), unit.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  if (unit.size() > 1 && unit.back() == 's' && unit != "ms" && unit != "us") unit.pop_back();
+  if (unit.size() > 1 && unit.back() == 's' && unit != "ms" && unit != "us")
+    unit.pop_back();
   if (unit == "us" || unit == "microsecond") return static_cast<Micros>(value);
   if (unit == "ms" || unit == "millisecond") return static_cast<Micros>(value * 1e3);
-  if (unit == "s" || unit == "sec" || unit == "second") return static_cast<Micros>(value * 1e6);
-  if (unit == "m" || unit == "min" || unit == "minute") return static_cast<Micros>(value * 6e7);
+  if (unit == "s" || unit == "sec" || unit == "second")
+    return static_cast<Micros>(value * 1e6);
+  if (unit == "m" || unit == "min" || unit == "minute")
+    return static_cast<Micros>(value * 6e7);
   if (unit == "h" || unit == "hour") return static_cast<Micros>(value * 3.6e9);
   if (unit == "d" || unit == "day") return static_cast<Micros>(value * kDay);
   return wrong();
 }
 
 std::string FormatDuration(Micros duration) {
-  if (duration % 3'600'000'000 == 0) return fmt::format("PT{}H", duration / 3'600'000'000);
+  if (duration % 3'600'000'000 == 0)
+    return fmt::format("PT{}H", duration / 3'600'000'000);
   if (duration % 60'000'000 == 0) return fmt::format("PT{}M", duration / 60'000'000);
   if (duration % 1'000'000 == 0) return fmt::format("PT{}S", duration / 1'000'000);
   return fmt::format("PT{}S", static_cast<double>(duration) / 1e6);

@@ -18,8 +18,8 @@ using Micros = int64_t;
 // No time at all: smaller than every stamp a record can carry.
 inline constexpr Micros kNoTime = std::numeric_limits<Micros>::min();
 
-// Where wall time comes from. Used for arrival stamps, leases and snapshot stamps only; never
-// for a decision about rows. Safe for concurrent use.
+// Where wall time comes from. Used for arrival stamps, leases and snapshot stamps only;
+// never for a decision about rows. Safe for concurrent use.
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -45,10 +45,11 @@ class ManualClock final : public Clock {
   Micros now_;
 };
 
-// Reads an RFC 3339 / ISO 8601 stamp: YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm); a blank may stand
-// for T. Years 0000-9999. A leap second (:60) is read as the first second after it. Digits beyond
-// microseconds are cut. nullopt if it is not such a stamp. `has_zone` says whether a zone stood there;
-// without one the time is taken as UTC, and the caller decides whether that is allowed.
+// Reads an RFC 3339 / ISO 8601 stamp: YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm); a blank
+// may stand for T. Years 0000-9999. A leap second (:60) is read as the first second after
+// it. Digits beyond microseconds are cut. nullopt if it is not such a stamp. `has_zone`
+// says whether a zone stood there; without one the time is taken as UTC, and the caller
+// decides whether that is allowed.
 std::optional<Micros> ParseTimestamp(std::string_view text, bool* has_zone);
 
 // "2018-01-11T18:24:44.123456Z"; the fraction is left out when it is zero.
@@ -64,7 +65,8 @@ int64_t DaysFromCivil(int64_t year, unsigned month, unsigned day);
 void CivilFromDays(int64_t days, int64_t* year, unsigned* month, unsigned* day);
 
 // An ISO 8601 duration without years and months: "PT48H", "P2D", "PT5M30S", "PT0.5S".
-// Also reads "48 hours", "30 seconds", "5 min", "2 days". kInvalid says what would be right.
+// Also reads "48 hours", "30 seconds", "5 min", "2 days". kInvalid says what would be
+// right.
 Result<Micros> ParseDuration(std::string_view text);
 // The shortest ISO 8601 form: "PT48H".
 std::string FormatDuration(Micros duration);

@@ -1,4 +1,5 @@
-// What the Parquet writer and reader share: streams over io, and statistics out of footers.
+// What the Parquet writer and reader share: streams over io, and statistics out of
+// footers.
 #pragma once
 
 #include <arrow/api.h>
@@ -13,7 +14,8 @@
 
 namespace weir::codec {
 
-// Appends to an io::File through a buffer. The first error is kept: Arrow turns it into text, the caller wants its code.
+// Appends to an io::File through a buffer. The first error is kept: Arrow turns it into
+// text, the caller wants its code.
 class FileSink final : public arrow::io::OutputStream {
  public:
   explicit FileSink(std::unique_ptr<io::File> file) : file_(std::move(file)) {}
@@ -39,11 +41,13 @@ class FileSink final : public arrow::io::OutputStream {
 
 class FileSource final : public arrow::io::RandomAccessFile {
  public:
-  FileSource(std::unique_ptr<io::File> file, int64_t size) : file_(std::move(file)), size_(size) {}
+  FileSource(std::unique_ptr<io::File> file, int64_t size)
+      : file_(std::move(file)), size_(size) {}
 
   arrow::Result<int64_t> GetSize() override { return size_; }
   arrow::Result<int64_t> ReadAt(int64_t position, int64_t size, void* out) override;
-  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position, int64_t size) override;
+  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position,
+                                                       int64_t size) override;
   arrow::Result<int64_t> Read(int64_t size, void* out) override;
   arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t size) override;
   arrow::Status Seek(int64_t position) override;
@@ -58,6 +62,7 @@ class FileSource final : public arrow::io::RandomAccessFile {
 };
 
 // Statistics of these row groups of a file; NaN counts are not in footers and stay empty.
-ParquetStats StatsOf(const parquet::FileMetaData& metadata, int first_row_group, int row_group_count);
+ParquetStats StatsOf(const parquet::FileMetaData& metadata, int first_row_group,
+                     int row_group_count);
 
 }  // namespace weir::codec

@@ -5,7 +5,9 @@ namespace {
 
 constexpr size_t kBufferBytes = 512 << 10;
 
-arrow::Status ToArrowStatus(const Error& error) { return arrow::Status::IOError(error.message); }
+arrow::Status ToArrowStatus(const Error& error) {
+  return arrow::Status::IOError(error.message);
+}
 
 }  // namespace
 
@@ -48,14 +50,18 @@ Status FileSink::SyncAndClose() {
 
 arrow::Result<int64_t> FileSource::ReadAt(int64_t position, int64_t size, void* out) {
   if (file_ == nullptr) return arrow::Status::Invalid("read after close");
-  Result<size_t> got = file_->ReadAt(static_cast<uint64_t>(position), static_cast<size_t>(size), static_cast<char*>(out));
+  Result<size_t> got = file_->ReadAt(static_cast<uint64_t>(position),
+                                     static_cast<size_t>(size), static_cast<char*>(out));
   if (!got.ok()) return ToArrowStatus(got.error());
   return static_cast<int64_t>(*got);
 }
 
-arrow::Result<std::shared_ptr<arrow::Buffer>> FileSource::ReadAt(int64_t position, int64_t size) {
-  ARROW_ASSIGN_OR_RAISE(std::unique_ptr<arrow::ResizableBuffer> buffer, arrow::AllocateResizableBuffer(size));
-  ARROW_ASSIGN_OR_RAISE(const int64_t got, ReadAt(position, size, buffer->mutable_data()));
+arrow::Result<std::shared_ptr<arrow::Buffer>> FileSource::ReadAt(int64_t position,
+                                                                 int64_t size) {
+  ARROW_ASSIGN_OR_RAISE(std::unique_ptr<arrow::ResizableBuffer> buffer,
+                        arrow::AllocateResizableBuffer(size));
+  ARROW_ASSIGN_OR_RAISE(const int64_t got,
+                        ReadAt(position, size, buffer->mutable_data()));
   if (got < size) ARROW_RETURN_NOT_OK(buffer->Resize(got));
   return std::shared_ptr<arrow::Buffer>(std::move(buffer));
 }
@@ -73,7 +79,8 @@ arrow::Result<std::shared_ptr<arrow::Buffer>> FileSource::Read(int64_t size) {
 }
 
 arrow::Status FileSource::Seek(int64_t position) {
-  if (position < 0 || position > size_) return arrow::Status::Invalid("seek beyond the end");
+  if (position < 0 || position > size_)
+    return arrow::Status::Invalid("seek beyond the end");
   position_ = position;
   return arrow::Status::OK();
 }

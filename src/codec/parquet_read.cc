@@ -22,29 +22,40 @@ int FieldId(const arrow::Field& field) {
   return id;
 }
 
-Result<std::shared_ptr<arrow::Array>> Conform(const std::shared_ptr<arrow::Array>& array, const data::Type& type);
+Result<std::shared_ptr<arrow::Array>> Conform(const std::shared_ptr<arrow::Array>& array,
+                                              const data::Type& type);
 
 // The wanted fields out of a struct's children, by id; what the file lacks is null.
-Result<std::shared_ptr<arrow::Array>> ConformStruct(const arrow::StructArray& array, const data::Type& type) {
+Result<std::shared_ptr<arrow::Array>> ConformStruct(const arrow::StructArray& array,
+                                                    const data::Type& type) {
   std::vector<std::shared_ptr<arrow::ArrayData>> children;
   for (const data::Field& wanted : type.fields) {
     std::shared_ptr<arrow::Array> child;
     for (int i = 0; i < array.num_fields() && child == nullptr; ++i) {
-      if (FieldId(*array.struct_type()->field(i)) == wanted.id) child = WEIR_TRY(Conform(array.field(i), wanted.type));
+      if (FieldId(*array.struct_type()->field(i)) == wanted.id)
+        child = WEIR_TRY(Conform(array.field(i), wanted.type));
     }
-    if (child == nullptr) child = WEIR_ARROW(arrow::MakeArrayOfNull(data::ToArrow(wanted.type), array.length()));
+    if (child == nullptr)
+      child =
+          WEIR_ARROW(arrow::MakeArrayOfNull(data::ToArrow(wanted.type), array.length()));
     children.push_back(child->data());
   }
-  // StructArray::field() has applied the offset to the children, so it must not be applied again.
+  // StructArray::field() has applied the offset to the children, so it must not be
+  // applied again.
   std::shared_ptr<arrow::Buffer> validity = array.null_bitmap();
   if (validity != nullptr && array.offset() != 0) {
-    validity = WEIR_ARROW(arrow::internal::CopyBitmap(arrow::default_memory_pool(), validity->data(), array.offset(), array.length()));
+    validity = WEIR_ARROW(arrow::internal::CopyBitmap(
+        arrow::default_memory_pool(), validity->data(), array.offset(), array.length()));
   }
-  return arrow::MakeArray(arrow::ArrayData::Make(data::ToArrow(type), array.length(), {validity}, std::move(children), array.null_count()));
+  return arrow::MakeArray(arrow::ArrayData::Make(data::ToArrow(type), array.length(),
+                                                 {validity}, std::move(children),
+                                                 array.null_count()));
 }
 
-// An array of the file as the type that is wanted: narrower numbers widened, nested fields matched by id.
-Result<std::shared_ptr<arrow::Array>> Conform(const std::shared_ptr<arrow::Array>& array, const data::Type& type) {
+// An array of the file as the type that is wanted: narrower numbers widened, nested
+// fields matched by id.
+Result<std::shared_ptr<arrow::Array>> Conform(const std::shared_ptr<arrow::Array>& array,
+                                              const data::Type& type) {
   const std::shared_ptr<arrow::DataType> wanted = data::ToArrow(type);
   switch (type.kind) {
     case data::Kind::kStruct:
@@ -53,7 +64,10 @@ Result<std::shared_ptr<arrow::Array>> Conform(const std::shared_ptr<arrow::Array
     case data::Kind::kList: {
       if (array->type_id() != arrow::Type::LIST) break;
       auto copy = array->data()->Copy();
-      copy->child_data[0] = WEIR_TRY(Conform(static_cast<const arrow::ListArray&>(*array).values(), type.fields[0].type))->data();
+      copy->child_data[0] =
+          WEIR_TRY(Conform(static_cast<const arrow::ListArray&>(*array).values(),
+                           type.fields[0].type))
+              ->data();
       copy->type = wanted;
       return arrow::MakeArray(copy);
     }
@@ -63,7 +77,8 @@ Result<std::shared_ptr<arrow::Array>> Conform(const std::shared_ptr<arrow::Array
       const auto keys = WEIR_TRY(Conform(map.keys(), type.fields[0].type));
       const auto values = WEIR_TRY(Conform(map.items(), type.fields[1].type));
       auto copy = array->data()->Copy();
-      auto entries = arrow::ArrayData::Make(wanted->field(0)->type(), keys->length(), {nullptr}, {keys->data(), values->data()}, 0);
+      auto entries = arrow::ArrayData::Make(wanted->field(0)->type(), keys->length(),
+                                            {nullptr}, {keys->data(), values->data()}, 0);
       copy->child_data[0] = std::move(entries);
       copy->type = wanted;
       return arrow::MakeArray(copy);
@@ -72,23 +87,29 @@ Result<std::shared_ptr<arrow::Array>> Conform(const std::shared_ptr<arrow::Array
       if (array->type()->Equals(*wanted)) return array;
       return WEIR_ARROW(arrow::compute::Cast(*array, wanted));
   }
-  return Error{Code::kCorrupt, fmt::format("a column is {} in the file and {} in the table", array->type()->ToString(), wanted->ToString())};
+  return Error{Code::kCorrupt,
+               fmt::format("a column is {} in the file and {} in the table",
+                           array->type()->ToString(), wanted->ToString())};
 }
 
-void AddLeaves(const parquet::schema::Node& node, const parquet::SchemaDescriptor& schema, std::vector<int>* leaves) {
+void AddLeaves(const parquet::schema::Node& node, const parquet::SchemaDescriptor& schema,
+               std::vector<int>* leaves) {
   if (node.is_primitive()) {
     leaves->push_back(schema.ColumnIndex(node));
     return;
   }
   const auto& group = static_cast<const parquet::schema::GroupNode&>(node);
-  for (int i = 0; i < group.field_count(); ++i) AddLeaves(*group.field(i), schema, leaves);
+  for (int i = 0; i < group.field_count(); ++i)
+    AddLeaves(*group.field(i), schema, leaves);
 }
 
 class FileReaderImpl final : public ParquetReader {
  public:
-  FileReaderImpl(std::string path, const ParquetReadOptions& options) : path_(std::move(path)), batch_rows_(options.batch_rows) {}
+  FileReaderImpl(std::string path, const ParquetReadOptions& options)
+      : path_(std::move(path)), batch_rows_(options.batch_rows) {}
 
-  Status Open(std::unique_ptr<io::File> file, const data::Schema& schema, const ParquetReadOptions& options) {
+  Status Open(std::unique_ptr<io::File> file, const data::Schema& schema,
+              const ParquetReadOptions& options) {
     const auto size = static_cast<int64_t>(WEIR_TRY(file->Size()));
     auto source = std::make_shared<FileSource>(std::move(file), size);
     try {
@@ -96,7 +117,8 @@ class FileReaderImpl final : public ParquetReader {
       parquet::ArrowReaderProperties properties(/*use_threads=*/false);
       properties.set_pre_buffer(false);
       properties.set_batch_size(batch_rows_);
-      reader_ = WEIR_TRY(Checked(parquet::arrow::FileReader::Make(arrow::default_memory_pool(), std::move(parquet_reader), properties)));
+      reader_ = WEIR_TRY(Checked(parquet::arrow::FileReader::Make(
+          arrow::default_memory_pool(), std::move(parquet_reader), properties)));
       metadata_ = reader_->parquet_reader()->metadata();
       Select(schema, options);
       Prune(options);
@@ -111,8 +133,10 @@ class FileReaderImpl final : public ParquetReader {
       if (batches_ == nullptr) {
         if (next_group_ == groups_.size()) return std::shared_ptr<arrow::RecordBatch>();
         position_ = groups_[next_group_].first_row;
-        group_end_ = position_ + metadata_->RowGroup(groups_[next_group_].index)->num_rows();
-        if (!leaves_.empty()) batches_ = WEIR_TRY(Checked(OpenGroup(groups_[next_group_].index)));
+        group_end_ =
+            position_ + metadata_->RowGroup(groups_[next_group_].index)->num_rows();
+        if (!leaves_.empty())
+          batches_ = WEIR_TRY(Checked(OpenGroup(groups_[next_group_].index)));
         ++next_group_;
         if (leaves_.empty()) return CountOnly(first_position);
       }
@@ -144,7 +168,8 @@ class FileReaderImpl final : public ParquetReader {
       if (options.field_ids.empty()) wanted.push_back(&field);
     }
     for (const int id : options.field_ids) {
-      const auto field = std::find_if(schema.fields.begin(), schema.fields.end(), [&](const data::Field& f) { return f.id == id; });
+      const auto field = std::find_if(schema.fields.begin(), schema.fields.end(),
+                                      [&](const data::Field& f) { return f.id == id; });
       WEIR_CHECK(field != schema.fields.end());
       wanted.push_back(&*field);
     }
@@ -170,7 +195,8 @@ class FileReaderImpl final : public ParquetReader {
   void Prune(const ParquetReadOptions& options) {
     int64_t first_row = 0;
     for (int group = 0; group < metadata_->num_row_groups(); ++group) {
-      if (!options.keep || options.keep(StatsOf(*metadata_, group, 1))) groups_.push_back({group, first_row});
+      if (!options.keep || options.keep(StatsOf(*metadata_, group, 1)))
+        groups_.push_back({group, first_row});
       first_row += metadata_->RowGroup(group)->num_rows();
     }
   }
@@ -191,11 +217,14 @@ class FileReaderImpl final : public ParquetReader {
     }
   }
 
-  // None of the wanted columns is in the file: its rows are all nulls (or have no columns at all).
+  // None of the wanted columns is in the file: its rows are all nulls (or have no columns
+  // at all).
   Result<std::shared_ptr<arrow::RecordBatch>> CountOnly(int64_t* first_position) {
     *first_position = position_;
     std::vector<std::shared_ptr<arrow::Array>> columns;
-    for (const auto& field : output_->fields()) columns.push_back(WEIR_ARROW(arrow::MakeArrayOfNull(field->type(), group_end_ - position_)));
+    for (const auto& field : output_->fields())
+      columns.push_back(
+          WEIR_ARROW(arrow::MakeArrayOfNull(field->type(), group_end_ - position_)));
     return arrow::RecordBatch::Make(output_, group_end_ - position_, std::move(columns));
   }
 
@@ -205,11 +234,15 @@ class FileReaderImpl final : public ParquetReader {
       std::shared_ptr<arrow::Array> column;
       for (int c = 0; c < raw.num_columns() && column == nullptr; ++c) {
         if (FieldId(*raw.schema()->field(c)) != fields_[f].id) continue;
-        Result<std::shared_ptr<arrow::Array>> conformed = Conform(raw.column(c), fields_[f].type);
-        if (!conformed.ok()) return Error{conformed.error().code, path_ + ": " + conformed.error().message};
+        Result<std::shared_ptr<arrow::Array>> conformed =
+            Conform(raw.column(c), fields_[f].type);
+        if (!conformed.ok())
+          return Error{conformed.error().code, path_ + ": " + conformed.error().message};
         column = *std::move(conformed);
       }
-      if (column == nullptr) column = WEIR_ARROW(arrow::MakeArrayOfNull(output_->field(static_cast<int>(f))->type(), raw.num_rows()));
+      if (column == nullptr)
+        column = WEIR_ARROW(arrow::MakeArrayOfNull(
+            output_->field(static_cast<int>(f))->type(), raw.num_rows()));
       columns.push_back(std::move(column));
     }
     return arrow::RecordBatch::Make(output_, raw.num_rows(), std::move(columns));
@@ -240,7 +273,9 @@ class FileReaderImpl final : public ParquetReader {
 
 }  // namespace
 
-Result<std::unique_ptr<ParquetReader>> OpenParquet(io::Io& io, const std::string& path, const data::Schema& schema, const ParquetReadOptions& options) {
+Result<std::unique_ptr<ParquetReader>> OpenParquet(io::Io& io, const std::string& path,
+                                                   const data::Schema& schema,
+                                                   const ParquetReadOptions& options) {
   std::unique_ptr<io::File> file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
   auto reader = std::make_unique<FileReaderImpl>(path, options);
   WEIR_TRY(reader->Open(std::move(file), schema, options));

@@ -9,7 +9,8 @@
 namespace weir::codec {
 namespace {
 
-constexpr size_t kBoundUnits = 16;  // code points of a string, bytes of a binary (write.metadata.metrics.default = truncate(16))
+constexpr size_t kBoundUnits = 16;  // code points of a string, bytes of a binary
+                                    // (write.metadata.metrics.default = truncate(16))
 
 size_t CodePointBytes(unsigned char lead) {
   if (lead < 0x80) return 1;
@@ -20,14 +21,16 @@ size_t CodePointBytes(unsigned char lead) {
 // Length of the first kBoundUnits code points.
 size_t PrefixBytes(std::string_view text) {
   size_t at = 0;
-  for (size_t i = 0; i < kBoundUnits && at < text.size(); ++i) at += CodePointBytes(static_cast<unsigned char>(text[at]));
+  for (size_t i = 0; i < kBoundUnits && at < text.size(); ++i)
+    at += CodePointBytes(static_cast<unsigned char>(text[at]));
   return std::min(at, text.size());
 }
 
 uint32_t DecodeCodePoint(std::string_view bytes) {
   uint32_t code = static_cast<unsigned char>(bytes[0]);
   if (bytes.size() > 1) code &= 0x7Fu >> bytes.size();
-  for (size_t i = 1; i < bytes.size(); ++i) code = code << 6 | (static_cast<unsigned char>(bytes[i]) & 0x3F);
+  for (size_t i = 1; i < bytes.size(); ++i)
+    code = code << 6 | (static_cast<unsigned char>(bytes[i]) & 0x3F);
   return code;
 }
 
@@ -49,8 +52,9 @@ void AppendCodePoint(uint32_t code, std::string* out) {
   }
 }
 
-// The smallest text of at most kBoundUnits code points that is not below any text with this prefix: the last code point that can be
-// incremented is, what follows it is dropped. nullopt: all are the last one.
+// The smallest text of at most kBoundUnits code points that is not below any text with
+// this prefix: the last code point that can be incremented is, what follows it is
+// dropped. nullopt: all are the last one.
 std::optional<std::string> UpperOfPrefix(std::string_view prefix) {
   while (!prefix.empty()) {
     size_t last = prefix.size() - 1;
@@ -68,7 +72,8 @@ std::optional<std::string> UpperOfPrefix(std::string_view prefix) {
 }
 
 std::optional<std::string> UpperOfBytes(std::string_view prefix) {
-  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xFF) prefix.remove_suffix(1);
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xFF)
+    prefix.remove_suffix(1);
   if (prefix.empty()) return std::nullopt;
   std::string upper(prefix);
   upper.back() = static_cast<char>(static_cast<unsigned char>(upper.back()) + 1);
@@ -95,17 +100,21 @@ BoundKind KindOf(const parquet::ColumnDescriptor& column) {
   if (logical != nullptr && logical->is_decimal()) return BoundKind::kDecimal;
   if (column.physical_type() == parquet::Type::INT96) return BoundKind::kNone;
   if (column.physical_type() != parquet::Type::BYTE_ARRAY) return BoundKind::kPlain;
-  return logical != nullptr && logical->is_string() ? BoundKind::kText : BoundKind::kBytes;
+  return logical != nullptr && logical->is_string() ? BoundKind::kText
+                                                    : BoundKind::kBytes;
 }
 
 std::string DecimalBytes(parquet::Type::type physical, std::string encoded) {
-  if (physical == parquet::Type::INT32 || physical == parquet::Type::INT64) std::reverse(encoded.begin(), encoded.end());
+  if (physical == parquet::Type::INT32 || physical == parquet::Type::INT64)
+    std::reverse(encoded.begin(), encoded.end());
   return MinimalBigEndian(std::move(encoded));
 }
 
-// Extreme values of one column over several row groups, compared by Parquet's own typed order.
+// Extreme values of one column over several row groups, compared by Parquet's own typed
+// order.
 template <class DType>
-bool MergeInto(std::shared_ptr<parquet::Statistics>* all, const std::shared_ptr<parquet::Statistics>& next) {
+bool MergeInto(std::shared_ptr<parquet::Statistics>* all,
+               const std::shared_ptr<parquet::Statistics>& next) {
   auto* merged = dynamic_cast<parquet::TypedStatistics<DType>*>(all->get());
   const auto* other = dynamic_cast<const parquet::TypedStatistics<DType>*>(next.get());
   if (merged == nullptr || other == nullptr) return false;
@@ -113,18 +122,23 @@ bool MergeInto(std::shared_ptr<parquet::Statistics>* all, const std::shared_ptr<
   return true;
 }
 
-bool Merge(std::shared_ptr<parquet::Statistics>* all, const std::shared_ptr<parquet::Statistics>& next) {
+bool Merge(std::shared_ptr<parquet::Statistics>* all,
+           const std::shared_ptr<parquet::Statistics>& next) {
   if (*all == nullptr) {
     *all = next;
     return true;
   }
-  return MergeInto<parquet::BooleanType>(all, next) || MergeInto<parquet::Int32Type>(all, next) ||
-         MergeInto<parquet::Int64Type>(all, next) || MergeInto<parquet::FloatType>(all, next) ||
-         MergeInto<parquet::DoubleType>(all, next) || MergeInto<parquet::ByteArrayType>(all, next) ||
+  return MergeInto<parquet::BooleanType>(all, next) ||
+         MergeInto<parquet::Int32Type>(all, next) ||
+         MergeInto<parquet::Int64Type>(all, next) ||
+         MergeInto<parquet::FloatType>(all, next) ||
+         MergeInto<parquet::DoubleType>(all, next) ||
+         MergeInto<parquet::ByteArrayType>(all, next) ||
          MergeInto<parquet::FLBAType>(all, next);
 }
 
-void SetBounds(const parquet::ColumnDescriptor& column, const parquet::Statistics& statistics, int id, ParquetStats* out) {
+void SetBounds(const parquet::ColumnDescriptor& column,
+               const parquet::Statistics& statistics, int id, ParquetStats* out) {
   std::string low = statistics.EncodeMin(), high = statistics.EncodeMax();
   switch (KindOf(column)) {
     case BoundKind::kNone:
@@ -140,7 +154,9 @@ void SetBounds(const parquet::ColumnDescriptor& column, const parquet::Statistic
     case BoundKind::kText:
     case BoundKind::kBytes: {
       const bool text = KindOf(column) == BoundKind::kText;
-      const auto cut = [&](std::string_view value) { return text ? PrefixBytes(value) : std::min(value.size(), kBoundUnits); };
+      const auto cut = [&](std::string_view value) {
+        return text ? PrefixBytes(value) : std::min(value.size(), kBoundUnits);
+      };
       out->lower[id] = low.substr(0, cut(low));
       const size_t kept = cut(high);
       std::optional<std::string> upper = std::move(high);
@@ -156,10 +172,12 @@ void SetBounds(const parquet::ColumnDescriptor& column, const parquet::Statistic
 
 }  // namespace
 
-ParquetStats StatsOf(const parquet::FileMetaData& metadata, int first_row_group, int row_group_count) {
+ParquetStats StatsOf(const parquet::FileMetaData& metadata, int first_row_group,
+                     int row_group_count) {
   ParquetStats out;
   const int end = first_row_group + row_group_count;
-  for (int group = first_row_group; group < end; ++group) out.rows += metadata.RowGroup(group)->num_rows();
+  for (int group = first_row_group; group < end; ++group)
+    out.rows += metadata.RowGroup(group)->num_rows();
   for (int c = 0; c < metadata.num_columns(); ++c) {
     const parquet::ColumnDescriptor& column = *metadata.schema()->Column(c);
     const int id = column.schema_node()->field_id();
@@ -169,10 +187,12 @@ ParquetStats StatsOf(const parquet::FileMetaData& metadata, int first_row_group,
     bool nulls_known = true, bounds_known = true;
     std::shared_ptr<parquet::Statistics> extremes;
     for (int group = first_row_group; group < end; ++group) {
-      const std::unique_ptr<parquet::ColumnChunkMetaData> chunk = metadata.RowGroup(group)->ColumnChunk(c);
+      const std::unique_ptr<parquet::ColumnChunkMetaData> chunk =
+          metadata.RowGroup(group)->ColumnChunk(c);
       out.column_bytes[id] += chunk->total_compressed_size();
       values += chunk->num_values();
-      const std::shared_ptr<parquet::Statistics> statistics = chunk->is_stats_set() ? chunk->statistics() : nullptr;
+      const std::shared_ptr<parquet::Statistics> statistics =
+          chunk->is_stats_set() ? chunk->statistics() : nullptr;
       if (statistics == nullptr || !statistics->HasNullCount()) {
         nulls_known = bounds_known = false;
         continue;

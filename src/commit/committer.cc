@@ -23,18 +23,25 @@ std::string InputsJson(const ModelState& model) {
 
 }  // namespace
 
-std::string CatalogPath(const std::string& data_dir) { return io::Join(data_dir, "catalog.db"); }
-std::string WarehouseDir(const std::string& data_dir) { return io::Join(data_dir, "warehouse"); }
+std::string CatalogPath(const std::string& data_dir) {
+  return io::Join(data_dir, "catalog.db");
+}
+std::string WarehouseDir(const std::string& data_dir) {
+  return io::Join(data_dir, "warehouse");
+}
 std::string StateDir(const std::string& data_dir) { return io::Join(data_dir, "state"); }
 
-Committer::Committer(io::Io& io, Clock& clock, std::string data_dir, CommitterOptions options)
+Committer::Committer(io::Io& io, Clock& clock, std::string data_dir,
+                     CommitterOptions options)
     : io_(io), clock_(clock), data_dir_(std::move(data_dir)), options_(options) {}
 
 Committer::~Committer() {
   if (catalog_ != nullptr && owner_epoch_ != 0) GiveLeaseBack(*catalog_, owner_epoch_);
 }
 
-Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock, const std::string& data_dir, CommitterOptions options) {
+Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock,
+                                                   const std::string& data_dir,
+                                                   CommitterOptions options) {
   auto out = std::unique_ptr<Committer>(new Committer(io, clock, data_dir, options));
   WEIR_TRY(io.CreateDirs(data_dir));
   WEIR_TRY(io.CreateDirs(WarehouseDir(data_dir)));
@@ -44,7 +51,8 @@ Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock, con
   out->catalog_ = std::move(directory.catalog);
   WEIR_TRY(out->CheckDirectory());
   const Micros now = clock.Now();
-  out->owner_epoch_ = WEIR_TRY(TakeOwnership(*out->catalog_, data_dir, now, now + options.lease));
+  out->owner_epoch_ =
+      WEIR_TRY(TakeOwnership(*out->catalog_, data_dir, now, now + options.lease));
   out->lease_until_ = now + options.lease;
   WEIR_TRY(out->Recover());
   return out;
@@ -52,14 +60,19 @@ Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock, con
 
 Status Committer::CheckDirectory() {
   return catalog_->Transact([&]() -> Status {
-    const std::optional<std::string> place = WEIR_TRY(RecordedPlace(*catalog_, data_dir_));
+    const std::optional<std::string> place =
+        WEIR_TRY(RecordedPlace(*catalog_, data_dir_));
     if (!place) {
-      WEIR_TRY(catalog_->Sql("INSERT INTO weir_meta VALUES ('format', ?), ('data_dir', ?)", {std::to_string(kDataFormat), data_dir_}));
+      WEIR_TRY(
+          catalog_->Sql("INSERT INTO weir_meta VALUES ('format', ?), ('data_dir', ?)",
+                        {std::to_string(kDataFormat), data_dir_}));
       return {};
     }
     if (*place != data_dir_) {
-      return Invalid(fmt::format("this data directory was moved from {} to {}: its tables still name the old place. Run `weir relocate --data {}`, or move it back",
-                                 *place, data_dir_, data_dir_));
+      return Invalid(fmt::format(
+          "this data directory was moved from {} to {}: its tables still name the old "
+          "place. Run `weir relocate --data {}`, or move it back",
+          *place, data_dir_, data_dir_));
     }
     return {};
   });
@@ -67,46 +80,65 @@ Status Committer::CheckDirectory() {
 
 Status Committer::Recover() {
   WEIR_TRY(catalog_->Transact([&]() -> Status {
-    for (const SqlRow& row : WEIR_TRY(catalog_->Sql("SELECT max(epoch) FROM weir_epochs"))) recovered_.epoch = {AsInt(row[0])};
-    for (const SqlRow& row : WEIR_TRY(catalog_->Sql("SELECT lane, frontier FROM weir_lanes"))) recovered_.frontiers[AsText(row[0])] = AsText(row[1]);
-    for (const SqlRow& row : WEIR_TRY(catalog_->Sql("SELECT source, line FROM weir_ledger"))) recovered_.ledger[AsText(row[0])] = AsText(row[1]);
-    for (const SqlRow& row : WEIR_TRY(catalog_->Sql("SELECT model, fingerprint, lane, inputs, halted FROM weir_models"))) {
-      ModelState model{AsText(row[0]), AsText(row[1]), AsText(row[2]), {}, AsText(row[4])};
+    for (const SqlRow& row :
+         WEIR_TRY(catalog_->Sql("SELECT max(epoch) FROM weir_epochs")))
+      recovered_.epoch = {AsInt(row[0])};
+    for (const SqlRow& row :
+         WEIR_TRY(catalog_->Sql("SELECT lane, frontier FROM weir_lanes")))
+      recovered_.frontiers[AsText(row[0])] = AsText(row[1]);
+    for (const SqlRow& row :
+         WEIR_TRY(catalog_->Sql("SELECT source, line FROM weir_ledger")))
+      recovered_.ledger[AsText(row[0])] = AsText(row[1]);
+    for (const SqlRow& row : WEIR_TRY(catalog_->Sql(
+             "SELECT model, fingerprint, lane, inputs, halted FROM weir_models"))) {
+      ModelState model{
+          AsText(row[0]), AsText(row[1]), AsText(row[2]), {}, AsText(row[4])};
       const auto inputs = nlohmann::json::parse(AsText(row[3]), nullptr, false);
       if (inputs.is_object()) {
-        for (const auto& [table, snapshot] : inputs.items()) model.inputs[table] = snapshot.get<int64_t>();
+        for (const auto& [table, snapshot] : inputs.items())
+          model.inputs[table] = snapshot.get<int64_t>();
       }
       recovered_.models[model.model] = std::move(model);
     }
     return {};
   }));
   last_epoch_ = recovered_.epoch;
-  store_ = WEIR_TRY(state::Store::Open(io_, StateDir(data_dir_), last_epoch_, options_.store));
+  store_ =
+      WEIR_TRY(state::Store::Open(io_, StateDir(data_dir_), last_epoch_, options_.store));
   return {};
 }
 
-Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_t delta_checksum) {
+Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch,
+                                 uint32_t delta_checksum) {
   const Micros now = clock_.Now();
   const Micros lease_until = now + options_.lease;
   WEIR_TRY(catalog_->Transact([&]() -> Status {
     WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease_until));
     for (const iceberg::Staged& staged : commit.tables) WEIR_TRY(catalog_->Swap(staged));
-    WEIR_TRY(catalog_->Sql("INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",
-                           {epoch.value, commit.lane, owner_epoch_, now, commit.frontier, fmt::format("delta-{}", epoch.value),
-                            static_cast<int64_t>(delta_checksum)}));
-    WEIR_TRY(catalog_->Sql("DELETE FROM weir_epochs WHERE epoch <= ?", {epoch.value - kEpochRowsKept}));
-    WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_lanes VALUES (?, ?, ?)", {commit.lane, epoch.value, commit.frontier}));
-    for (const auto& [source, line] : commit.ledger) WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_ledger VALUES (?, ?)", {source, line}));
+    WEIR_TRY(catalog_->Sql(
+        "INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",
+        {epoch.value, commit.lane, owner_epoch_, now, commit.frontier,
+         fmt::format("delta-{}", epoch.value), static_cast<int64_t>(delta_checksum)}));
+    WEIR_TRY(catalog_->Sql("DELETE FROM weir_epochs WHERE epoch <= ?",
+                           {epoch.value - kEpochRowsKept}));
+    WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_lanes VALUES (?, ?, ?)",
+                           {commit.lane, epoch.value, commit.frontier}));
+    for (const auto& [source, line] : commit.ledger)
+      WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_ledger VALUES (?, ?)",
+                             {source, line}));
     for (const ModelState& model : commit.models) {
-      WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_models VALUES (?, ?, ?, ?, ?)",
-                             {model.model, model.fingerprint, model.lane, InputsJson(model), model.halted}));
+      WEIR_TRY(catalog_->Sql(
+          "INSERT OR REPLACE INTO weir_models VALUES (?, ?, ?, ?, ?)",
+          {model.model, model.fingerprint, model.lane, InputsJson(model), model.halted}));
     }
     for (const std::string& model : commit.dropped_models) {
       WEIR_TRY(catalog_->Sql("DELETE FROM weir_models WHERE model = ?", {model}));
       if (WEIR_TRY(catalog_->Find(model))) WEIR_TRY(catalog_->Drop(model));
     }
     for (const iceberg::Staged& staged : commit.tables) {
-      for (const std::string& path : staged.obsolete) WEIR_TRY(catalog_->Sql("INSERT OR IGNORE INTO weir_garbage VALUES (?, ?)", {path, now}));
+      for (const std::string& path : staged.obsolete)
+        WEIR_TRY(catalog_->Sql("INSERT OR IGNORE INTO weir_garbage VALUES (?, ?)",
+                               {path, now}));
     }
     return {};
   }));
@@ -117,23 +149,32 @@ Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_
 Status Committer::Commit(const EpochCommit& commit) {
   const Epoch epoch = next_epoch();
   const std::string doing = fmt::format("commit epoch {}", epoch.value);
-  const uint32_t checksum = WEIR_TRY(commit.delta->Write(io_, StateDir(data_dir_), epoch));
+  const uint32_t checksum =
+      WEIR_TRY(commit.delta->Write(io_, StateDir(data_dir_), epoch));
   Status status = RunTransaction(commit, epoch, checksum);
   if (!status.ok()) {
-    if (status.error().code != Code::kUnknownOutcome) return std::move(status).error().Within(doing);
+    if (status.error().code != Code::kUnknownOutcome)
+      return std::move(status).error().Within(doing);
     Result<bool> committed = IsCommitted(epoch);
-    if (!committed.ok()) return Error{Code::kUnknownOutcome, fmt::format("{}: {}; and looking: {}", doing, status.error().message, committed.error().message)};
-    if (!*committed) return Unavailable(fmt::format("{}: {}", doing, status.error().message));
+    if (!committed.ok())
+      return Error{Code::kUnknownOutcome,
+                   fmt::format("{}: {}; and looking: {}", doing, status.error().message,
+                               committed.error().message)};
+    if (!*committed)
+      return Unavailable(fmt::format("{}: {}", doing, status.error().message));
   }
   last_epoch_ = epoch;
   return store_->Apply(*commit.delta, epoch);
 }
 
-// Looks with a new connection: the one whose commit failed may hold a file whose contents are unknown.
+// Looks with a new connection: the one whose commit failed may hold a file whose contents
+// are unknown.
 Result<bool> Committer::IsCommitted(Epoch epoch) {
   catalog_.reset();
-  catalog_ = WEIR_TRY(iceberg::Catalog::Open(io_, CatalogPath(data_dir_), kCatalogName, /*read_only=*/false));
-  const auto rows = WEIR_TRY(catalog_->Sql("SELECT owner_epoch FROM weir_epochs WHERE epoch = ?", {epoch.value}));
+  catalog_ = WEIR_TRY(iceberg::Catalog::Open(io_, CatalogPath(data_dir_), kCatalogName,
+                                             /*read_only=*/false));
+  const auto rows = WEIR_TRY(catalog_->Sql(
+      "SELECT owner_epoch FROM weir_epochs WHERE epoch = ?", {epoch.value}));
   return rows.size() == 1 && AsInt(rows[0][0]) == owner_epoch_;
 }
 
@@ -141,7 +182,8 @@ Status Committer::Renew() {
   const Micros now = clock_.Now();
   if (lease_until_ - now > options_.lease * 2 / 3) return {};
   const Micros until = now + options_.lease;
-  WEIR_TRY(catalog_->Transact([&] { return AssertOwner(*catalog_, owner_epoch_, until); }));
+  WEIR_TRY(
+      catalog_->Transact([&] { return AssertOwner(*catalog_, owner_epoch_, until); }));
   lease_until_ = until;
   return {};
 }
@@ -150,7 +192,8 @@ bool Committer::lease_valid() const { return clock_.Now() < lease_until_.load();
 
 Result<std::vector<SnapshotId>> Committer::LeasedSnapshots() {
   std::vector<SnapshotId> out;
-  for (const SqlRow& row : WEIR_TRY(catalog_->Sql("SELECT snapshots FROM weir_readers WHERE expires > ?", {clock_.Now()}))) {
+  for (const SqlRow& row : WEIR_TRY(catalog_->Sql(
+           "SELECT snapshots FROM weir_readers WHERE expires > ?", {clock_.Now()}))) {
     const auto json = nlohmann::json::parse(AsText(row[0]), nullptr, false);
     if (!json.is_array()) continue;
     for (const auto& id : json) {
@@ -164,10 +207,12 @@ Status Committer::CollectGarbage() {
   const Micros now = clock_.Now();
   // A reader that began before a file went may still be reading it.
   Micros oldest_reader = now;
-  for (const SqlRow& row : WEIR_TRY(catalog_->Sql("SELECT min(since) FROM weir_readers WHERE expires > ?", {now}))) {
+  for (const SqlRow& row : WEIR_TRY(catalog_->Sql(
+           "SELECT min(since) FROM weir_readers WHERE expires > ?", {now}))) {
     if (std::holds_alternative<int64_t>(row[0])) oldest_reader = AsInt(row[0]);
   }
-  const auto rows = WEIR_TRY(catalog_->Sql("SELECT path FROM weir_garbage WHERE since < ? LIMIT 1000", {oldest_reader}));
+  const auto rows = WEIR_TRY(catalog_->Sql(
+      "SELECT path FROM weir_garbage WHERE since < ? LIMIT 1000", {oldest_reader}));
   if (rows.empty()) return {};
   for (const SqlRow& row : rows) {
     const Result<std::string> path = iceberg::PathOf(AsText(row[0]));
@@ -180,7 +225,8 @@ Status Committer::CollectGarbage() {
     if (!removed.ok() && removed.error().code != Code::kNotFound) return removed;
   }
   return catalog_->Transact([&]() -> Status {
-    for (const SqlRow& row : rows) WEIR_TRY(catalog_->Sql("DELETE FROM weir_garbage WHERE path = ?", {row[0]}));
+    for (const SqlRow& row : rows)
+      WEIR_TRY(catalog_->Sql("DELETE FROM weir_garbage WHERE path = ?", {row[0]}));
     return {};
   });
 }

@@ -1,4 +1,5 @@
-// Ownership of a data directory, and the commit of an epoch in the one order that loses nothing.
+// Ownership of a data directory, and the commit of an epoch in the one order that loses
+// nothing.
 #pragma once
 
 #include <atomic>
@@ -19,30 +20,32 @@
 
 namespace weir::commit {
 
-// How far one model has been kept: its rows equal its query over these versions of its inputs.
+// How far one model has been kept: its rows equal its query over these versions of its
+// inputs.
 struct ModelState {
   std::string model;        // "silver.trips"
   std::string fingerprint;  // of the plan its state belongs to
   std::string lane;
   std::map<std::string, int64_t> inputs;  // table -> snapshot id (0: the empty table)
-  std::string halted;       // why it stands still; empty: it does not
+  std::string halted;                     // why it stands still; empty: it does not
 };
 
 // One epoch of one lane: everything in it becomes visible together.
 struct EpochCommit {
   std::string lane;
-  std::string frontier;                            // JSON; what recovered().frontiers gives back
-  std::vector<iceberg::Staged> tables;             // written and synced
+  std::string frontier;                 // JSON; what recovered().frontiers gives back
+  std::vector<iceberg::Staged> tables;  // written and synced
   const state::Delta* delta = nullptr;
-  std::map<std::string, std::string> ledger;       // source -> its ledger line as JSON, absolute
-  std::vector<ModelState> models;                  // changed ones
-  std::vector<std::string> dropped_models;         // forgotten, with their tables
+  std::map<std::string, std::string>
+      ledger;                               // source -> its ledger line as JSON, absolute
+  std::vector<ModelState> models;           // changed ones
+  std::vector<std::string> dropped_models;  // forgotten, with their tables
 };
 
 // What the last commit left.
 struct Recovered {
-  Epoch epoch;                                     // 0: nothing was ever committed
-  std::map<std::string, std::string> frontiers;    // by lane
+  Epoch epoch;                                   // 0: nothing was ever committed
+  std::map<std::string, std::string> frontiers;  // by lane
   std::map<std::string, std::string> ledger;
   std::map<std::string, ModelState> models;
 };
@@ -52,19 +55,22 @@ struct CommitterOptions {
   state::StoreOptions store;
 };
 
-// The owner of a data directory: one process at a time. Used by the flow's thread, but lease_valid(), which any thread may ask.
+// The owner of a data directory: one process at a time. Used by the flow's thread, but
+// lease_valid(), which any thread may ask.
 //
 // Commit order (docs/decisions/0003-commit-order.md):
-//   1 data, vector, manifest and metadata files are on disk (the caller's part, iceberg::Stage's)
-//   2 state/delta-<epoch> is on disk
-//   3 one SQLite transaction: owner asserted, table rows swapped, epoch row inserted
-//   4 the delta is applied to the state store
-//   5 the delta file goes once the store has flushed it
+//   1 data, vector, manifest and metadata files are on disk (the caller's part,
+//   iceberg::Stage's) 2 state/delta-<epoch> is on disk 3 one SQLite transaction: owner
+//   asserted, table rows swapped, epoch row inserted 4 the delta is applied to the state
+//   store 5 the delta file goes once the store has flushed it
 class Committer {
  public:
-  // Takes the directory: makes it when missing, locks it, writes a new owner epoch. kConflict: another process has it (named);
-  // kInvalid: it was moved (`weir relocate`), or a newer Weir wrote it; kCorrupt: what is stored fails its checks.
-  static Result<std::unique_ptr<Committer>> Open(io::Io& io, Clock& clock, const std::string& data_dir, CommitterOptions options);
+  // Takes the directory: makes it when missing, locks it, writes a new owner epoch.
+  // kConflict: another process has it (named); kInvalid: it was moved (`weir relocate`),
+  // or a newer Weir wrote it; kCorrupt: what is stored fails its checks.
+  static Result<std::unique_ptr<Committer>> Open(io::Io& io, Clock& clock,
+                                                 const std::string& data_dir,
+                                                 CommitterOptions options);
   ~Committer();
 
   const Recovered& recovered() const { return recovered_; }
@@ -73,9 +79,10 @@ class Committer {
   Epoch last_epoch() const { return last_epoch_; }
   Epoch next_epoch() const { return Next(last_epoch_); }
 
-  // Errors: kConflict: another owner took over or a foreign commit moved a table: stop, reopen. kUnknownOutcome: not even looking could
-  // tell: reopen, the epoch row will. An error with last_epoch() advanced: the commit stands, and the state store follows at the next
-  // open. Anything else: nothing was committed.
+  // Errors: kConflict: another owner took over or a foreign commit moved a table: stop,
+  // reopen. kUnknownOutcome: not even looking could tell: reopen, the epoch row will. An
+  // error with last_epoch() advanced: the commit stands, and the state store follows at
+  // the next open. Anything else: nothing was committed.
   Status Commit(const EpochCommit& commit);
 
   // Prolongs the lease when a third of it is gone.
@@ -83,7 +90,8 @@ class Committer {
   // Whether an acknowledgement given now still counts.
   bool lease_valid() const;
 
-  // Deletes files that no snapshot names any more, unless a reader's lease is older than their going.
+  // Deletes files that no snapshot names any more, unless a reader's lease is older than
+  // their going.
   Status CollectGarbage();
 
   // Snapshots that readers hold leases on.

@@ -16,11 +16,13 @@ constexpr int64_t kEpochs = 4;
 // "1 2 3": what n epochs write.
 std::string Texts(int64_t n, int64_t step) {
   std::string out;
-  for (int64_t i = step; i <= n; i += step) out += (out.empty() ? "" : " ") + std::to_string(i);
+  for (int64_t i = step; i <= n; i += step)
+    out += (out.empty() ? "" : " ") + std::to_string(i);
   return out;
 }
 
-// Epoch n appends a file "n" to a.t, every second one to b.t too, and puts n into the state.
+// Epoch n appends a file "n" to a.t, every second one to b.t too, and puts n into the
+// state.
 Status CommitEpoch(Lake& lake, int64_t n) {
   std::vector<iceberg::Staged> tables;
   tables.push_back(WEIR_TRY(lake.StageAppend("a.t", std::to_string(n))));
@@ -66,8 +68,10 @@ TEST(CommitterTest, AfterEveryPowerCutEverythingIsOfOneEpochAndNothingConfirmedI
     int64_t confirmed = 0;
     RunUntilCut(io, clock, &confirmed);
     whole = !io.power_is_off();
-    for (const auto mode : {io::AfterCut::kDropUnsynced, io::AfterCut::kKeepAll, io::AfterCut::kRandom}) {
-      SCOPED_TRACE(fmt::format("cut after operation {} ({}), mode {}", cuts, io.last_operation(), static_cast<int>(mode)));
+    for (const auto mode :
+         {io::AfterCut::kDropUnsynced, io::AfterCut::kKeepAll, io::AfterCut::kRandom}) {
+      SCOPED_TRACE(fmt::format("cut after operation {} ({}), mode {}", cuts,
+                               io.last_operation(), static_cast<int>(mode)));
       const auto disk = io.Survivor(/*seed=*/cuts, mode);
       clock.Advance(1'000'000);
       Lake lake(*disk, clock, "/d");
@@ -136,7 +140,10 @@ TEST_F(DirectoryTest, ASecondOwnerIsRefusedWhileTheFirstLives) {
 
 TEST_F(DirectoryTest, AnOwnerOnAnotherHostIsWaitedForUntilItsLeaseRunsOut) {
   Must(lake_.Open());
-  lake_.Query(fmt::format("UPDATE weir_owner SET host = 'elsewhere', owner_epoch = 7, pid = 42, lease_until = {}", kTestNow + 5'000'000));
+  lake_.Query(
+      fmt::format("UPDATE weir_owner SET host = 'elsewhere', owner_epoch = 7, pid = 42, "
+                  "lease_until = {}",
+                  kTestNow + 5'000'000));
   lake_.Close();
   const Status refused = lake_.Open();
   ASSERT_FALSE(refused.ok());
@@ -175,9 +182,11 @@ TEST_F(DirectoryTest, TheLeaseCountsUntilItRunsOutAndRenewProlongsIt) {
 TEST_F(DirectoryTest, AForeignCommitToATableFailsTheEpochAsAWhole) {
   Must(lake_.Open());
   Must(CommitEpoch(lake_, 1));
-  std::vector<iceberg::Staged> tables = {Must(lake_.StageAppend("a.t", "2")), Must(lake_.StageAppend("b.t", "2"))};
+  std::vector<iceberg::Staged> tables = {Must(lake_.StageAppend("a.t", "2")),
+                                         Must(lake_.StageAppend("b.t", "2"))};
   const iceberg::Staged foreign = Must(lake_.StageAppend("a.t", "x"));
-  Must(lake_.committer().catalog().Transact([&] { return lake_.committer().catalog().Swap(foreign); }));
+  Must(lake_.committer().catalog().Transact(
+      [&] { return lake_.committer().catalog().Swap(foreign); }));
   const Status commit = lake_.Commit(std::move(tables));
   ASSERT_FALSE(commit.ok());
   EXPECT_EQ(commit.error().code, Code::kConflict);
@@ -242,10 +251,12 @@ class GarbageTest : public DirectoryTest {
   }
   void AddGarbage(const std::string& path, Micros since) {
     Must(io_.WriteNew(path, "x"));
-    lake_.Query(fmt::format("INSERT INTO weir_garbage VALUES ('file://{}', {})", path, since));
+    lake_.Query(
+        fmt::format("INSERT INTO weir_garbage VALUES ('file://{}', {})", path, since));
   }
   void AddReader(const std::string& id, Micros since, Micros expires) {
-    lake_.Query(fmt::format("INSERT INTO weir_readers VALUES ('{}', '[11, 12]', {}, {})", id, since, expires));
+    lake_.Query(fmt::format("INSERT INTO weir_readers VALUES ('{}', '[11, 12]', {}, {})",
+                            id, since, expires));
   }
 };
 
@@ -259,7 +270,9 @@ TEST_F(GarbageTest, StaysWhileAReaderIsOlderThanItsGoing) {
   EXPECT_FALSE(io_.Exists("/d/warehouse/x/before"));
   EXPECT_TRUE(io_.Exists("/d/warehouse/x/same"));
   EXPECT_TRUE(io_.Exists("/d/warehouse/x/after"));
-  EXPECT_THAT(Must(lake_.committer().LeasedSnapshots()), testing::ElementsAre(SnapshotId{11}, SnapshotId{12}, SnapshotId{11}, SnapshotId{12}));
+  EXPECT_THAT(Must(lake_.committer().LeasedSnapshots()),
+              testing::ElementsAre(SnapshotId{11}, SnapshotId{12}, SnapshotId{11},
+                                   SnapshotId{12}));
 
   clock_.Advance(1'000);  // the old reader's lease has run out
   Must(lake_.committer().CollectGarbage());

@@ -10,13 +10,16 @@
 
 namespace weir::commit {
 
-// Makes all tables name the place where they are now. Their metadata, manifests and deletion vectors are written anew; then one
-// transaction swaps all tables and writes the place down; the replaced files become garbage. Killed anywhere before that transaction,
-// nothing has happened, and running it again finishes. A directory that was not moved is left as it is. `progress` is called before
-// each table.
+// Makes all tables name the place where they are now. Their metadata, manifests and
+// deletion vectors are written anew; then one transaction swaps all tables and writes the
+// place down; the replaced files become garbage. Killed anywhere before that transaction,
+// nothing has happened, and running it again finishes. A directory that was not moved is
+// left as it is. `progress` is called before each table.
 //
-// Errors: kNotFound: no data directory; kConflict: another process works on it; kInvalid: a newer Weir wrote it, or a table has delete
-// files of another writer; kUnknownOutcome: whether it is done could not be seen: run it again.
-Status Relocate(io::Io& io, Clock& clock, const std::string& data_dir, const std::function<void(const std::string& table)>& progress);
+// Errors: kNotFound: no data directory; kConflict: another process works on it; kInvalid:
+// a newer Weir wrote it, or a table has delete files of another writer; kUnknownOutcome:
+// whether it is done could not be seen: run it again.
+Status Relocate(io::Io& io, Clock& clock, const std::string& data_dir,
+                const std::function<void(const std::string& table)>& progress);
 
 }  // namespace weir::commit

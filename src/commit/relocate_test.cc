@@ -20,7 +20,8 @@ using testing::HasSubstr;
 constexpr const char* kEvents = "bronze.events";
 constexpr const char* kTrips = "silver.trips";
 
-void CopyTree(io::Io& from, const std::string& source, io::Io& to, const std::string& target) {
+void CopyTree(io::Io& from, const std::string& source, io::Io& to,
+              const std::string& target) {
   Must(to.CreateDirs(target));
   for (const std::string& name : Must(from.List(source))) {
     const std::string path = io::Join(source, name), copy = io::Join(target, name);
@@ -39,23 +40,28 @@ class Tables {
   explicit Tables(Lake& lake) : lake_(lake) {}
 
   void Make() {
-    for (int i = 0; i < 3; ++i) Must(lake_.Commit({Must(lake_.StageAppend(kEvents, fmt::format("e{}", i)))}));
-    Trips({}, {}, 2);                            // files 0 and 1
-    Trips({{0, 1}, {1, 2}}, {}, 1);              // two vectors in one Puffin file
-    Trips({{0, 3}}, {}, 0);                      // replaces one of them
-    Trips({{2, 4}}, {files_[1].path}, 0);        // a removed file, whose vector goes too
+    for (int i = 0; i < 3; ++i)
+      Must(lake_.Commit({Must(lake_.StageAppend(kEvents, fmt::format("e{}", i)))}));
+    Trips({}, {}, 2);                      // files 0 and 1
+    Trips({{0, 1}, {1, 2}}, {}, 1);        // two vectors in one Puffin file
+    Trips({{0, 3}}, {}, 0);                // replaces one of them
+    Trips({{2, 4}}, {files_[1].path}, 0);  // a removed file, whose vector goes too
     lake_.Query("INSERT INTO weir_garbage VALUES ('file:///d/warehouse/left.avro', 1)");
-    lake_.Query("INSERT INTO iceberg_namespace_properties VALUES ('weir', 'silver', 'location', 'file:///d/warehouse/silver')");
+    lake_.Query(
+        "INSERT INTO iceberg_namespace_properties VALUES ('weir', 'silver', 'location', "
+        "'file:///d/warehouse/silver')");
   }
 
  private:
-  void Trips(const std::map<size_t, int64_t>& deleted, const std::vector<std::string>& removed, int added) {
+  void Trips(const std::map<size_t, int64_t>& deleted,
+             const std::vector<std::string>& removed, int added) {
     const iceberg::Metadata metadata = Must(lake_.Load(kTrips, 3));
     iceberg::FileChange change;
     change.operation = "overwrite";
     change.removed = removed;
     for (int i = 0; i < added; ++i) {
-      change.added.push_back(Must(lake_.WriteFile(metadata, fmt::format("t{}", files_.size()))));
+      change.added.push_back(
+          Must(lake_.WriteFile(metadata, fmt::format("t{}", files_.size()))));
       files_.push_back(change.added.back());
     }
     std::vector<iceberg::VectorToWrite> vectors;
@@ -63,8 +69,10 @@ class Tables {
       deleted_[file].Add(position);
       vectors.push_back({&files_[file], &deleted_[file]});
     }
-    const std::string path = metadata.location + "/data/" + iceberg::NewUuid() + ".puffin";
-    if (!vectors.empty()) change.vectors = Must(iceberg::WriteVectors(lake_.io(), path, vectors));
+    const std::string path =
+        metadata.location + "/data/" + iceberg::NewUuid() + ".puffin";
+    if (!vectors.empty())
+      change.vectors = Must(iceberg::WriteVectors(lake_.io(), path, vectors));
     Must(lake_.Commit({Must(lake_.StageFiles(kTrips, metadata, change))}));
   }
 
@@ -73,20 +81,27 @@ class Tables {
   std::map<size_t, iceberg::Positions> deleted_;
 };
 
-// What all snapshots of both tables hold, without the places: id, file text, row ids, sequence numbers, deleted positions.
+// What all snapshots of both tables hold, without the places: id, file text, row ids,
+// sequence numbers, deleted positions.
 std::string Contents(Lake& lake) {
   std::string out;
   for (const char* table : {kEvents, kTrips}) {
     const iceberg::Metadata metadata = Must(lake.Load(table));
     for (const iceberg::Snapshot& snapshot : metadata.snapshots) {
       out += fmt::format("{} {}:", table, snapshot.id.value);
-      for (const iceberg::LiveFile& file : Must(iceberg::LiveFiles(lake.io(), metadata, snapshot))) {
-        out += fmt::format(" {}/{}/{}", Must(lake.io().ReadAll(Must(iceberg::PathOf(file.data.path)))), file.data.first_row_id.value_or(-1),
-                           file.data.data_sequence_number);
+      for (const iceberg::LiveFile& file :
+           Must(iceberg::LiveFiles(lake.io(), metadata, snapshot))) {
+        out += fmt::format(
+            " {}/{}/{}", Must(lake.io().ReadAll(Must(iceberg::PathOf(file.data.path)))),
+            file.data.first_row_id.value_or(-1), file.data.data_sequence_number);
         if (!file.vector) continue;
         EXPECT_EQ(file.vector->referenced_data_file, file.data.path);
-        EXPECT_EQ(Must(lake.io().Stat(Must(iceberg::PathOf(file.vector->path)))).size, static_cast<uint64_t>(file.vector->file_bytes));
-        out += fmt::format("-[{}]", fmt::join(Must(iceberg::ReadVector(lake.io(), *file.vector)).ToVector(), ","));
+        EXPECT_EQ(Must(lake.io().Stat(Must(iceberg::PathOf(file.vector->path)))).size,
+                  static_cast<uint64_t>(file.vector->file_bytes));
+        out += fmt::format(
+            "-[{}]",
+            fmt::join(Must(iceberg::ReadVector(lake.io(), *file.vector)).ToVector(),
+                      ","));
       }
       out += "\n";
     }
@@ -94,21 +109,25 @@ std::string Contents(Lake& lake) {
   return out;
 }
 
-// No file of the warehouse but data files, and no row of the catalog, names `place`. Manifests are compressed, so their names are read.
+// No file of the warehouse but data files, and no row of the catalog, names `place`.
+// Manifests are compressed, so their names are read.
 void ExpectNobodyNames(Lake& lake, const std::string& place) {
   for (const char* table : {kEvents, kTrips}) {
     const iceberg::Metadata metadata = Must(lake.Load(table));
     EXPECT_THAT(iceberg::MetadataToJson(metadata), Not(HasSubstr(place))) << table;
     for (const iceberg::Snapshot& snapshot : metadata.snapshots) {
-      for (const iceberg::LiveFile& file : Must(iceberg::LiveFiles(lake.io(), metadata, snapshot))) {
+      for (const iceberg::LiveFile& file :
+           Must(iceberg::LiveFiles(lake.io(), metadata, snapshot))) {
         EXPECT_THAT(file.data.path, Not(HasSubstr(place)));
         if (!file.vector) continue;
-        EXPECT_THAT(Must(lake.io().ReadAll(Must(iceberg::PathOf(file.vector->path)))), Not(HasSubstr(place)));
+        EXPECT_THAT(Must(lake.io().ReadAll(Must(iceberg::PathOf(file.vector->path)))),
+                    Not(HasSubstr(place)));
       }
     }
   }
-  for (const char* sql : {"SELECT * FROM iceberg_tables", "SELECT * FROM iceberg_namespace_properties", "SELECT * FROM weir_garbage",
-                          "SELECT * FROM weir_meta"}) {
+  for (const char* sql :
+       {"SELECT * FROM iceberg_tables", "SELECT * FROM iceberg_namespace_properties",
+        "SELECT * FROM weir_garbage", "SELECT * FROM weir_meta"}) {
     EXPECT_THAT(lake.Query(sql), Not(HasSubstr(place))) << sql;
   }
 }
@@ -139,14 +158,16 @@ class RelocateTest : public testing::Test {
 
 TEST_F(RelocateTest, EverySnapshotReadsTheSameAtTheNewPlaceAndNothingNamesTheOldOne) {
   std::string tables;
-  Must(Relocate(io_, clock_, "/elsewhere/d2", [&](const std::string& table) { tables += table + " "; }));
+  Must(Relocate(io_, clock_, "/elsewhere/d2",
+                [&](const std::string& table) { tables += table + " "; }));
   EXPECT_EQ(tables, "bronze.events silver.trips ");
   Lake lake(io_, clock_, "/elsewhere/d2");
   Must(lake.Open());
   EXPECT_THAT(before_, HasSubstr("-[1,3]"));
   EXPECT_EQ(Contents(lake), before_);
   ExpectNobodyNames(lake, "/d/");
-  EXPECT_THAT(lake.Query("SELECT path FROM weir_garbage"), HasSubstr("file:///elsewhere/d2/warehouse/left.avro"));
+  EXPECT_THAT(lake.Query("SELECT path FROM weir_garbage"),
+              HasSubstr("file:///elsewhere/d2/warehouse/left.avro"));
 }
 
 TEST_F(RelocateTest, WhatWasReplacedIsCollectedAndTheRestStays) {
@@ -158,11 +179,15 @@ TEST_F(RelocateTest, WhatWasReplacedIsCollectedAndTheRestStays) {
   EXPECT_EQ(lake.Query("SELECT path FROM weir_garbage"), "");
   EXPECT_EQ(Contents(lake), before_);
   for (const char* table : {kEvents, kTrips}) {
-    const std::string before = fmt::format("/d/warehouse/{}/", table), now = fmt::format("/elsewhere/d2/warehouse/{}/", table);
-    EXPECT_EQ(Count(io_, now + "metadata", ".avro"), Count(old_, before + "metadata", ".avro"));
+    const std::string before = fmt::format("/d/warehouse/{}/", table),
+                      now = fmt::format("/elsewhere/d2/warehouse/{}/", table);
+    EXPECT_EQ(Count(io_, now + "metadata", ".avro"),
+              Count(old_, before + "metadata", ".avro"));
     EXPECT_EQ(Count(io_, now + "metadata", ".json"), 1);
-    EXPECT_EQ(Count(io_, now + "data", ".parquet"), Count(old_, before + "data", ".parquet"));
-    EXPECT_EQ(Count(io_, now + "data", ".puffin"), table == kTrips ? Count(old_, before + "data", ".puffin") : 0);
+    EXPECT_EQ(Count(io_, now + "data", ".parquet"),
+              Count(old_, before + "data", ".parquet"));
+    EXPECT_EQ(Count(io_, now + "data", ".puffin"),
+              table == kTrips ? Count(old_, before + "data", ".puffin") : 0);
   }
 }
 
@@ -208,8 +233,10 @@ TEST_F(RelocateTest, CutAnywhereItIsFinishedByRunningItAgain) {
     disk->SetFaults({.cut_power_after = cut});
     const bool confirmed = Relocate(*disk, clock_, "/elsewhere/d2", nullptr).ok();
     whole = !disk->power_is_off();
-    for (const auto mode : {io::AfterCut::kDropUnsynced, io::AfterCut::kKeepAll, io::AfterCut::kRandom}) {
-      SCOPED_TRACE(fmt::format("cut after operation {} ({}), mode {}", cut, disk->last_operation(), static_cast<int>(mode)));
+    for (const auto mode :
+         {io::AfterCut::kDropUnsynced, io::AfterCut::kKeepAll, io::AfterCut::kRandom}) {
+      SCOPED_TRACE(fmt::format("cut after operation {} ({}), mode {}", cut,
+                               disk->last_operation(), static_cast<int>(mode)));
       const auto survivor = disk->Survivor(cut, mode);
       Lake lake(*survivor, clock_, "/elsewhere/d2");
       if (!lake.Open().ok()) {
@@ -237,17 +264,22 @@ class WriterTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
 
-  static data::Batch Rows(const std::vector<std::pair<int64_t, std::string>>& rows, std::vector<int32_t> weights) {
+  static data::Batch Rows(const std::vector<std::pair<int64_t, std::string>>& rows,
+                          std::vector<int32_t> weights) {
     arrow::Int64Builder id;
     arrow::StringBuilder name;
-    for (const auto& row : rows) EXPECT_TRUE(id.Append(row.first).ok() && name.Append(row.second).ok());
+    for (const auto& row : rows)
+      EXPECT_TRUE(id.Append(row.first).ok() && name.Append(row.second).ok());
     data::Batch out;
-    out.rows = arrow::RecordBatch::Make(data::ToArrow(Schema()), static_cast<int64_t>(rows.size()), {*id.Finish(), *name.Finish()});
+    out.rows = arrow::RecordBatch::Make(data::ToArrow(Schema()),
+                                        static_cast<int64_t>(rows.size()),
+                                        {*id.Finish(), *name.Finish()});
     out.weights = std::move(weights);
     return out;
   }
   static data::Schema Schema() {
-    data::Schema schema{{{"id", data::Simple(data::Kind::kInt64), false, 0, ""}, {"name", data::Simple(data::Kind::kString), false, 0, ""}}};
+    data::Schema schema{{{"id", data::Simple(data::Kind::kInt64), false, 0, ""},
+                         {"name", data::Simple(data::Kind::kString), false, 0, ""}}};
     data::AssignFieldIds(schema, 0);
     return schema;
   }
@@ -274,16 +306,19 @@ class WriterTest : public testing::Test {
     state::Delta delta;
     const auto change = Must(writer->Finish(lake.committer().next_epoch(), delta));
     ASSERT_TRUE(change);
-    Must(lake.Commit({Must(lake.StageFiles("silver.t", options.metadata, *change))}, delta));
+    Must(lake.Commit({Must(lake.StageFiles("silver.t", options.metadata, *change))},
+                     delta));
   }
 
   std::map<int64_t, std::string> Read(Lake& lake) {
     const iceberg::Metadata metadata = Must(lake.Load("silver.t"));
-    const auto scan = Must(scan::ScanTable(lake.io(), metadata, *metadata.current(), metadata.schema(), {}));
+    const auto scan = Must(
+        scan::ScanTable(lake.io(), metadata, *metadata.current(), metadata.schema(), {}));
     std::map<int64_t, std::string> out;
     while (auto rows = Must(scan->Next())) {
       for (int64_t i = 0; i < rows->num_rows(); ++i) {
-        out[static_cast<const arrow::Int64Array&>(*rows->column(0)).Value(i)] = static_cast<const arrow::StringArray&>(*rows->column(1)).GetString(i);
+        out[static_cast<const arrow::Int64Array&>(*rows->column(0)).Value(i)] =
+            static_cast<const arrow::StringArray&>(*rows->column(1)).GetString(i);
       }
     }
     return out;

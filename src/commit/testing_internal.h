@@ -1,4 +1,5 @@
-// A data directory with hand-made tables, for tests of commits and of what survives them. Data files hold a few bytes of text.
+// A data directory with hand-made tables, for tests of commits and of what survives them.
+// Data files hold a few bytes of text.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,11 +24,14 @@ T Must(Result<T> result) {
   EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
   return *std::move(result);
 }
-inline void Must(Status status) { EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message); }
+inline void Must(Status status) {
+  EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+}
 
 class Lake {
  public:
-  Lake(io::Io& io, Clock& clock, std::string dir) : io_(io), clock_(clock), dir_(std::move(dir)) {}
+  Lake(io::Io& io, Clock& clock, std::string dir)
+      : io_(io), clock_(clock), dir_(std::move(dir)) {}
 
   Status Open() {
     committer_.reset();
@@ -43,21 +47,26 @@ class Lake {
   io::Io& io() { return io_; }
   const std::string& dir() const { return dir_; }
 
-  // The metadata of a table; one that does not exist yet is empty, with columns id and day.
+  // The metadata of a table; one that does not exist yet is empty, with columns id and
+  // day.
   Result<iceberg::Metadata> Load(const std::string& table, int format_version = 2) {
     const auto found = WEIR_TRY(committer_->catalog().Find(table));
-    if (found) return iceberg::ParseMetadata(WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(found->metadata_location)))));
+    if (found)
+      return iceberg::ParseMetadata(
+          WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(found->metadata_location)))));
     iceberg::NewTable fresh;
     fresh.location = iceberg::UriOf(io::Join(WarehouseDir(dir_), table));
     fresh.format_version = format_version;
-    fresh.schema.fields = {{"id", data::Simple(data::Kind::kInt64), true}, {"day", data::Simple(data::Kind::kDate)}};
+    fresh.schema.fields = {{"id", data::Simple(data::Kind::kInt64), true},
+                           {"day", data::Simple(data::Kind::kDate)}};
     fresh.partition = {{2, 0, "", {iceberg::TransformKind::kIdentity, 0}}};
     fresh.properties["write.metadata.delete-after-commit.enabled"] = "true";
     return iceberg::MakeMetadata(fresh, kTestNow);
   }
 
   // A data file of `rows` rows that says `text`.
-  Result<iceberg::DataFile> WriteFile(const iceberg::Metadata& metadata, const std::string& text, int64_t rows = 10) {
+  Result<iceberg::DataFile> WriteFile(const iceberg::Metadata& metadata,
+                                      const std::string& text, int64_t rows = 10) {
     const std::string dir = WEIR_TRY(iceberg::PathOf(metadata.location)) + "/data";
     WEIR_TRY(io_.CreateDirs(dir));
     iceberg::DataFile file;
@@ -71,10 +80,13 @@ class Lake {
     return file;
   }
 
-  Result<iceberg::Staged> StageFiles(const std::string& table, const iceberg::Metadata& metadata, const iceberg::FileChange& change,
+  Result<iceberg::Staged> StageFiles(const std::string& table,
+                                     const iceberg::Metadata& metadata,
+                                     const iceberg::FileChange& change,
                                      const iceberg::MaintenanceOptions& options = {}) {
     const auto found = WEIR_TRY(committer_->catalog().Find(table));
-    return iceberg::Stage(io_, table, metadata, found ? found->metadata_location : "", change, clock_.Now(), options);
+    return iceberg::Stage(io_, table, metadata, found ? found->metadata_location : "",
+                          change, clock_.Now(), options);
   }
 
   // Appends one file to the table.
@@ -85,7 +97,8 @@ class Lake {
     return StageFiles(table, metadata, change);
   }
 
-  Status Commit(std::vector<iceberg::Staged> tables, const state::Delta& delta = {}, const std::string& frontier = "f") {
+  Status Commit(std::vector<iceberg::Staged> tables, const state::Delta& delta = {},
+                const std::string& frontier = "f") {
     EpochCommit commit;
     commit.lane = "live";
     commit.frontier = frontier;
@@ -95,13 +108,16 @@ class Lake {
     return committer_->Commit(commit);
   }
 
-  // What the files of the table's current snapshot say, in order; nothing for a table that does not exist.
+  // What the files of the table's current snapshot say, in order; nothing for a table
+  // that does not exist.
   Result<std::string> Text(const std::string& table) {
     const iceberg::Metadata metadata = WEIR_TRY(Load(table));
     std::string out;
     if (metadata.current() == nullptr) return out;
-    for (const iceberg::LiveFile& file : WEIR_TRY(iceberg::LiveFiles(io_, metadata, *metadata.current()))) {
-      out += (out.empty() ? "" : " ") + WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(file.data.path))));
+    for (const iceberg::LiveFile& file :
+         WEIR_TRY(iceberg::LiveFiles(io_, metadata, *metadata.current()))) {
+      out += (out.empty() ? "" : " ") +
+             WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(file.data.path))));
     }
     return out;
   }
@@ -117,7 +133,8 @@ class Lake {
     for (const iceberg::SqlRow& row : Must(committer_->catalog().Sql(sql))) {
       for (const iceberg::SqlValue& value : row) {
         if (!out.empty()) out += " ";
-        if (const auto* number = std::get_if<int64_t>(&value)) out += std::to_string(*number);
+        if (const auto* number = std::get_if<int64_t>(&value))
+          out += std::to_string(*number);
         if (const auto* text = std::get_if<std::string>(&value)) out += *text;
       }
     }

@@ -14,25 +14,39 @@ Error ArrowError(const arrow::Status& status) {
 
 std::shared_ptr<arrow::DataType> ToArrow(const Type& type) {
   switch (type.kind) {
-    case Kind::kBool: return arrow::boolean();
-    case Kind::kInt32: return arrow::int32();
-    case Kind::kInt64: return arrow::int64();
-    case Kind::kFloat: return arrow::float32();
-    case Kind::kDouble: return arrow::float64();
-    case Kind::kDecimal: return arrow::decimal128(type.precision, type.scale);
-    case Kind::kDate: return arrow::date32();
-    case Kind::kTime: return arrow::time64(arrow::TimeUnit::MICRO);
-    case Kind::kTimestamp: return arrow::timestamp(arrow::TimeUnit::MICRO);
-    case Kind::kTimestampTz: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
-    case Kind::kString: return arrow::utf8();
-    case Kind::kBinary: return arrow::binary();
-    case Kind::kUuid: return arrow::fixed_size_binary(16);
+    case Kind::kBool:
+      return arrow::boolean();
+    case Kind::kInt32:
+      return arrow::int32();
+    case Kind::kInt64:
+      return arrow::int64();
+    case Kind::kFloat:
+      return arrow::float32();
+    case Kind::kDouble:
+      return arrow::float64();
+    case Kind::kDecimal:
+      return arrow::decimal128(type.precision, type.scale);
+    case Kind::kDate:
+      return arrow::date32();
+    case Kind::kTime:
+      return arrow::time64(arrow::TimeUnit::MICRO);
+    case Kind::kTimestamp:
+      return arrow::timestamp(arrow::TimeUnit::MICRO);
+    case Kind::kTimestampTz:
+      return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+    case Kind::kString:
+      return arrow::utf8();
+    case Kind::kBinary:
+      return arrow::binary();
+    case Kind::kUuid:
+      return arrow::fixed_size_binary(16);
     case Kind::kStruct: {
       arrow::FieldVector fields;
       for (const Field& field : type.fields) fields.push_back(ToArrow(field));
       return arrow::struct_(std::move(fields));
     }
-    case Kind::kList: return arrow::list(ToArrow(type.fields[0]));
+    case Kind::kList:
+      return arrow::list(ToArrow(type.fields[0]));
     case Kind::kMap: {
       const auto key = ToArrow(type.fields[0]), value = ToArrow(type.fields[1]);
       return std::make_shared<arrow::MapType>(key->WithNullable(false), value);
@@ -69,19 +83,26 @@ Result<Field> FieldFromArrow(const arrow::Field& field) {
 
 Result<Type> FromArrow(const arrow::DataType& type) {
   switch (type.id()) {
-    case arrow::Type::BOOL: return Simple(Kind::kBool);
+    case arrow::Type::BOOL:
+      return Simple(Kind::kBool);
     case arrow::Type::INT8:
     case arrow::Type::INT16:
-    case arrow::Type::INT32: return Simple(Kind::kInt32);
-    case arrow::Type::INT64: return Simple(Kind::kInt64);
-    case arrow::Type::FLOAT: return Simple(Kind::kFloat);
-    case arrow::Type::DOUBLE: return Simple(Kind::kDouble);
+    case arrow::Type::INT32:
+      return Simple(Kind::kInt32);
+    case arrow::Type::INT64:
+      return Simple(Kind::kInt64);
+    case arrow::Type::FLOAT:
+      return Simple(Kind::kFloat);
+    case arrow::Type::DOUBLE:
+      return Simple(Kind::kDouble);
     case arrow::Type::DECIMAL128: {
       const auto& decimal = static_cast<const arrow::Decimal128Type&>(type);
       return Decimal(decimal.precision(), decimal.scale());
     }
-    case arrow::Type::DATE32: return Simple(Kind::kDate);
-    case arrow::Type::TIME64: return Simple(Kind::kTime);
+    case arrow::Type::DATE32:
+      return Simple(Kind::kDate);
+    case arrow::Type::TIME64:
+      return Simple(Kind::kTime);
     case arrow::Type::TIMESTAMP: {
       const auto& stamp = static_cast<const arrow::TimestampType&>(type);
       if (stamp.unit() != arrow::TimeUnit::MICRO) break;
@@ -89,22 +110,26 @@ Result<Type> FromArrow(const arrow::DataType& type) {
     }
     case arrow::Type::STRING:
     case arrow::Type::LARGE_STRING:
-    case arrow::Type::STRING_VIEW: return Simple(Kind::kString);
+    case arrow::Type::STRING_VIEW:
+      return Simple(Kind::kString);
     case arrow::Type::BINARY:
     case arrow::Type::LARGE_BINARY:
-    case arrow::Type::BINARY_VIEW: return Simple(Kind::kBinary);
+    case arrow::Type::BINARY_VIEW:
+      return Simple(Kind::kBinary);
     case arrow::Type::FIXED_SIZE_BINARY:
       if (static_cast<const arrow::FixedSizeBinaryType&>(type).byte_width() == 16) {
         return Simple(Kind::kUuid);
       }
       break;
     case arrow::Type::EXTENSION:
-      if (static_cast<const arrow::ExtensionType&>(type).extension_name() == "arrow.uuid") {
+      if (static_cast<const arrow::ExtensionType&>(type).extension_name() ==
+          "arrow.uuid") {
         return Simple(Kind::kUuid);
       }
       break;
     case arrow::Type::LIST: {
-      Field element = WEIR_TRY(FieldFromArrow(*static_cast<const arrow::ListType&>(type).value_field()));
+      Field element = WEIR_TRY(
+          FieldFromArrow(*static_cast<const arrow::ListType&>(type).value_field()));
       element.name = "element";
       Type out = Simple(Kind::kList);
       out.fields.push_back(std::move(element));
@@ -122,19 +147,23 @@ Result<Type> FromArrow(const arrow::DataType& type) {
     }
     case arrow::Type::STRUCT: {
       std::vector<Field> fields;
-      for (const auto& field : type.fields()) fields.push_back(WEIR_TRY(FieldFromArrow(*field)));
+      for (const auto& field : type.fields())
+        fields.push_back(WEIR_TRY(FieldFromArrow(*field)));
       return StructOf(std::move(fields));
     }
-    default: break;
+    default:
+      break;
   }
-  return Invalid("type " + type.ToString() + " has no counterpart in an Iceberg table; cast it");
+  return Invalid("type " + type.ToString() +
+                 " has no counterpart in an Iceberg table; cast it");
 }
 
 Result<Schema> FromArrow(const arrow::Schema& schema) {
   Schema out;
   for (const auto& field : schema.fields()) {
     auto converted = FieldFromArrow(*field);
-    if (!converted.ok()) return std::move(converted).error().Within("column " + field->name());
+    if (!converted.ok())
+      return std::move(converted).error().Within("column " + field->name());
     out.fields.push_back(*std::move(converted));
   }
   return out;

@@ -27,7 +27,8 @@ int64_t Batch::num_rows() const { return rows == nullptr ? 0 : rows->num_rows();
 int64_t ByteSize(const Batch& batch) {
   if (batch.rows == nullptr) return 0;
   const auto bytes = arrow::util::ReferencedBufferSize(*batch.rows);
-  return (bytes.ok() ? *bytes : 0) + static_cast<int64_t>(batch.weights.size() * sizeof(int32_t));
+  return (bytes.ok() ? *bytes : 0) +
+         static_cast<int64_t>(batch.weights.size() * sizeof(int32_t));
 }
 
 Result<Batch> Take(const Batch& batch, std::span<const int32_t> rows) {
@@ -35,20 +36,23 @@ Result<Batch> Take(const Batch& batch, std::span<const int32_t> rows) {
   const auto count = static_cast<int64_t>(rows.size());
   if (count == batch.num_rows()) {
     bool all = true;
-    for (size_t i = 0; all && i < rows.size(); ++i) all = rows[i] == static_cast<int32_t>(i);
+    for (size_t i = 0; all && i < rows.size(); ++i)
+      all = rows[i] == static_cast<int32_t>(i);
     if (all) return batch;
   }
   const auto indices = std::make_shared<arrow::Int32Array>(
       count, arrow::Buffer::Wrap(rows.data(), rows.size()));
   arrow::ArrayVector columns;
   for (const auto& column : batch.rows->columns()) {
-    columns.push_back(WEIR_ARROW(
-        arrow::compute::Take(*column, *indices, arrow::compute::TakeOptions::NoBoundsCheck())));
+    columns.push_back(WEIR_ARROW(arrow::compute::Take(
+        *column, *indices, arrow::compute::TakeOptions::NoBoundsCheck())));
   }
-  Batch out{arrow::RecordBatch::Make(batch.rows->schema(), count, std::move(columns)), {}};
+  Batch out{arrow::RecordBatch::Make(batch.rows->schema(), count, std::move(columns)),
+            {}};
   if (!batch.weights.empty()) {
     out.weights.reserve(rows.size());
-    for (const int32_t row : rows) out.weights.push_back(batch.weights[static_cast<size_t>(row)]);
+    for (const int32_t row : rows)
+      out.weights.push_back(batch.weights[static_cast<size_t>(row)]);
   }
   return out;
 }
@@ -109,7 +113,8 @@ Result<Batch> Consolidate(const Batch& batch) {
     weights.push_back(static_cast<int32_t>(sum.weight));
   }
   Batch out = WEIR_TRY(Take({batch.rows, {}}, rows));
-  const bool all_one = std::all_of(weights.begin(), weights.end(), [](int32_t w) { return w == 1; });
+  const bool all_one =
+      std::all_of(weights.begin(), weights.end(), [](int32_t w) { return w == 1; });
   if (!all_one) out.weights = std::move(weights);
   return out;
 }

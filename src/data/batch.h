@@ -19,7 +19,9 @@ struct Batch {
   std::vector<int32_t> weights;  // one a row; empty: all +1
 
   int64_t num_rows() const;
-  int32_t weight(int64_t row) const { return weights.empty() ? 1 : weights[static_cast<size_t>(row)]; }
+  int32_t weight(int64_t row) const {
+    return weights.empty() ? 1 : weights[static_cast<size_t>(row)];
+  }
   bool append_only() const { return weights.empty(); }
 };
 
@@ -45,16 +47,18 @@ struct RowBytes {
   }
 };
 
-// Encodes the columns of each row so that equal rows, and only they, have equal bytes, and memcmp orders
-// rows by the columns in turn, NULLs last. -0.0 is 0.0 and all NaNs are one, greater than every number (DuckDB's order).
-// Byte table: docs/formats/row_key.md.
+// Encodes the columns of each row so that equal rows, and only they, have equal bytes,
+// and memcmp orders rows by the columns in turn, NULLs last. -0.0 is 0.0 and all NaNs are
+// one, greater than every number (DuckDB's order). Byte table: docs/formats/row_key.md.
 Result<RowBytes> EncodeKeys(const arrow::RecordBatch& rows, std::span<const int> columns);
 
-// The 128-bit hash of each row's key encoding of these columns, without materialising the encodings of all rows.
-Result<std::vector<Hash128>> HashKeys(const arrow::RecordBatch& rows, std::span<const int> columns);
+// The 128-bit hash of each row's key encoding of these columns, without materialising the
+// encodings of all rows.
+Result<std::vector<Hash128>> HashKeys(const arrow::RecordBatch& rows,
+                                      std::span<const int> columns);
 
-// Adds up weights of equal rows (all columns); rows whose weights cancel vanish. The order of first appearance is kept.
-// A weight of n > 1 stays one row of weight n.
+// Adds up weights of equal rows (all columns); rows whose weights cancel vanish. The
+// order of first appearance is kept. A weight of n > 1 stays one row of weight n.
 Result<Batch> Consolidate(const Batch& batch);
 
 // The row's values as text, for messages and tests: "1 | ann | NULL".

@@ -16,7 +16,8 @@ std::shared_ptr<arrow::RecordBatch> Doubles(std::vector<double> values) {
   arrow::DoubleBuilder builder;
   EXPECT_TRUE(builder.AppendValues(values).ok());
   return arrow::RecordBatch::Make(arrow::schema({arrow::field("d", arrow::float64())}),
-                                  static_cast<int64_t>(values.size()), {*builder.Finish()});
+                                  static_cast<int64_t>(values.size()),
+                                  {*builder.Finish()});
 }
 
 std::shared_ptr<arrow::RecordBatch> Strings(std::vector<const char*> values) {
@@ -25,14 +26,16 @@ std::shared_ptr<arrow::RecordBatch> Strings(std::vector<const char*> values) {
     EXPECT_TRUE((value == nullptr ? builder.AppendNull() : builder.Append(value)).ok());
   }
   return arrow::RecordBatch::Make(arrow::schema({arrow::field("s", arrow::utf8())}),
-                                  static_cast<int64_t>(values.size()), {*builder.Finish()});
+                                  static_cast<int64_t>(values.size()),
+                                  {*builder.Finish()});
 }
 
 const int kFirst[] = {0};
 
 TEST(RowKeyTest, OrdersNumbersAsDuckDbDoes) {
   const double inf = std::numeric_limits<double>::infinity();
-  const auto keys = *EncodeKeys(*Doubles({-inf, -2.5, -0.0, 1e-300, 7, inf, NAN}), kFirst);
+  const auto keys =
+      *EncodeKeys(*Doubles({-inf, -2.5, -0.0, 1e-300, 7, inf, NAN}), kFirst);
   for (size_t i = 1; i < keys.size(); ++i) EXPECT_LT(keys[i - 1], keys[i]) << i;
 }
 
@@ -48,12 +51,14 @@ TEST(RowKeyTest, ZeroHasOneKeyAndSoHasNaN) {
 }
 
 TEST(RowKeyTest, OrdersStringsByBytesAndNullsLast) {
-  const auto keys = *EncodeKeys(*Strings({"", "a", "aa", "b", "\xc3\xa9", nullptr}), kFirst);
+  const auto keys =
+      *EncodeKeys(*Strings({"", "a", "aa", "b", "\xc3\xa9", nullptr}), kFirst);
   for (size_t i = 1; i < keys.size(); ++i) EXPECT_LT(keys[i - 1], keys[i]) << i;
 }
 
 TEST(RowKeyTest, ColumnsDoNotRunIntoEachOther) {
-  const auto schema = arrow::schema({arrow::field("a", arrow::utf8()), arrow::field("b", arrow::utf8())});
+  const auto schema =
+      arrow::schema({arrow::field("a", arrow::utf8()), arrow::field("b", arrow::utf8())});
   const auto rows = arrow::RecordBatch::Make(
       schema, 2, {Strings({"ab", "a"})->column(0), Strings({"c", "bc"})->column(0)});
   const int both[] = {0, 1};
@@ -91,7 +96,8 @@ TEST(ArrowTest, SchemasSurviveTheRoundTripWithIds) {
 }
 
 TEST(TypeTest, NamesAreIcebergs) {
-  EXPECT_EQ(TypeName(ListOf(StructOf({{"a", Simple(Kind::kInt32)}}))), "list<struct<a: int>>");
+  EXPECT_EQ(TypeName(ListOf(StructOf({{"a", Simple(Kind::kInt32)}}))),
+            "list<struct<a: int>>");
   EXPECT_TRUE(SameName("Trip_ID", "trip_id"));
 }
 

@@ -15,7 +15,8 @@ constexpr char kValue = 0x01, kNull = 0x02;
 
 void PutBigEndian(std::string& out, uint64_t value, int bytes) {
   char text[8];
-  for (int i = 0; i < bytes; ++i) text[i] = static_cast<char>(value >> (8 * (bytes - 1 - i)));
+  for (int i = 0; i < bytes; ++i)
+    text[i] = static_cast<char>(value >> (8 * (bytes - 1 - i)));
   out.append(text, static_cast<size_t>(bytes));
 }
 
@@ -47,7 +48,8 @@ void PutEscaped(std::string& out, std::string_view text) {
 
 void PutDecimal(std::string& out, const uint8_t* little_endian) {
   for (int i = 15; i >= 0; --i) {
-    out.push_back(static_cast<char>(i == 15 ? little_endian[i] ^ 0x80 : little_endian[i]));
+    out.push_back(
+        static_cast<char>(i == 15 ? little_endian[i] ^ 0x80 : little_endian[i]));
   }
 }
 
@@ -81,7 +83,8 @@ Status PutValue(std::string& out, const arrow::Array& array, int64_t row) {
       PutBigEndian(out, OrderedBits(array.data()->GetValues<double>(1)[row]), 8);
       return {};
     case arrow::Type::DECIMAL128:
-      PutDecimal(out, static_cast<const arrow::FixedSizeBinaryArray&>(array).GetValue(row));
+      PutDecimal(out,
+                 static_cast<const arrow::FixedSizeBinaryArray&>(array).GetValue(row));
       return {};
     case arrow::Type::FIXED_SIZE_BINARY: {
       const auto& fixed = static_cast<const arrow::FixedSizeBinaryArray&>(array);
@@ -95,7 +98,8 @@ Status PutValue(std::string& out, const arrow::Array& array, int64_t row) {
       return {};
     case arrow::Type::STRUCT: {
       const auto& parent = static_cast<const arrow::StructArray&>(array);
-      for (int i = 0; i < parent.num_fields(); ++i) WEIR_TRY(PutValue(out, *parent.field(i), row));
+      for (int i = 0; i < parent.num_fields(); ++i)
+        WEIR_TRY(PutValue(out, *parent.field(i), row));
       return {};
     }
     case arrow::Type::LIST:
@@ -108,7 +112,8 @@ Status PutValue(std::string& out, const arrow::Array& array, int64_t row) {
       out.push_back('\0');
       return {};
     }
-    default: return Internal("no key encoding for " + array.type()->ToString());
+    default:
+      return Internal("no key encoding for " + array.type()->ToString());
   }
 }
 
@@ -121,13 +126,15 @@ uint64_t FoldedProduct(uint64_t a, uint64_t b) {
 }
 
 Hash128 HashWord(uint64_t value) {
-  return {FoldedProduct(value ^ kMix1, kMix2), FoldedProduct(value ^ 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu)};
+  return {FoldedProduct(value ^ kMix1, kMix2),
+          FoldedProduct(value ^ 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu)};
 }
 
 // Order matters: (a, b) and (b, a) are different keys.
 Hash128 Chain(Hash128 before, Hash128 value) {
-  return {FoldedProduct(before.low ^ kMix1, value.low ^ kMix2) + value.high,
-          FoldedProduct(before.high ^ value.high ^ kMix2, kMix1 ^ value.low) + before.low};
+  return {
+      FoldedProduct(before.low ^ kMix1, value.low ^ kMix2) + value.high,
+      FoldedProduct(before.high ^ value.high ^ kMix2, kMix1 ^ value.low) + before.low};
 }
 
 template <class ValueHash>
@@ -137,7 +144,8 @@ void ChainColumn(const arrow::Array& array, bool first, std::vector<Hash128>& ha
   if (array.null_count() == 0) {
     for (int64_t i = 0; i < n; ++i) {
       const Hash128 h = value_hash(i);
-      hashes[static_cast<size_t>(i)] = first ? h : Chain(hashes[static_cast<size_t>(i)], h);
+      hashes[static_cast<size_t>(i)] =
+          first ? h : Chain(hashes[static_cast<size_t>(i)], h);
     }
     return;
   }
@@ -152,7 +160,8 @@ Status HashColumn(const arrow::Array& array, bool first, std::vector<Hash128>& h
   switch (array.type_id()) {
     case arrow::Type::BOOL: {
       const auto& values = static_cast<const arrow::BooleanArray&>(array);
-      ChainColumn(array, first, hashes, [&](int64_t i) { return HashWord(values.Value(i)); });
+      ChainColumn(array, first, hashes,
+                  [&](int64_t i) { return HashWord(values.Value(i)); });
       return {};
     }
     case arrow::Type::INT32:
@@ -195,7 +204,8 @@ Status HashColumn(const arrow::Array& array, bool first, std::vector<Hash128>& h
     case arrow::Type::STRING:
     case arrow::Type::BINARY: {
       const auto& values = static_cast<const arrow::BinaryArray&>(array);
-      ChainColumn(array, first, hashes, [&](int64_t i) { return HashBytes128(values.GetView(i)); });
+      ChainColumn(array, first, hashes,
+                  [&](int64_t i) { return HashBytes128(values.GetView(i)); });
       return {};
     }
     default: {
@@ -214,7 +224,8 @@ Status HashColumn(const arrow::Array& array, bool first, std::vector<Hash128>& h
 
 }  // namespace
 
-Result<RowBytes> EncodeKeys(const arrow::RecordBatch& rows, std::span<const int> columns) {
+Result<RowBytes> EncodeKeys(const arrow::RecordBatch& rows,
+                            std::span<const int> columns) {
   std::vector<std::shared_ptr<arrow::Array>> arrays;
   for (const int column : columns) arrays.push_back(rows.column(column));
   RowBytes out;

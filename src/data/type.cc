@@ -76,22 +76,37 @@ Type StructOf(std::vector<Field> fields) {
 
 std::string TypeName(const Type& type) {
   switch (type.kind) {
-    case Kind::kBool: return "boolean";
-    case Kind::kInt32: return "int";
-    case Kind::kInt64: return "long";
-    case Kind::kFloat: return "float";
-    case Kind::kDouble: return "double";
-    case Kind::kDecimal: return fmt::format("decimal({},{})", type.precision, type.scale);
-    case Kind::kDate: return "date";
-    case Kind::kTime: return "time";
-    case Kind::kTimestamp: return "timestamp";
-    case Kind::kTimestampTz: return "timestamptz";
-    case Kind::kString: return "string";
-    case Kind::kBinary: return "binary";
-    case Kind::kUuid: return "uuid";
-    case Kind::kList: return "list<" + TypeName(type.fields[0].type) + ">";
+    case Kind::kBool:
+      return "boolean";
+    case Kind::kInt32:
+      return "int";
+    case Kind::kInt64:
+      return "long";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kDouble:
+      return "double";
+    case Kind::kDecimal:
+      return fmt::format("decimal({},{})", type.precision, type.scale);
+    case Kind::kDate:
+      return "date";
+    case Kind::kTime:
+      return "time";
+    case Kind::kTimestamp:
+      return "timestamp";
+    case Kind::kTimestampTz:
+      return "timestamptz";
+    case Kind::kString:
+      return "string";
+    case Kind::kBinary:
+      return "binary";
+    case Kind::kUuid:
+      return "uuid";
+    case Kind::kList:
+      return "list<" + TypeName(type.fields[0].type) + ">";
     case Kind::kMap:
-      return "map<" + TypeName(type.fields[0].type) + ", " + TypeName(type.fields[1].type) + ">";
+      return "map<" + TypeName(type.fields[0].type) + ", " +
+             TypeName(type.fields[1].type) + ">";
     case Kind::kStruct: {
       std::string out = "struct<";
       for (const Field& field : type.fields) {

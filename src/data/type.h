@@ -62,14 +62,18 @@ struct Schema {
 };
 
 inline Type Simple(Kind kind) { return Type{kind, 0, 0, {}}; }
-inline Type Decimal(int precision, int scale) { return Type{Kind::kDecimal, precision, scale, {}}; }
+inline Type Decimal(int precision, int scale) {
+  return Type{Kind::kDecimal, precision, scale, {}};
+}
 Type ListOf(Type element);
 Type StructOf(std::vector<Field> fields);
 
-// Iceberg's spelling: "long", "decimal(10,2)", "timestamptz", "list<string>", "struct<a: int>".
+// Iceberg's spelling: "long", "decimal(10,2)", "timestamptz", "list<string>", "struct<a:
+// int>".
 std::string TypeName(const Type& type);
 
-// Gives every field without an id the next one, depth first, starting after `last_id`; returns the last id used.
+// Gives every field without an id the next one, depth first, starting after `last_id`;
+// returns the last id used.
 int AssignFieldIds(Schema& schema, int last_id);
 
 // Takes all ids away, on every level.

@@ -16,23 +16,30 @@ namespace {
 class ScanSource final : public duck::BatchSource {
  public:
   explicit ScanSource(std::unique_ptr<scan::TableScan> scan) : scan_(std::move(scan)) {}
-  Result<std::shared_ptr<arrow::RecordBatch>> Next() override { return scan_ == nullptr ? nullptr : scan_->Next(); }
+  Result<std::shared_ptr<arrow::RecordBatch>> Next() override {
+    return scan_ == nullptr ? nullptr : scan_->Next();
+  }
 
  private:
   std::unique_ptr<scan::TableScan> scan_;
 };
 
-Result<std::unique_ptr<scan::TableScan>> OpenScan(io::Io& io, const iceberg::Metadata& metadata, const std::vector<int>& columns) {
+Result<std::unique_ptr<scan::TableScan>> OpenScan(io::Io& io,
+                                                  const iceberg::Metadata& metadata,
+                                                  const std::vector<int>& columns) {
   const iceberg::Snapshot* snapshot = metadata.current();
   if (snapshot == nullptr) return std::unique_ptr<scan::TableScan>();
   scan::ScanOptions options;
   options.field_ids.emplace();
-  for (const int column : columns) options.field_ids->push_back(metadata.schema().fields[static_cast<size_t>(column)].id);
+  for (const int column : columns)
+    options.field_ids->push_back(
+        metadata.schema().fields[static_cast<size_t>(column)].id);
   return scan::ScanTable(io, metadata, *snapshot, metadata.schema(), std::move(options));
 }
 
 // The same columns under the table's names and types, without metadata.
-Result<std::shared_ptr<arrow::RecordBatch>> Plain(const arrow::RecordBatch& rows, const data::Schema& schema) {
+Result<std::shared_ptr<arrow::RecordBatch>> Plain(const arrow::RecordBatch& rows,
+                                                  const data::Schema& schema) {
   return arrow::RecordBatch::Make(data::ToArrow(schema), rows.num_rows(), rows.columns());
 }
 
@@ -46,7 +53,8 @@ data::Schema WithoutIds(data::Schema schema) {
 
 }  // namespace
 
-duck::InstanceOptions DuckOptions(const project::Settings& settings, const std::string& data_dir) {
+duck::InstanceOptions DuckOptions(const project::Settings& settings,
+                                  const std::string& data_dir) {
   duck::InstanceOptions options;
   options.threads = 1;
   options.memory_bytes_max = std::max<int64_t>(settings.memory_max / 8, 64 << 20);
@@ -56,15 +64,18 @@ duck::InstanceOptions DuckOptions(const project::Settings& settings, const std::
 
 struct Behind::Round {
   std::map<std::string, commit::ModelState>* models;
-  std::string summary;                          // the frontier, for the snapshots
+  std::string summary;  // the frontier, for the snapshots
   state::Delta delta;
   commit::EpochCommit commit;
-  std::vector<ModelRunner*> runners;            // incremental models of the round, in topological order
-  std::vector<const plan::ModelPlan*> touched;  // whose tables and states this round closes
+  std::vector<ModelRunner*>
+      runners;  // incremental models of the round, in topological order
+  std::vector<const plan::ModelPlan*>
+      touched;  // whose tables and states this round closes
 };
 
-Behind::Behind(io::Io& io, Clock& clock, commit::Committer& committer, TableSet& tables, const plan::Plan& plan, ShardPool& pool,
-               const project::Settings& settings, std::string data_dir)
+Behind::Behind(io::Io& io, Clock& clock, commit::Committer& committer, TableSet& tables,
+               const plan::Plan& plan, ShardPool& pool, const project::Settings& settings,
+               std::string data_dir)
     : io_(io),
       clock_(clock),
       committer_(committer),
@@ -74,7 +85,8 @@ Behind::Behind(io::Io& io, Clock& clock, commit::Committer& committer, TableSet&
       settings_(settings),
       data_dir_(std::move(data_dir)) {}
 
-bool Behind::IsBehind(const plan::ModelPlan& plan, const std::map<std::string, commit::ModelState>& models) const {
+bool Behind::IsBehind(const plan::ModelPlan& plan,
+                      const std::map<std::string, commit::ModelState>& models) const {
   for (const auto& [table, version] : models.at(plan.model.name).inputs) {
     if (tables_.Version(table).value != version) return true;
   }
@@ -89,10 +101,15 @@ Status Behind::RunIncremental(ModelRunner& runner, Round& round) {
   if (metadata.current() == nullptr || metadata.current()->id.value == version) return {};
   const iceberg::Snapshot* from = version == 0 ? nullptr : metadata.Find({version});
   if (version != 0 && from == nullptr) {
-    return Internal(fmt::format("model {}: version {} of {}, which it equals its query over, is gone; run with --full-refresh", plan.model.name, version, input));
+    return Internal(
+        fmt::format("model {}: version {} of {}, which it equals its query over, is "
+                    "gone; run with --full-refresh",
+                    plan.model.name, version, input));
   }
-  // What comes out of a model goes on to those of the round that read it; they have already taken in what it had committed before.
-  const std::function<Status(ModelRunner&, const std::vector<data::Batch>&)> feed = [&](ModelRunner& to, const std::vector<data::Batch>& changes) -> Status {
+  // What comes out of a model goes on to those of the round that read it; they have
+  // already taken in what it had committed before.
+  const std::function<Status(ModelRunner&, const std::vector<data::Batch>&)> feed =
+      [&](ModelRunner& to, const std::vector<data::Batch>& changes) -> Status {
     std::vector<data::Batch> out;
     WEIR_TRY(to.Process(changes, &out));
     if (out.empty()) return {};
@@ -103,19 +120,24 @@ Status Behind::RunIncremental(ModelRunner& runner, Round& round) {
     return {};
   };
   const data::Schema schema = metadata.schema();
-  return scan::VisitChanges(io_, metadata, from, *metadata.current(), schema, [&](data::Batch batch) -> Status {
-    batch.rows = WEIR_TRY(Plain(*batch.rows, WithoutIds(schema)));
-    return feed(runner, {std::move(batch)});
-  });
+  return scan::VisitChanges(
+      io_, metadata, from, *metadata.current(), schema, [&](data::Batch batch) -> Status {
+        batch.rows = WEIR_TRY(Plain(*batch.rows, WithoutIds(schema)));
+        return feed(runner, {std::move(batch)});
+      });
 }
 
 Status Behind::RunRefresh(const plan::ModelPlan& plan) {
   auto session = WEIR_TRY(duck::Session::Open(DuckOptions(settings_, data_dir_)));
   for (const std::string& input : plan.inputs) {
     const iceberg::Metadata& metadata = tables_.metadata(input);
-    WEIR_TRY(session->DeclareSource(input, WithoutIds(metadata.schema()), [this, &metadata](const std::vector<int>& columns) -> Result<std::unique_ptr<duck::BatchSource>> {
-      return std::unique_ptr<duck::BatchSource>(std::make_unique<ScanSource>(WEIR_TRY(OpenScan(io_, metadata, columns))));
-    }));
+    WEIR_TRY(session->DeclareSource(
+        input, WithoutIds(metadata.schema()),
+        [this, &metadata](const std::vector<int>& columns)
+            -> Result<std::unique_ptr<duck::BatchSource>> {
+          return std::unique_ptr<duck::BatchSource>(
+              std::make_unique<ScanSource>(WEIR_TRY(OpenScan(io_, metadata, columns))));
+        }));
   }
   const data::Schema schema = WithoutIds(plan.output);
   std::vector<data::Batch> rows;
@@ -130,7 +152,8 @@ Status Behind::RunRefresh(const plan::ModelPlan& plan) {
   for (size_t i = 0; i < columns.size(); ++i) columns[i] = static_cast<int>(i);
   if (auto scan = WEIR_TRY(OpenScan(io_, own, columns))) {
     while (auto batch = WEIR_TRY(scan->Next())) {
-      rows.push_back({WEIR_TRY(Plain(*batch, schema)), std::vector<int32_t>(static_cast<size_t>(batch->num_rows()), -1)});
+      rows.push_back({WEIR_TRY(Plain(*batch, schema)),
+                      std::vector<int32_t>(static_cast<size_t>(batch->num_rows()), -1)});
     }
   }
   if (rows.empty()) return {};
@@ -141,7 +164,10 @@ Status Behind::RunRefresh(const plan::ModelPlan& plan) {
 
 Status Behind::CommitRound(Round& round) {
   const Epoch epoch = committer_.next_epoch();
-  const std::map<std::string, std::string> summary = {{"weir.lane", round.commit.lane}, {"weir.epoch", std::to_string(epoch.value)}, {"weir.frontier", round.summary}};
+  const std::map<std::string, std::string> summary = {
+      {"weir.lane", round.commit.lane},
+      {"weir.epoch", std::to_string(epoch.value)},
+      {"weir.frontier", round.summary}};
   std::vector<SnapshotId> keep = WEIR_TRY(committer_.LeasedSnapshots());
   for (const auto& [name, model] : *round.models) {
     for (const auto& [table, version] : model.inputs) keep.push_back({version});
@@ -149,9 +175,11 @@ Status Behind::CommitRound(Round& round) {
   tables_.Quiesce();
   std::map<std::string, int64_t> versions;
   for (const plan::ModelPlan* plan : round.touched) {
-    auto staged = WEIR_TRY(tables_.Close(plan->model.name, epoch, summary, keep, round.delta));
+    auto staged =
+        WEIR_TRY(tables_.Close(plan->model.name, epoch, summary, keep, round.delta));
     if (!staged) continue;
-    if (staged->metadata.current_snapshot) versions[staged->table] = staged->metadata.current_snapshot->value;
+    if (staged->metadata.current_snapshot)
+      versions[staged->table] = staged->metadata.current_snapshot->value;
     round.commit.tables.push_back(*std::move(staged));
   }
   for (ModelRunner* runner : round.runners) WEIR_TRY(runner->Checkpoint(round.delta));
@@ -170,7 +198,8 @@ Status Behind::CommitRound(Round& round) {
   return {};
 }
 
-Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners, const Frontier& frontier,
+Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners,
+                       const Frontier& frontier,
                        std::map<std::string, commit::ModelState>* models) {
   Round round;
   round.models = models;
@@ -185,16 +214,23 @@ Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>&
   }
   if (!behind) return {};
   // Readers before what they read: see RunIncremental.
-  for (auto it = runners.rbegin(); it != runners.rend(); ++it) WEIR_TRY(RunIncremental(**it, round));
+  for (auto it = runners.rbegin(); it != runners.rend(); ++it)
+    WEIR_TRY(RunIncremental(**it, round));
   return CommitRound(round);
 }
 
-Status Behind::Follow(const std::string& lane, const std::vector<const plan::ModelPlan*>& plans, const Frontier& frontier,
-                      std::map<std::string, commit::ModelState>* models, std::map<std::string, std::string>* halted) {
-  const auto halt = [&](const std::vector<const plan::ModelPlan*>& failed, const Error& error) -> Status {
+Status Behind::Follow(const std::string& lane,
+                      const std::vector<const plan::ModelPlan*>& plans,
+                      const Frontier& frontier,
+                      std::map<std::string, commit::ModelState>* models,
+                      std::map<std::string, std::string>* halted) {
+  const auto halt = [&](const std::vector<const plan::ModelPlan*>& failed,
+                        const Error& error) -> Status {
     if (error.code != Code::kInvalid) return error;
     for (const plan::ModelPlan* plan : failed) {
-      Event("model_halted", Severity::kError).With("model", plan->model.name).With("why", error.message);
+      Event("model_halted", Severity::kError)
+          .With("model", plan->model.name)
+          .With("why", error.message);
       tables_.Quiesce();
       tables_.Abandon(plan->model.name);
       runners_.erase(plan->model.name);
@@ -209,8 +245,10 @@ Status Behind::Follow(const std::string& lane, const std::vector<const plan::Mod
     if (plan->kind != plan::BlockKind::kFullRefresh) {
       auto& runner = runners_[plan->model.name];
       if (runner == nullptr) {
-        runner = WEIR_TRY(ModelRunner::New(*plan, WithoutIds(tables_.metadata(plan->inputs[0]).schema()), pool_, committer_.store(),
-                                           DuckOptions(settings_, data_dir_), settings_.memory_max / 8, clock_));
+        runner = WEIR_TRY(ModelRunner::New(
+            *plan, WithoutIds(tables_.metadata(plan->inputs[0]).schema()), pool_,
+            committer_.store(), DuckOptions(settings_, data_dir_),
+            settings_.memory_max / 8, clock_));
       }
       incremental.push_back(plan);
       runners.push_back(runner.get());
@@ -220,7 +258,7 @@ Status Behind::Follow(const std::string& lane, const std::vector<const plan::Mod
     round.models = models;
     round.commit.lane = lane;
     round.commit.frontier = FrontierJson(frontier);
-  round.summary = FrontierSummary(frontier);
+    round.summary = FrontierSummary(frontier);
     round.touched = {plan};
     if (!IsBehind(*plan, *models)) continue;
     Status done = RunRefresh(*plan);

@@ -23,7 +23,8 @@ namespace {
 constexpr const char* kLiveLane = "live";
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
-// One source's events that wait for the epoch to close, because they stand behind its marker.
+// One source's events that wait for the epoch to close, because they stand behind its
+// marker.
 struct SourceQueue {
   std::deque<ingest::SourceEvent> waiting;
   bool at_marker = false;  // its marker of the current epoch came
@@ -33,13 +34,16 @@ struct SourceQueue {
 // Plain views are part of their readers' SQL; there is nothing to keep.
 plan::Plan StoredOnly(const plan::Plan& plan) {
   plan::Plan out = plan;
-  std::erase_if(out.models, [](const plan::ModelPlan& model) { return model.model.verb == sql::ModelVerb::kView; });
+  std::erase_if(out.models, [](const plan::ModelPlan& model) {
+    return model.model.verb == sql::ModelVerb::kView;
+  });
   return out;
 }
 
 class FlowImpl final : public Flow {
  public:
-  FlowImpl(io::Io& io, Clock& clock, const project::Project& project, const plan::Plan& plan, FlowOptions options)
+  FlowImpl(io::Io& io, Clock& clock, const project::Project& project,
+           const plan::Plan& plan, FlowOptions options)
       : io_(io),
         clock_(clock),
         project_(project),
@@ -48,7 +52,9 @@ class FlowImpl final : public Flow {
         options_(std::move(options)),
         memory_("weir", settings_.memory_max),
         pool_(settings_.shards),
-        queue_(static_cast<size_t>(std::min<int64_t>(settings_.memory_max / 8, 128 << 20))) {}
+        queue_(
+            static_cast<size_t>(std::min<int64_t>(settings_.memory_max / 8, 128 << 20))) {
+  }
 
   ~FlowImpl() override {
     queue_.Close();
@@ -59,13 +65,16 @@ class FlowImpl final : public Flow {
     commit::CommitterOptions commit_options;
     commit_options.lease = settings_.lease;
     commit_options.store = options_.store;
-    committer_ = WEIR_TRY(commit::Committer::Open(io_, clock_, options_.data_dir, commit_options));
+    committer_ =
+        WEIR_TRY(commit::Committer::Open(io_, clock_, options_.data_dir, commit_options));
     journal_.With([](auto&) {});
-    auto journal = WEIR_TRY(log::Journal::Open(io_, io::Join(options_.data_dir, "journal")));
+    auto journal =
+        WEIR_TRY(log::Journal::Open(io_, io::Join(options_.data_dir, "journal")));
     journal_.With([&](auto& slot) { slot = std::move(journal); });
     WEIR_TRY(Recover());
-    tables_ = std::make_unique<TableSet>(io_, clock_, *committer_, options_.data_dir, memory_.Child("tables", settings_.memory_max / 4),
-                                         settings_.table_file_bytes);
+    tables_ = std::make_unique<TableSet>(
+        io_, clock_, *committer_, options_.data_dir,
+        memory_.Child("tables", settings_.memory_max / 4), settings_.table_file_bytes);
     WEIR_TRY(OpenSourceTables());
     WEIR_TRY(OpenModels());
     WEIR_TRY(CreateTables());
@@ -98,10 +107,12 @@ class FlowImpl final : public Flow {
   Status Recover() {
     const commit::Recovered& recovered = committer_->recovered();
     const auto frontier = recovered.frontiers.find(kLiveLane);
-    if (frontier != recovered.frontiers.end()) frontier_ = WEIR_TRY(ParseFrontier(frontier->second));
+    if (frontier != recovered.frontiers.end())
+      frontier_ = WEIR_TRY(ParseFrontier(frontier->second));
     watermarks_.Restore(frontier_);
     global_watermark_ = watermarks_.global();
-    for (const auto& [source, line] : recovered.ledger) ledger_[source] = WEIR_TRY(ParseLedger(line));
+    for (const auto& [source, line] : recovered.ledger)
+      ledger_[source] = WEIR_TRY(ParseLedger(line));
     models_ = recovered.models;
     return {};
   }
@@ -109,22 +120,28 @@ class FlowImpl final : public Flow {
   Status OpenSourceTables() {
     for (const contract::Contract& contract : project_.contracts) {
       ingest::SourceTables tables = ingest::TablesOf(contract);
-      TableSpec bronze{tables.bronze, tables.bronze_schema, false, {}, {}, contract.description};
-      for (const std::string& term : contract.partition_by) bronze.partition_by.push_back(WEIR_TRY(PartitionTerm(term)));
+      TableSpec bronze{tables.bronze,       tables.bronze_schema, false, {}, {},
+                       contract.description};
+      for (const std::string& term : contract.partition_by)
+        bronze.partition_by.push_back(WEIR_TRY(PartitionTerm(term)));
       WEIR_TRY(tables_->Open(bronze));
       WEIR_TRY(tables_->Open({tables.rejected, tables.rejected_schema}));
       WEIR_TRY(tables_->Open({tables.late, tables.late_schema}));
       WEIR_TRY(tables_->Open({tables.duplicate, tables.late_schema}));
-      for (const std::string& name : {tables.bronze, tables.rejected, tables.late, tables.duplicate}) live_tables_.push_back(name);
+      for (const std::string& name :
+           {tables.bronze, tables.rejected, tables.late, tables.duplicate})
+        live_tables_.push_back(name);
       source_tables_.push_back(std::move(tables));
     }
     return {};
   }
 
   // "day(event_timestamp)" or "bucket(16, trip_id)" -> transform and column
-  static Result<std::pair<iceberg::Transform, std::string>> PartitionTerm(const std::string& text) {
+  static Result<std::pair<iceberg::Transform, std::string>> PartitionTerm(
+      const std::string& text) {
     const size_t open = text.find('('), comma = text.find(','), close = text.rfind(')');
-    if (open == std::string::npos || close == std::string::npos) return std::pair(iceberg::Transform{}, text);
+    if (open == std::string::npos || close == std::string::npos)
+      return std::pair(iceberg::Transform{}, text);
     std::string name = text.substr(0, open);
     size_t from = open + 1;
     if (comma != std::string::npos) {
@@ -137,26 +154,33 @@ class FlowImpl final : public Flow {
   }
 
   static TableSpec SpecOf(const plan::ModelPlan& plan) {
-    TableSpec spec{plan.model.name, plan.output, !plan.append_only, plan.key, {}, plan.model.comment, plan.model.properties};
+    TableSpec spec{
+        plan.model.name,    plan.output,          !plan.append_only, plan.key, {},
+        plan.model.comment, plan.model.properties};
     for (const sql::PartitionTerm& term : plan.model.partitioned_by) {
       iceberg::Transform transform;
       const std::string name = term.transform.empty() ? "identity" : term.transform;
-      auto parsed = iceberg::ParseTransform(term.parameter > 0 ? fmt::format("{}[{}]", name, term.parameter) : name);
+      auto parsed = iceberg::ParseTransform(
+          term.parameter > 0 ? fmt::format("{}[{}]", name, term.parameter) : name);
       if (parsed.ok()) transform = *parsed;
       spec.partition_by.emplace_back(transform, term.column);
     }
     return spec;
   }
 
-  // Models whose plan is not the one their state and table belong to begin anew, and so does everything that reads them.
+  // Models whose plan is not the one their state and table belong to begin anew, and so
+  // does everything that reads them.
   Status OpenModels() {
     std::set<std::string> renewed;
-    commit::EpochCommit reset{kLiveLane, FrontierJson(frontier_), {}, nullptr, {}, {}, {}};
+    commit::EpochCommit reset{kLiveLane, FrontierJson(frontier_), {}, nullptr, {}, {},
+                              {}};
     state::Delta delta;
     for (const plan::ModelPlan& model : plan_.models) {
       const auto known = models_.find(model.model.name);
-      bool renew = known == models_.end() || known->second.fingerprint != model.fingerprint;
-      for (const std::string& input : model.inputs) renew = renew || renewed.contains(input);
+      bool renew =
+          known == models_.end() || known->second.fingerprint != model.fingerprint;
+      for (const std::string& input : model.inputs)
+        renew = renew || renewed.contains(input);
       if (!renew) continue;
       renewed.insert(model.model.name);
       if (known == models_.end()) continue;
@@ -173,7 +197,8 @@ class FlowImpl final : public Flow {
     for (const plan::ModelPlan& model : plan_.models) {
       WEIR_TRY(tables_->Open(SpecOf(model)));
       if (!models_.contains(model.model.name)) {
-        commit::ModelState state{model.model.name, model.fingerprint, LaneOf(model), {}, ""};
+        commit::ModelState state{
+            model.model.name, model.fingerprint, LaneOf(model), {}, ""};
         for (const std::string& input : model.inputs) state.inputs[input] = 0;
         models_[model.model.name] = std::move(state);
       }
@@ -185,25 +210,30 @@ class FlowImpl final : public Flow {
   std::string LaneOf(const plan::ModelPlan& model) const {
     if (model.kind == plan::BlockKind::kFullRefresh) return "refresh";
     std::string lane = kLiveLane;
-    if (model.model.target_lag && *model.model.target_lag > settings_.epoch_interval) lane = "lag-" + FormatDuration(*model.model.target_lag);
+    if (model.model.target_lag && *model.model.target_lag > settings_.epoch_interval)
+      lane = "lag-" + FormatDuration(*model.model.target_lag);
     for (const std::string& input : model.inputs) {
       const plan::ModelPlan* above = plan_.Find(input);
       if (above == nullptr) continue;
       const std::string other = LaneOf(*above);
-      if (other == "refresh" || lane == kLiveLane) lane = other == kLiveLane ? lane : other;
+      if (other == "refresh" || lane == kLiveLane)
+        lane = other == kLiveLane ? lane : other;
     }
     return lane;
   }
 
   // Tables exist from the first moment on, empty, so that readers and models find them.
   Status CreateTables() {
-    commit::EpochCommit commit{kLiveLane, FrontierJson(frontier_), {}, nullptr, {}, {}, {}};
+    commit::EpochCommit commit{kLiveLane, FrontierJson(frontier_), {}, nullptr, {}, {},
+                               {}};
     state::Delta delta;
     commit.delta = &delta;
     std::vector<std::string> names = live_tables_;
     for (const plan::ModelPlan& model : plan_.models) names.push_back(model.model.name);
     for (const std::string& name : names) {
-      if (auto staged = WEIR_TRY(tables_->Close(name, committer_->next_epoch(), {}, {}, delta))) commit.tables.push_back(*std::move(staged));
+      if (auto staged =
+              WEIR_TRY(tables_->Close(name, committer_->next_epoch(), {}, {}, delta)))
+        commit.tables.push_back(*std::move(staged));
     }
     for (const auto& [name, state] : models_) commit.models.push_back(state);
     if (commit.tables.empty() && committer_->last_epoch().value > 0) return {};
@@ -218,7 +248,8 @@ class FlowImpl final : public Flow {
 
   // Catches up whoever is behind, then lets the live models run.
   Status BringUpModels() {
-    behind_ = std::make_unique<Behind>(io_, clock_, *committer_, *tables_, plan_, pool_, settings_, options_.data_dir);
+    behind_ = std::make_unique<Behind>(io_, clock_, *committer_, *tables_, plan_, pool_,
+                                       settings_, options_.data_dir);
     duck::InstanceOptions duck = DuckOptions(settings_, options_.data_dir);
     for (const plan::ModelPlan& model : plan_.models) {
       commit::ModelState& state = models_.at(model.model.name);
@@ -229,7 +260,8 @@ class FlowImpl final : public Flow {
         continue;
       }
       const data::Schema& input = tables_->metadata(model.inputs[0]).schema();
-      live_.push_back(WEIR_TRY(ModelRunner::New(model, input, pool_, committer_->store(), duck, settings_.memory_max / 4, clock_)));
+      live_.push_back(WEIR_TRY(ModelRunner::New(model, input, pool_, committer_->store(),
+                                                duck, settings_.memory_max / 4, clock_)));
       live_names_.insert(model.model.name);
     }
     std::vector<ModelRunner*> runners;
@@ -237,7 +269,8 @@ class FlowImpl final : public Flow {
     const Micros began = clock_.Monotonic();
     WEIR_TRY(behind_->CatchUp(kLiveLane, runners, frontier_, &models_));
     for (auto& [name, lane] : lanes_) {
-      for (const plan::ModelPlan* model : lane.models) lane.target_lag = std::max(lane.target_lag, model->model.target_lag.value_or(0));
+      for (const plan::ModelPlan* model : lane.models)
+        lane.target_lag = std::max(lane.target_lag, model->model.target_lag.value_or(0));
       lane.last = clock_.Monotonic() - lane.target_lag;
     }
     report_.stages["behind"] += clock_.Monotonic() - began;
@@ -255,7 +288,8 @@ class FlowImpl final : public Flow {
     sources.store = &committer_->store();
     sources.global_watermark = &global_watermark_;
     sources.lease_valid = [this] { return committer_->lease_valid(); };
-    sources_ = WEIR_TRY(Sources::Open(io_, clock_, project_, frontier_, std::move(sources)));
+    sources_ =
+        WEIR_TRY(Sources::Open(io_, clock_, project_, frontier_, std::move(sources)));
     queues_.resize(sources_->size());
     asked_marker_ = frontier_.marker;
     return {};
@@ -267,7 +301,8 @@ class FlowImpl final : public Flow {
     Micros told = 0;
     for (;;) {
       if (cancel.cancelled() && !stopping_) {
-        // What was acknowledged or read stays in the log and the files; only the epoch that is open is finished.
+        // What was acknowledged or read stays in the log and the files; only the epoch
+        // that is open is finished.
         stopping_ = true;
         sources_->StopTaking();
       }
@@ -287,21 +322,29 @@ class FlowImpl final : public Flow {
         progress();
         WEIR_TRY(committer_->Renew());
       }
-      if (asked_marker_ == frontier_.marker && steps_in_epoch_ > 0 && EpochIsDue(cancel, now)) Ask(frontier_.marker + 1);
-      if (options_.once && steps_in_epoch_ == 0 && asked_marker_ == frontier_.marker && AllEnded() && NothingWaits()) return RunLanes(/*all=*/true);
+      if (asked_marker_ == frontier_.marker && steps_in_epoch_ > 0 &&
+          EpochIsDue(cancel, now))
+        Ask(frontier_.marker + 1);
+      if (options_.once && steps_in_epoch_ == 0 && asked_marker_ == frontier_.marker &&
+          AllEnded() && NothingWaits())
+        return RunLanes(/*all=*/true);
       if (!options_.once) WEIR_TRY(RunLanes(/*all=*/false));
     }
   }
 
   bool EpochIsDue(const CancelToken& cancel, Micros now) const {
-    return cancel.cancelled() || now - epoch_began_ >= settings_.epoch_interval || (options_.once && AllEnded() && NothingWaits()) || memory_.over();
+    return cancel.cancelled() || now - epoch_began_ >= settings_.epoch_interval ||
+           (options_.once && AllEnded() && NothingWaits()) || memory_.over();
   }
 
   bool AllEnded() const {
-    return std::all_of(queues_.begin(), queues_.end(), [](const SourceQueue& q) { return q.ended; });
+    return std::all_of(queues_.begin(), queues_.end(),
+                       [](const SourceQueue& q) { return q.ended; });
   }
   bool NothingWaits() const {
-    return queue_.bytes() == 0 && std::all_of(queues_.begin(), queues_.end(), [](const SourceQueue& q) { return q.waiting.empty(); });
+    return queue_.bytes() == 0 &&
+           std::all_of(queues_.begin(), queues_.end(),
+                       [](const SourceQueue& q) { return q.waiting.empty(); });
   }
 
   void Ask(int64_t marker) {
@@ -320,7 +363,10 @@ class FlowImpl final : public Flow {
           WEIR_TRY(Take(event, queue));
         }
       }
-      if (queues_.empty() || !std::all_of(queues_.begin(), queues_.end(), [](const SourceQueue& q) { return q.at_marker; })) return {};
+      if (queues_.empty() ||
+          !std::all_of(queues_.begin(), queues_.end(),
+                       [](const SourceQueue& q) { return q.at_marker; }))
+        return {};
       WEIR_TRY(CloseEpoch());
       if (stopping_) return {};
     }
@@ -328,13 +374,15 @@ class FlowImpl final : public Flow {
 
   Status Take(ingest::SourceEvent& event, SourceQueue& queue) {
     const std::string& source = sources_->name(event.source);
-    if (auto* batch = std::get_if<ingest::JudgedBatch>(&event.what)) return Step(event.source, *batch);
+    if (auto* batch = std::get_if<ingest::JudgedBatch>(&event.what))
+      return Step(event.source, *batch);
     if (auto* news = std::get_if<ingest::PartitionNews>(&event.what)) {
       NotePosition(source, news->position);
     } else if (auto* marker = std::get_if<ingest::Marker>(&event.what)) {
       WEIR_CHECK(marker->number == frontier_.marker + 1);
       queue.at_marker = true;
-      for (const ingest::PartitionPosition& position : marker->positions) NotePosition(source, position);
+      for (const ingest::PartitionPosition& position : marker->positions)
+        NotePosition(source, position);
       WEIR_TRY(epoch_delta_.Append(marker->delta));
       if (asked_marker_ < marker->number) Ask(marker->number);
     } else if (std::holds_alternative<ingest::EndOfInput>(event.what)) {
@@ -345,7 +393,8 @@ class FlowImpl final : public Flow {
     return {};
   }
 
-  void NotePosition(const std::string& source, const ingest::PartitionPosition& position) {
+  void NotePosition(const std::string& source,
+                    const ingest::PartitionPosition& position) {
     frontier_.sources[source][position.partition] = position;
     watermarks_.Update(source, position);
     frontier_.watermark = watermarks_.global();
@@ -356,15 +405,21 @@ class FlowImpl final : public Flow {
   Status Step(size_t index, ingest::JudgedBatch& batch) {
     const ingest::SourceTables& tables = source_tables_[sources_->contract_index(index)];
     const std::string& source = sources_->name(index);
-    // The ledger, checked against the span of offsets before anything of the batch is published.
+    // The ledger, checked against the span of offsets before anything of the batch is
+    // published.
     const auto& known = frontier_.sources[source][batch.after.partition];
     const int64_t span = batch.after.next.value - batch.first.value;
-    if (!batch.counts.balanced() || batch.counts.received != span || known.next != batch.first) {
-      return Internal(fmt::format("the ledger of source {} does not balance at partition {} offset {}: {} (offsets span {}); nothing more is committed", source,
-                                  batch.after.partition, batch.first.value, LedgerJson(source, batch.counts), span));
+    if (!batch.counts.balanced() || batch.counts.received != span ||
+        known.next != batch.first) {
+      return Internal(
+          fmt::format("the ledger of source {} does not balance at partition {} offset "
+                      "{}: {} (offsets span {}); nothing more is committed",
+                      source, batch.after.partition, batch.first.value,
+                      LedgerJson(source, batch.counts), span));
     }
     ledger_[source].Add(batch.counts);
-    cuts_.push_back({source, batch.after.partition, batch.first.value, batch.after.next.value});
+    cuts_.push_back(
+        {source, batch.after.partition, batch.first.value, batch.after.next.value});
     NotePosition(source, batch.after);
     ++report_.steps;
     ++frontier_.steps;
@@ -388,14 +443,16 @@ class FlowImpl final : public Flow {
     return {};
   }
 
-  Status RunModel(ModelRunner& runner, std::map<std::string, std::vector<data::Batch>>& changes) {
+  Status RunModel(ModelRunner& runner,
+                  std::map<std::string, std::vector<data::Batch>>& changes) {
     const plan::ModelPlan& plan = runner.plan();
     const auto input = changes.find(plan.inputs[0]);
     if (input == changes.end() || report_.halted.contains(plan.model.name)) return {};
     std::vector<data::Batch> out;
     Status status = runner.Process(input->second, &out);
     if (!status.ok()) {
-      // The data or the model is at fault: this model and what reads it stand still, the rest goes on. Anything else stops the flow.
+      // The data or the model is at fault: this model and what reads it stand still, the
+      // rest goes on. Anything else stops the flow.
       if (status.error().code != Code::kInvalid) return status;
       Halt(plan.model.name, status.error().message);
       return {};
@@ -415,7 +472,8 @@ class FlowImpl final : public Flow {
     Event("model_halted", Severity::kError).With("model", name).With("why", why);
     for (const plan::ModelPlan& model : plan_.models) {
       if (report_.halted.contains(model.model.name)) continue;
-      if (std::find(model.inputs.begin(), model.inputs.end(), name) != model.inputs.end()) Halt(model.model.name, name + " is halted");
+      if (std::find(model.inputs.begin(), model.inputs.end(), name) != model.inputs.end())
+        Halt(model.model.name, name + " is halted");
     }
   }
 
@@ -430,7 +488,8 @@ class FlowImpl final : public Flow {
       at = now;
     };
     ++frontier_.marker;
-    commit::EpochCommit commit{kLiveLane, FrontierJson(frontier_), {}, &epoch_delta_, {}, {}, {}};
+    commit::EpochCommit commit{
+        kLiveLane, FrontierJson(frontier_), {}, &epoch_delta_, {}, {}, {}};
     WEIR_TRY(JournalCuts(epoch));
     for (const auto& runner : live_) {
       if (report_.halted.contains(runner->plan().model.name)) continue;
@@ -441,7 +500,8 @@ class FlowImpl final : public Flow {
     stage("encode_wait");
     WEIR_TRY(CloseTables(epoch, &commit));
     stage("finish");
-    for (const auto& [source, counts] : ledger_) commit.ledger[source] = LedgerJson(source, counts);
+    for (const auto& [source, counts] : ledger_)
+      commit.ledger[source] = LedgerJson(source, counts);
     RecordInputs(commit);
     WEIR_TRY(committer_->Commit(commit));
     tables_->Committed(commit.tables);
@@ -460,20 +520,28 @@ class FlowImpl final : public Flow {
 
   Status JournalCuts(Epoch epoch) {
     nlohmann::json cuts = nlohmann::json::array();
-    for (const Cut& cut : cuts_) cuts.push_back({cut.source, cut.partition, cut.from, cut.to});
+    for (const Cut& cut : cuts_)
+      cuts.push_back({cut.source, cut.partition, cut.from, cut.to});
     cuts_.clear();
     return journal_.With([&](auto& journal) -> Status {
-      WEIR_TRY(journal->Append("epoch", nlohmann::json{{"epoch", epoch.value}, {"lane", kLiveLane}, {"cuts", std::move(cuts)}}.dump()));
+      WEIR_TRY(journal->Append("epoch", nlohmann::json{{"epoch", epoch.value},
+                                                       {"lane", kLiveLane},
+                                                       {"cuts", std::move(cuts)}}
+                                            .dump()));
       return journal->Sync();
     });
   }
 
   Status CloseTables(Epoch epoch, commit::EpochCommit* commit) {
     const std::map<std::string, std::string> summary = {
-        {"weir.lane", kLiveLane}, {"weir.epoch", std::to_string(epoch.value)}, {"weir.frontier", FrontierSummary(frontier_)}};
+        {"weir.lane", kLiveLane},
+        {"weir.epoch", std::to_string(epoch.value)},
+        {"weir.frontier", FrontierSummary(frontier_)}};
     const auto keep = WEIR_TRY(KeptSnapshots());
     for (const std::string& table : live_tables_) {
-      if (auto staged = WEIR_TRY(tables_->Close(table, epoch, summary, keep, epoch_delta_))) commit->tables.push_back(*std::move(staged));
+      if (auto staged =
+              WEIR_TRY(tables_->Close(table, epoch, summary, keep, epoch_delta_)))
+        commit->tables.push_back(*std::move(staged));
     }
     for (const auto& runner : live_) {
       const std::string& name = runner->plan().model.name;
@@ -503,11 +571,13 @@ class FlowImpl final : public Flow {
     return keep;
   }
 
-  // The versions of its inputs that each live model equals its query over, once this commit is in.
+  // The versions of its inputs that each live model equals its query over, once this
+  // commit is in.
   void RecordInputs(commit::EpochCommit& commit) {
     std::map<std::string, int64_t> versions;
     for (const iceberg::Staged& staged : commit.tables) {
-      if (staged.metadata.current_snapshot) versions[staged.table] = staged.metadata.current_snapshot->value;
+      if (staged.metadata.current_snapshot)
+        versions[staged.table] = staged.metadata.current_snapshot->value;
     }
     for (const auto& runner : live_) {
       commit::ModelState& model = models_.at(runner->plan().model.name);
@@ -528,11 +598,14 @@ class FlowImpl final : public Flow {
     Micros target_lag = 0, last = 0, took = 0;
   };
 
-  // Lanes whose lag is used up (or all) follow to the tables' present versions. A lane that is slow waits ten times as long as it took.
+  // Lanes whose lag is used up (or all) follow to the tables' present versions. A lane
+  // that is slow waits ten times as long as it took.
   Status RunLanes(bool all) {
     for (auto& [name, lane] : lanes_) {
       const Micros now = clock_.Monotonic();
-      if (!all && now - lane.last < std::max({lane.target_lag, 10 * lane.took, settings_.epoch_interval})) continue;
+      if (!all && now - lane.last < std::max({lane.target_lag, 10 * lane.took,
+                                              settings_.epoch_interval}))
+        continue;
       WEIR_TRY(behind_->Follow(name, lane.models, frontier_, &models_, &report_.halted));
       lane.last = clock_.Monotonic();
       lane.took = lane.last - now;
@@ -582,23 +655,39 @@ class FlowImpl final : public Flow {
 
 }  // namespace
 
-std::vector<plan::InputTable> SourceInputs(const std::vector<contract::Contract>& contracts) {
+std::vector<plan::InputTable> SourceInputs(
+    const std::vector<contract::Contract>& contracts) {
   std::vector<plan::InputTable> inputs;
   for (const contract::Contract& contract : contracts) {
     const ingest::SourceTables tables = ingest::TablesOf(contract);
-    inputs.push_back({tables.bronze, tables.bronze_schema, contract.identity, contract.order, true});
-    inputs.push_back({tables.rejected, tables.rejected_schema, {"_source", "_partition", "_offset"}, {}, true});
-    inputs.push_back({tables.late, tables.late_schema, {"_source", "_partition", "_offset"}, {}, true});
-    inputs.push_back({tables.duplicate, tables.late_schema, {"_source", "_partition", "_offset"}, {}, true});
+    inputs.push_back(
+        {tables.bronze, tables.bronze_schema, contract.identity, contract.order, true});
+    inputs.push_back({tables.rejected,
+                      tables.rejected_schema,
+                      {"_source", "_partition", "_offset"},
+                      {},
+                      true});
+    inputs.push_back({tables.late,
+                      tables.late_schema,
+                      {"_source", "_partition", "_offset"},
+                      {},
+                      true});
+    inputs.push_back({tables.duplicate,
+                      tables.late_schema,
+                      {"_source", "_partition", "_offset"},
+                      {},
+                      true});
   }
   return inputs;
 }
 
 std::string RunReport::Json() const {
   nlohmann::json sources = nlohmann::json::array();
-  for (const auto& [source, counts] : ledger) sources.push_back(nlohmann::json::parse(LedgerJson(source, counts)));
+  for (const auto& [source, counts] : ledger)
+    sources.push_back(nlohmann::json::parse(LedgerJson(source, counts)));
   nlohmann::json times = nlohmann::json::object();
-  for (const auto& [stage, micros] : stages) times[stage] = static_cast<double>(micros) / 1e6;
+  for (const auto& [stage, micros] : stages)
+    times[stage] = static_cast<double>(micros) / 1e6;
   nlohmann::json stood = nlohmann::json::object();
   for (const auto& [model, why] : halted) stood[model] = why;
   return nlohmann::json{{"steps", steps},
@@ -612,7 +701,9 @@ std::string RunReport::Json() const {
       .dump();
 }
 
-Result<std::unique_ptr<Flow>> Flow::Open(io::Io& io, Clock& clock, const project::Project& project, const plan::Plan& plan, FlowOptions options) {
+Result<std::unique_ptr<Flow>> Flow::Open(io::Io& io, Clock& clock,
+                                         const project::Project& project,
+                                         const plan::Plan& plan, FlowOptions options) {
   auto flow = std::make_unique<FlowImpl>(io, clock, project, plan, std::move(options));
   WEIR_TRY(flow->Init());
   return std::unique_ptr<Flow>(std::move(flow));

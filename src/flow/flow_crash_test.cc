@@ -1,4 +1,5 @@
-// The whole way on a simulated disk whose power is cut after every single operation: after a restart the result is the known answer.
+// The whole way on a simulated disk whose power is cut after every single operation:
+// after a restart the result is the known answer.
 #include <arrow/api.h>
 #include <gtest/gtest.h>
 
@@ -44,15 +45,18 @@ SELECT customer, count(*) AS orders, sum(amount) AS spent, arg_max(id, placed) A
 constexpr const char* kGold = R"(CREATE MATERIALIZED VIEW gold.by_orders AS
 SELECT orders, count(*) AS customers, max(spent) AS most FROM silver.customers GROUP BY orders;)";
 
-// Updates, a duplicate, a conflicting duplicate, a late record, a broken one, a second file.
-constexpr const char* kFirstFile = R"({"id":"o1","placed":"2026-01-01T00:00:00Z","customer":"ann","amount":1.5}
+// Updates, a duplicate, a conflicting duplicate, a late record, a broken one, a second
+// file.
+constexpr const char* kFirstFile =
+    R"({"id":"o1","placed":"2026-01-01T00:00:00Z","customer":"ann","amount":1.5}
 {"id":"o2","placed":"2026-01-01T00:10:00Z","customer":"bob","amount":2}
 {"id":"o1","placed":"2026-01-01T00:00:00Z","customer":"ann","amount":1.5}
 {"id":"o3","placed":"2026-01-01T03:00:00Z","customer":"ann","amount":4}
 {"id":"o4","placed":"2026-01-01T00:30:00Z","customer":"cid","amount":8}
 {"id":"o5","customer":"cid"}
 )";
-constexpr const char* kSecondFile = R"({"id":"o3","placed":"2026-01-01T03:00:00Z","customer":"ann","amount":5}
+constexpr const char* kSecondFile =
+    R"({"id":"o3","placed":"2026-01-01T03:00:00Z","customer":"ann","amount":5}
 {"id":"o6","placed":"2026-01-01T03:30:00Z","customer":"bob","amount":16}
 {"id":"o7","placed":"2026-01-01T04:00:00Z","customer":"dan","amount":32}
 )";
@@ -68,7 +72,8 @@ constexpr const char* kAnswer =
 
 void WriteInput(io::Io& io) {
   const std::pair<const char*, const char*> files[] = {
-      {"/p/weir.yml", "name: orders\nconfiguration:\n  weir.step.rows: 3\n  weir.epoch.steps: 1\n"},
+      {"/p/weir.yml",
+       "name: orders\nconfiguration:\n  weir.step.rows: 3\n  weir.epoch.steps: 1\n"},
       {"/p/contracts/orders.odcs.yaml", kContract},
       {"/p/models/silver/customers.sql", kSilver},
       {"/p/models/gold/by_orders.sql", kGold},
@@ -95,7 +100,8 @@ const Planned& ThePlan() {
     auto project = project::LoadProject(io, "/p", {}, &problems);
     WEIR_CHECK(project.has_value());
     std::vector<plan::PlanProblem> plan_problems;
-    auto plan = plan::MakePlan(SourceInputs(project->contracts), project->models, &plan_problems);
+    auto plan =
+        plan::MakePlan(SourceInputs(project->contracts), project->models, &plan_problems);
     WEIR_CHECK(plan.has_value());
     return Planned{*std::move(project), *std::move(plan)};
   }();
@@ -109,27 +115,33 @@ Status RunFlow(io::Io& io) {
   options.store.write_buffer_bytes = 1 << 16;
   options.store.block_cache_bytes = 1 << 16;
   ManualClock clock(1'767'300'000'000'000);
-  const auto flow = WEIR_TRY(Flow::Open(io, clock, ThePlan().project, ThePlan().plan, options));
+  const auto flow =
+      WEIR_TRY(Flow::Open(io, clock, ThePlan().project, ThePlan().plan, options));
   const RunReport report = WEIR_TRY(flow->Run(CancelToken(), nullptr));
   if (!report.halted.empty()) return Internal(report.halted.begin()->second);
   return {};
 }
 
 // The rows of a table as "a b, c d", sorted.
-Result<std::string> Rows(io::Io& io, iceberg::Catalog& catalog, const std::string& table, const std::vector<std::string>& columns) {
+Result<std::string> Rows(io::Io& io, iceberg::Catalog& catalog, const std::string& table,
+                         const std::vector<std::string>& columns) {
   const auto ref = WEIR_TRY(catalog.Find(table));
   if (!ref) return NotFound(table);
-  const auto metadata = WEIR_TRY(iceberg::ParseMetadata(WEIR_TRY(io.ReadAll(WEIR_TRY(iceberg::PathOf(ref->metadata_location))))));
+  const auto metadata = WEIR_TRY(iceberg::ParseMetadata(
+      WEIR_TRY(io.ReadAll(WEIR_TRY(iceberg::PathOf(ref->metadata_location))))));
   std::vector<std::string> rows;
   if (metadata.current() != nullptr) {
     scan::ScanOptions options;
     options.field_ids.emplace();
-    for (const std::string& column : columns) options.field_ids->push_back(metadata.schema().Find(column)->id);
-    const auto scan = WEIR_TRY(scan::ScanTable(io, metadata, *metadata.current(), metadata.schema(), options));
+    for (const std::string& column : columns)
+      options.field_ids->push_back(metadata.schema().Find(column)->id);
+    const auto scan = WEIR_TRY(
+        scan::ScanTable(io, metadata, *metadata.current(), metadata.schema(), options));
     while (const auto batch = WEIR_TRY(scan->Next())) {
       for (int64_t i = 0; i < batch->num_rows(); ++i) {
         std::string text = data::RowText(*batch, i);
-        for (size_t at; (at = text.find(" | ")) != std::string::npos;) text.replace(at, 3, " ");
+        for (size_t at; (at = text.find(" | ")) != std::string::npos;)
+          text.replace(at, 3, " ");
         rows.push_back(text);
       }
     }
@@ -139,9 +151,11 @@ Result<std::string> Rows(io::Io& io, iceberg::Catalog& catalog, const std::strin
 }
 
 Result<std::string> Answer(io::Io& io) {
-  const auto catalog = WEIR_TRY(iceberg::Catalog::Open(io, "/lake/catalog.db", "weir", true));
+  const auto catalog =
+      WEIR_TRY(iceberg::Catalog::Open(io, "/lake/catalog.db", "weir", true));
   std::string out;
-  for (const auto& [table, columns] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+  for (const auto& [table, columns] :
+       std::vector<std::pair<std::string, std::vector<std::string>>>{
            {"bronze.orders", {"customer", "id"}},
            {"bronze.orders$rejected", {"reason"}},
            {"bronze.orders$late", {"customer", "id"}},
@@ -152,7 +166,9 @@ Result<std::string> Answer(io::Io& io) {
   }
   const auto ledger = WEIR_TRY(catalog->Sql("SELECT line FROM weir_ledger"));
   const auto counts = WEIR_TRY(ParseLedger(std::get<std::string>(ledger.at(0).at(0))));
-  out += fmt::format("received {} accepted {} rejected {} duplicate {} late {}", counts.received, counts.accepted, counts.rejected, counts.duplicate, counts.late);
+  out += fmt::format("received {} accepted {} rejected {} duplicate {} late {}",
+                     counts.received, counts.accepted, counts.rejected, counts.duplicate,
+                     counts.late);
   return out;
 }
 
@@ -176,10 +192,12 @@ TEST(FlowCrashTest, ASecondRunChangesNothing) {
 
 // WEIR_CRASH_CUT=n replays one cut; WEIR_CRASH_STRIDE=n looks at every n-th only.
 TEST(FlowCrashTest, ARestartAfterAnyCutGivesTheKnownAnswer) {
-  SetEventSeverity(Severity::kError);  // every cut makes the closing of files fail, and says so
+  SetEventSeverity(
+      Severity::kError);  // every cut makes the closing of files fail, and says so
   const char* only = std::getenv("WEIR_CRASH_CUT");
   const char* wanted_stride = std::getenv("WEIR_CRASH_STRIDE");
-  const uint64_t stride = wanted_stride == nullptr ? 1 : std::strtoull(wanted_stride, nullptr, 10);
+  const uint64_t stride =
+      wanted_stride == nullptr ? 1 : std::strtoull(wanted_stride, nullptr, 10);
   uint64_t cut = only == nullptr ? 0 : std::strtoull(only, nullptr, 10);
   for (;; cut += stride) {
     io::SimIo io;
@@ -190,9 +208,13 @@ TEST(FlowCrashTest, ARestartAfterAnyCutGivesTheKnownAnswer) {
       ASSERT_TRUE(run.ok()) << run.error().message;
       break;
     }
-    for (const auto& [mode, name] : {std::pair(io::AfterCut::kDropUnsynced, "what was not synced is lost"), std::pair(io::AfterCut::kKeepAll, "nothing is lost"),
-                                     std::pair(io::AfterCut::kRandom, "what was not synced is torn")}) {
-      const std::string where = fmt::format("cut after operation {} ({}), {}; replay: WEIR_CRASH_CUT={}", cut, io.last_operation(), name, cut);
+    for (const auto& [mode, name] :
+         {std::pair(io::AfterCut::kDropUnsynced, "what was not synced is lost"),
+          std::pair(io::AfterCut::kKeepAll, "nothing is lost"),
+          std::pair(io::AfterCut::kRandom, "what was not synced is torn")}) {
+      const std::string where =
+          fmt::format("cut after operation {} ({}), {}; replay: WEIR_CRASH_CUT={}", cut,
+                      io.last_operation(), name, cut);
       const auto survivor = io.Survivor(cut + 1, mode);
       const Status again = RunFlow(*survivor);
       ASSERT_TRUE(again.ok()) << again.error().message << "; " << where;

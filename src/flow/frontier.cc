@@ -8,12 +8,15 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kReasonNames[] = {"not_json",      "too_large",    "missing_field",    "wrong_type",
-                                        "unknown_value", "out_of_range", "pattern_mismatch", "wrong_length"};
+constexpr const char* kReasonNames[] = {
+    "not_json",      "too_large",    "missing_field",    "wrong_type",
+    "unknown_value", "out_of_range", "pattern_mismatch", "wrong_length"};
 static_assert(std::size(kReasonNames) == ingest::kReasons);
 
 json TimeJson(Micros time) { return time == kNoTime ? json(nullptr) : json(time); }
-Micros TimeOf(const json& value) { return value.is_number_integer() ? value.get<Micros>() : kNoTime; }
+Micros TimeOf(const json& value) {
+  return value.is_number_integer() ? value.get<Micros>() : kNoTime;
+}
 
 }  // namespace
 
@@ -22,8 +25,12 @@ std::string FrontierJson(const Frontier& frontier) {
   for (const auto& [source, partitions] : frontier.sources) {
     json list = json::array();
     for (const auto& [number, p] : partitions) {
-      list.push_back({{"partition", p.partition}, {"next", p.next.value},   {"watermark", TimeJson(p.watermark)},
-                      {"file", p.file},           {"byte", p.file_byte},    {"idle", p.idle}});
+      list.push_back({{"partition", p.partition},
+                      {"next", p.next.value},
+                      {"watermark", TimeJson(p.watermark)},
+                      {"file", p.file},
+                      {"byte", p.file_byte},
+                      {"idle", p.idle}});
     }
     sources[source] = std::move(list);
   }
@@ -37,7 +44,8 @@ std::string FrontierJson(const Frontier& frontier) {
 
 Result<Frontier> ParseFrontier(std::string_view text) {
   const json root = json::parse(text, nullptr, false);
-  if (!root.is_object() || root.value("version", 0) != 1) return Corrupt("the lane's frontier is not one this Weir wrote");
+  if (!root.is_object() || root.value("version", 0) != 1)
+    return Corrupt("the lane's frontier is not one this Weir wrote");
   Frontier out;
   try {
     out.watermark = TimeOf(root.at("watermark"));
@@ -64,16 +72,19 @@ Result<Frontier> ParseFrontier(std::string_view text) {
 std::string FrontierSummary(const Frontier& frontier) {
   json out = json::object();
   for (const auto& [source, partitions] : frontier.sources) {
-    for (const auto& [number, p] : partitions) out[source + "/" + std::to_string(number)] = p.next.value;
+    for (const auto& [number, p] : partitions)
+      out[source + "/" + std::to_string(number)] = p.next.value;
   }
-  if (frontier.watermark != kNoTime) out["watermark"] = FormatTimestamp(frontier.watermark);
+  if (frontier.watermark != kNoTime)
+    out["watermark"] = FormatTimestamp(frontier.watermark);
   return out.dump();
 }
 
 std::string LedgerJson(const std::string& source, const ingest::Counts& counts) {
   json reasons = json::object();
   for (size_t i = 0; i < ingest::kReasons; ++i) {
-    if (counts.rejected_by_reason[i] != 0) reasons[kReasonNames[i]] = counts.rejected_by_reason[i];
+    if (counts.rejected_by_reason[i] != 0)
+      reasons[kReasonNames[i]] = counts.rejected_by_reason[i];
   }
   return json{{"source", source},
               {"received", counts.received},
@@ -99,12 +110,14 @@ Result<ingest::Counts> ParseLedger(std::string_view text) {
   counts.late = root.value("late", int64_t{0});
   counts.blocked = root.value("blocked", int64_t{0});
   for (size_t i = 0; i < ingest::kReasons; ++i) {
-    counts.rejected_by_reason[i] = root.value("rejected_by_reason", json::object()).value(kReasonNames[i], int64_t{0});
+    counts.rejected_by_reason[i] = root.value("rejected_by_reason", json::object())
+                                       .value(kReasonNames[i], int64_t{0});
   }
   return counts;
 }
 
-void Watermarks::Update(const std::string& source, const ingest::PartitionPosition& position) {
+void Watermarks::Update(const std::string& source,
+                        const ingest::PartitionPosition& position) {
   // What came before a partition went idle counts; then it holds nobody back.
   One& one = partitions_[{source, position.partition}];
   one = {position.watermark, position.watermark == kNoTime && position.idle};
@@ -126,7 +139,8 @@ void Watermarks::Advance() {
 
 void Watermarks::Restore(const Frontier& frontier) {
   for (const auto& [source, partitions] : frontier.sources) {
-    for (const auto& [number, position] : partitions) partitions_[{source, number}] = {position.watermark, position.idle};
+    for (const auto& [number, position] : partitions)
+      partitions_[{source, number}] = {position.watermark, position.idle};
   }
   global_ = frontier.watermark;
 }

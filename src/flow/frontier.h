@@ -1,4 +1,5 @@
-// Frontiers, watermarks and the ledger: values, and their JSON in catalog.db and snapshot summaries (docs/formats/frontier.md).
+// Frontiers, watermarks and the ledger: values, and their JSON in catalog.db and snapshot
+// summaries (docs/formats/frontier.md).
 #pragma once
 
 #include <map>
@@ -20,15 +21,17 @@ struct Frontier {
 std::string FrontierJson(const Frontier& frontier);
 Result<Frontier> ParseFrontier(std::string_view json);
 
-// The short form for a table's snapshot summary: {"ride_events/0": 1234, …, "watermark": "…"}.
+// The short form for a table's snapshot summary: {"ride_events/0": 1234, …, "watermark":
+// "…"}.
 std::string FrontierSummary(const Frontier& frontier);
 
 // One line of the ledger, by source.
 std::string LedgerJson(const std::string& source, const ingest::Counts& counts);
 Result<ingest::Counts> ParseLedger(std::string_view json);
 
-// The global watermark: the minimum over active partitions of all sources; it never falls. A partition that is active and has no
-// watermark yet holds it where it is; when all are idle it stands still.
+// The global watermark: the minimum over active partitions of all sources; it never
+// falls. A partition that is active and has no watermark yet holds it where it is; when
+// all are idle it stands still.
 class Watermarks {
  public:
   void Update(const std::string& source, const ingest::PartitionPosition& position);
@@ -36,7 +39,10 @@ class Watermarks {
   void Restore(const Frontier& frontier);
 
  private:
-  struct One { Micros watermark = kNoTime; bool idle = true; };
+  struct One {
+    Micros watermark = kNoTime;
+    bool idle = true;
+  };
 
   void Advance();
 

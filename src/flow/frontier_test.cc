@@ -32,21 +32,28 @@ TEST(WatermarksTest, IsTheMinimumOverActivePartitionsAndNeverFalls) {
     std::vector<std::pair<const char*, Micros>> steps;
   } kCases[] = {
       {"one partition", {{"a0=5", 5}, {"a0=9", 9}}},
-      {"the slower one holds it", {{"a0=5 b0=3", 5}, {"a0=9", 5}, {"b0=7", 7}, {"b0=20", 9}}},
-      {"a new partition that is behind cannot pull it back", {{"a0=9", 9}, {"b0=2", 9}, {"a0=12", 9}, {"b0=10", 10}}},
-      {"an active partition without watermark holds it", {{"a0=5", 5}, {"b0=-", 5}, {"a0=9", 5}, {"b0=8", 8}}},
+      {"the slower one holds it",
+       {{"a0=5 b0=3", 5}, {"a0=9", 5}, {"b0=7", 7}, {"b0=20", 9}}},
+      {"a new partition that is behind cannot pull it back",
+       {{"a0=9", 9}, {"b0=2", 9}, {"a0=12", 9}, {"b0=10", 10}}},
+      {"an active partition without watermark holds it",
+       {{"a0=5", 5}, {"b0=-", 5}, {"a0=9", 5}, {"b0=8", 8}}},
       {"from the beginning too", {{"b0=-", kNoTime}, {"a0=9", kNoTime}, {"b0=4", 4}}},
       {"idle ones do not hold it", {{"a0=5 b0=3i", 5}, {"a0=9", 9}}},
       {"going idle lets it go", {{"b0=3 a0=9", 3}, {"b0=3i", 9}}},
       {"nor one idle without watermark", {{"b0=-i", kNoTime}, {"a0=9", 9}}},
-      {"waking below it holds it where it is", {{"a0=9 b0=3i", 9}, {"b0=3", 9}, {"a0=12", 9}, {"b0=11", 11}}},
-      {"when all are idle it stands still", {{"a0=5 b0=8", 5}, {"b0=8i", 5}, {"a0=6i", 6}, {"b0=9", 9}}},
-      {"partitions of one source count each", {{"a0=5 a1=3", 5}, {"a0=9", 5}, {"a1=6", 6}}},
+      {"waking below it holds it where it is",
+       {{"a0=9 b0=3i", 9}, {"b0=3", 9}, {"a0=12", 9}, {"b0=11", 11}}},
+      {"when all are idle it stands still",
+       {{"a0=5 b0=8", 5}, {"b0=8i", 5}, {"a0=6i", 6}, {"b0=9", 9}}},
+      {"partitions of one source count each",
+       {{"a0=5 a1=3", 5}, {"a0=9", 5}, {"a1=6", 6}}},
   };
   for (const auto& c : kCases) {
     SCOPED_TRACE(c.name);
     Watermarks marks;
-    for (const auto& [updates, expected] : c.steps) EXPECT_EQ(Global(marks, updates), expected) << updates;
+    for (const auto& [updates, expected] : c.steps)
+      EXPECT_EQ(Global(marks, updates), expected) << updates;
   }
 }
 
@@ -60,10 +67,18 @@ TEST(WatermarksTest, NeverFallsWhateverHappens) {
     for (int step = 0; step < 100; ++step) {
       const int partition = static_cast<int>(random() % 4);
       Micros& watermark = own.try_emplace(partition, kNoTime).first->second;
-      if (random() % 3 != 0) watermark = std::max(watermark, static_cast<Micros>(random() % 1000));
-      marks.Update("s", {.partition = partition, .watermark = watermark, .idle = random() % 3 == 0});
+      if (random() % 3 != 0)
+        watermark = std::max(watermark, static_cast<Micros>(random() % 1000));
+      marks.Update(
+          "s",
+          {.partition = partition, .watermark = watermark, .idle = random() % 3 == 0});
       ASSERT_GE(marks.global(), last) << "seed " << seed;
-      ASSERT_TRUE(marks.global() == kNoTime || marks.global() <= std::max_element(own.begin(), own.end(), [](auto& a, auto& b) { return a.second < b.second; })->second)
+      ASSERT_TRUE(marks.global() == kNoTime ||
+                  marks.global() <= std::max_element(own.begin(), own.end(),
+                                                     [](auto& a, auto& b) {
+                                                       return a.second < b.second;
+                                                     })
+                                        ->second)
           << "seed " << seed;
       last = marks.global();
     }
@@ -72,9 +87,16 @@ TEST(WatermarksTest, NeverFallsWhateverHappens) {
 
 Frontier SomeFrontier() {
   Frontier frontier;
-  frontier.sources["rides"][0] = {.partition = 0, .next = {1234}, .watermark = 77, .file = 3, .file_byte = 1ull << 40, .idle = false};
-  frontier.sources["rides"][1000] = {.partition = 1000, .next = {0}, .watermark = kNoTime, .idle = true};
-  frontier.sources["taxis"][2] = {.partition = 2, .next = {5}, .watermark = -9, .file = 0, .idle = true};
+  frontier.sources["rides"][0] = {.partition = 0,
+                                  .next = {1234},
+                                  .watermark = 77,
+                                  .file = 3,
+                                  .file_byte = 1ull << 40,
+                                  .idle = false};
+  frontier.sources["rides"][1000] = {
+      .partition = 1000, .next = {0}, .watermark = kNoTime, .idle = true};
+  frontier.sources["taxis"][2] = {
+      .partition = 2, .next = {5}, .watermark = -9, .file = 0, .idle = true};
   frontier.watermark = 77;
   frontier.marker = 12;
   frontier.steps = 345;
@@ -101,7 +123,9 @@ TEST(FrontierTest, ComesBackFromItsJson) {
 }
 
 TEST(FrontierTest, TextThatIsNoneIsRefused) {
-  for (const char* text : {"", "{}", "[]", "not json", R"({"version":2})", R"({"version":1})", R"({"version":1,"watermark":null,"marker":"x","steps":0,"sources":{}})"}) {
+  for (const char* text :
+       {"", "{}", "[]", "not json", R"({"version":2})", R"({"version":1})",
+        R"({"version":1,"watermark":null,"marker":"x","steps":0,"sources":{}})"}) {
     const auto parsed = ParseFrontier(text);
     ASSERT_FALSE(parsed.ok()) << text;
     EXPECT_EQ(parsed.error().code, Code::kCorrupt) << text;
@@ -119,12 +143,20 @@ TEST(FrontierTest, ARestoredWatermarkGoesOnFromThere) {
 }
 
 TEST(FrontierTest, TheSummaryIsShort) {
-  EXPECT_EQ(FrontierSummary(SomeFrontier()), R"({"rides/0":1234,"rides/1000":0,"taxis/2":5,"watermark":"1970-01-01T00:00:00.000077Z"})");
+  EXPECT_EQ(
+      FrontierSummary(SomeFrontier()),
+      R"({"rides/0":1234,"rides/1000":0,"taxis/2":5,"watermark":"1970-01-01T00:00:00.000077Z"})");
   EXPECT_EQ(FrontierSummary({}), "{}");
 }
 
 TEST(LedgerTest, ComesBackFromItsJson) {
-  ingest::Counts counts{.received = 10, .accepted = 4, .rejected = 2, .duplicate = 2, .conflicting = 1, .late = 1, .blocked = 1};
+  ingest::Counts counts{.received = 10,
+                        .accepted = 4,
+                        .rejected = 2,
+                        .duplicate = 2,
+                        .conflicting = 1,
+                        .late = 1,
+                        .blocked = 1};
   counts.rejected_by_reason[static_cast<size_t>(contract::Reason::kNotJson)] = 1;
   counts.rejected_by_reason[static_cast<size_t>(contract::Reason::kWrongLength)] = 1;
   const std::string text = LedgerJson("rides", counts);

@@ -22,11 +22,15 @@ struct ModelWork {
   Micros time = 0;
 };
 
-// Keeps one model whose block is incremental (not a full refresh). Used by the flow's thread; the shards' parts of a call run on the pool.
+// Keeps one model whose block is incremental (not a full refresh). Used by the flow's
+// thread; the shards' parts of a call run on the pool.
 class ModelRunner {
  public:
-  static Result<std::unique_ptr<ModelRunner>> New(const plan::ModelPlan& plan, const data::Schema& input, ShardPool& pool, state::Store& store,
-                                                  const duck::InstanceOptions& duck, int64_t memory_max, Clock& clock);
+  static Result<std::unique_ptr<ModelRunner>> New(const plan::ModelPlan& plan,
+                                                  const data::Schema& input,
+                                                  ShardPool& pool, state::Store& store,
+                                                  const duck::InstanceOptions& duck,
+                                                  int64_t memory_max, Clock& clock);
 
   // Takes the changes of the input of one step; adds the changes of the output.
   Status Process(const std::vector<data::Batch>& changes, std::vector<data::Batch>* out);
@@ -47,8 +51,10 @@ class ModelRunner {
     std::vector<data::Batch> in, exchanged, out;
   };
 
-  ModelRunner(const plan::ModelPlan& plan, ShardPool& pool, Clock& clock) : plan_(plan), pool_(pool), clock_(clock) {}
-  Status OpenShard(Shard& shard, const data::Schema& input, state::Store& store, const duck::InstanceOptions& duck, int64_t memory_max);
+  ModelRunner(const plan::ModelPlan& plan, ShardPool& pool, Clock& clock)
+      : plan_(plan), pool_(pool), clock_(clock) {}
+  Status OpenShard(Shard& shard, const data::Schema& input, state::Store& store,
+                   const duck::InstanceOptions& duck, int64_t memory_max);
   bool NeedsPostSql() const;
   Result<std::vector<data::Batch>> Pre(Shard& shard, const data::Batch& batch);
   Status Exchange();
@@ -62,7 +68,8 @@ class ModelRunner {
   ModelWork work_;
 };
 
-// `batch` with its weights as a last column `_weight`, and back. The schema of a relation that carries them.
+// `batch` with its weights as a last column `_weight`, and back. The schema of a relation
+// that carries them.
 Result<std::shared_ptr<arrow::RecordBatch>> WithWeightColumn(const data::Batch& batch);
 Result<data::Batch> FromWeightColumn(const std::shared_ptr<arrow::RecordBatch>& rows);
 data::Schema WithWeight(data::Schema schema);

@@ -2,9 +2,11 @@
 
 namespace weir::flow {
 
-ShardPool::ShardPool(int shards) : shards_(shards), results_(static_cast<size_t>(shards)) {
+ShardPool::ShardPool(int shards)
+    : shards_(shards), results_(static_cast<size_t>(shards)) {
   if (shards == 1) return;
-  for (int shard = 0; shard < shards; ++shard) threads_.emplace_back([this, shard] { Work(shard); });
+  for (int shard = 0; shard < shards; ++shard)
+    threads_.emplace_back([this, shard] { Work(shard); });
 }
 
 ShardPool::~ShardPool() {

@@ -11,7 +11,8 @@
 
 namespace weir::flow {
 
-// Runs the same piece of work on every shard and waits for all. With one shard it runs on the caller's thread. Used by one thread.
+// Runs the same piece of work on every shard and waits for all. With one shard it runs on
+// the caller's thread. Used by one thread.
 class ShardPool {
  public:
   explicit ShardPool(int shards);

@@ -9,13 +9,17 @@ namespace weir::flow {
 // Finds the source by name; the rest is the source's.
 class Sources::Sink final : public ingest::EventSink {
  public:
-  explicit Sink(std::map<std::string, ingest::LogSource*> sources) : sources_(std::move(sources)) {}
+  explicit Sink(std::map<std::string, ingest::LogSource*> sources)
+      : sources_(std::move(sources)) {}
 
-  void Push(std::string source, std::shared_ptr<std::string> body, std::vector<std::string_view> records,
+  void Push(std::string source, std::shared_ptr<std::string> body,
+            std::vector<std::string_view> records,
             std::function<void(ingest::PushResult)> done) override {
     const auto found = sources_.find(source);
     if (found == sources_.end()) {
-      done({ingest::PushResult::Code::kUnknownSource, {}, fmt::format("no source '{}' takes records over HTTP", source)});
+      done({ingest::PushResult::Code::kUnknownSource,
+            {},
+            fmt::format("no source '{}' takes records over HTTP", source)});
       return;
     }
     found->second->Push(std::move(body), std::move(records), std::move(done));
@@ -33,31 +37,40 @@ class Sources::Sink final : public ingest::EventSink {
 
 namespace {
 
-// A path given by hand for one run must be there: a typing error must not look like a source without news.
+// A path given by hand for one run must be there: a typing error must not look like a
+// source without news.
 Status CheckPath(io::Io& io, const std::string& source, const std::string& location) {
   const ingest::FilePattern pattern = WEIR_TRY(ingest::FilePattern::Parse(location));
-  const std::string must_exist = pattern.literal() ? io::Join(pattern.dir(), pattern.name()) : pattern.dir();
+  const std::string must_exist =
+      pattern.literal() ? io::Join(pattern.dir(), pattern.name()) : pattern.dir();
   if (io.Exists(must_exist)) return {};
-  return NotFound(fmt::format("--source {}={}: there is no {}", source, location, must_exist));
+  return NotFound(
+      fmt::format("--source {}={}: there is no {}", source, location, must_exist));
 }
 
 }  // namespace
 
 Sources::~Sources() = default;
 
-Result<std::unique_ptr<Sources>> Sources::Open(io::Io& io, Clock& clock, const project::Project& project, const Frontier& frontier, SourcesOptions options) {
+Result<std::unique_ptr<Sources>> Sources::Open(io::Io& io, Clock& clock,
+                                               const project::Project& project,
+                                               const Frontier& frontier,
+                                               SourcesOptions options) {
   auto out = std::unique_ptr<Sources>(new Sources);
   for (const auto& [name, path] : options.paths) {
     std::vector<std::string> names;
-    for (const contract::Contract& contract : project.contracts) names.push_back(contract.name);
+    for (const contract::Contract& contract : project.contracts)
+      names.push_back(contract.name);
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     const auto near = project::DidYouMean(name, names);
     return Invalid(fmt::format("--source {}: the project has no such source; {}", name,
-                               near ? fmt::format("did you mean {}?", *near) : fmt::format("it has {}", fmt::join(names, ", "))));
+                               near ? fmt::format("did you mean {}?", *near)
+                                    : fmt::format("it has {}", fmt::join(names, ", "))));
   }
   for (size_t i = 0; i < project.contracts.size(); ++i) {
     Status bound = out->Bind(io, clock, project, frontier, options, i);
-    if (!bound.ok()) return std::move(bound).error().Within("source " + project.contracts[i].name);
+    if (!bound.ok())
+      return std::move(bound).error().Within("source " + project.contracts[i].name);
   }
   std::map<std::string, ingest::LogSource*> live;
   for (const One& one : out->all_) {
@@ -67,13 +80,17 @@ Result<std::unique_ptr<Sources>> Sources::Open(io::Io& io, Clock& clock, const p
   return out;
 }
 
-Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project, const Frontier& frontier, const SourcesOptions& options, size_t index) {
+Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
+                     const Frontier& frontier, const SourcesOptions& options,
+                     size_t index) {
   const contract::Contract& contract = project.contracts[index];
   const project::Settings& settings = project.settings;
   const auto path = options.paths.find(contract.name);
-  const bool has_local = std::any_of(contract.servers.begin(), contract.servers.end(), [](const auto& s) { return s.type == "local"; });
+  const bool has_local = std::any_of(contract.servers.begin(), contract.servers.end(),
+                                     [](const auto& s) { return s.type == "local"; });
   std::vector<contract::Server> servers = contract.servers;
-  if (path != options.paths.end() && !has_local) servers.push_back({"source", "local", "", "ndjson"});
+  if (path != options.paths.end() && !has_local)
+    servers.push_back({"source", "local", "", "ndjson"});
   for (size_t place = 0; place < servers.size(); ++place) {
     const contract::Server& server = servers[place];
     const int first = static_cast<int>(place) * kPartitionsPerServer;
@@ -91,17 +108,21 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project, 
     context.step_rows = settings.step_rows;
     context.step_bytes = settings.step_bytes;
     context.record_bytes_max = settings.record_bytes_max;
-    if (const auto known = frontier.sources.find(contract.name); known != frontier.sources.end()) {
+    if (const auto known = frontier.sources.find(contract.name);
+        known != frontier.sources.end()) {
       for (const auto& [number, position] : known->second) {
-        if (number >= first && number < first + kPartitionsPerServer) context.committed.push_back(position);
+        if (number >= first && number < first + kPartitionsPerServer)
+          context.committed.push_back(position);
       }
     }
     One one{contract.name, index, first, nullptr, nullptr};
     if (server.type == "local") {
       ingest::FileSourceOptions files;
       files.location = path != options.paths.end() ? path->second : server.location;
-      if (!files.location.starts_with('/') && path == options.paths.end()) files.location = io::Join(project.dir, files.location);
-      if (options.once && path != options.paths.end()) WEIR_TRY(CheckPath(io, contract.name, files.location));
+      if (!files.location.starts_with('/') && path == options.paths.end())
+        files.location = io::Join(project.dir, files.location);
+      if (options.once && path != options.paths.end())
+        WEIR_TRY(CheckPath(io, contract.name, files.location));
       files.first_partition = first;
       files.once = options.once;
       files.quiet = options.once ? 0 : settings.file_quiet;
@@ -110,7 +131,9 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project, 
       ingest::LogSourceOptions log;
       log.dir = io::Join(io::Join(options.data_dir, "log"), contract.name);
       if (!options.live && !io.Exists(log.dir)) continue;  // nothing was ever pushed
-      if (contract.raw != contract::RawPolicy::kDrop) log.archive_dir = io::Join(io::Join(io::Join(options.data_dir, "log"), "archive"), contract.name);
+      if (contract.raw != contract::RawPolicy::kDrop)
+        log.archive_dir = io::Join(io::Join(io::Join(options.data_dir, "log"), "archive"),
+                                   contract.name);
       log.first_partition = first;
       log.partitions = settings.partitions;
       log.live = options.live;
@@ -120,7 +143,10 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project, 
       one.log = source.get();
       one.source = std::move(source);
     } else {
-      return Invalid(fmt::format("server '{}' has type '{}'; this version reads 'local' (files) and 'http' (the built-in gateway)", server.name, server.type));
+      return Invalid(
+          fmt::format("server '{}' has type '{}'; this version reads 'local' (files) and "
+                      "'http' (the built-in gateway)",
+                      server.name, server.type));
     }
     all_.push_back(std::move(one));
   }
@@ -153,7 +179,9 @@ void Sources::Committed(const Frontier& frontier) {
     if (known == frontier.sources.end()) continue;
     std::map<int, ingest::PartitionPosition> own;
     for (const auto& [number, position] : known->second) {
-      if (number >= one.first_partition && number < one.first_partition + kPartitionsPerServer) own[number] = position;
+      if (number >= one.first_partition &&
+          number < one.first_partition + kPartitionsPerServer)
+        own[number] = position;
     }
     one.source->Committed(own);
   }

@@ -28,13 +28,17 @@ struct SourcesOptions {
   std::function<bool()> lease_valid;
 };
 
-// A contract's servers number their partitions from 1000 times the server's place in the contract: the first server's are 0, 1, …
+// A contract's servers number their partitions from 1000 times the server's place in the
+// contract: the first server's are 0, 1, …
 inline constexpr int kPartitionsPerServer = ingest::kFilePartitionsMax;
 
 // Used by the flow's thread; sink() by anybody.
 class Sources {
  public:
-  static Result<std::unique_ptr<Sources>> Open(io::Io& io, Clock& clock, const project::Project& project, const Frontier& frontier, SourcesOptions options);
+  static Result<std::unique_ptr<Sources>> Open(io::Io& io, Clock& clock,
+                                               const project::Project& project,
+                                               const Frontier& frontier,
+                                               SourcesOptions options);
   ~Sources();
 
   size_t size() const { return all_.size(); }
@@ -59,7 +63,8 @@ class Sources {
   class Sink;
 
   Sources() = default;
-  Status Bind(io::Io& io, Clock& clock, const project::Project& project, const Frontier& frontier, const SourcesOptions& options, size_t contract);
+  Status Bind(io::Io& io, Clock& clock, const project::Project& project,
+              const Frontier& frontier, const SourcesOptions& options, size_t contract);
 
   std::vector<One> all_;
   std::unique_ptr<ingest::EventSink> sink_;

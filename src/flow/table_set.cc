@@ -17,20 +17,29 @@ bool SameColumns(const data::Schema& have, const data::Schema& wanted) {
   if (have.fields.size() != wanted.fields.size()) return false;
   for (size_t i = 0; i < have.fields.size(); ++i) {
     if (!data::SameName(have.fields[i].name, wanted.fields[i].name)) return false;
-    if (data::TypeName(have.fields[i].type) != data::TypeName(wanted.fields[i].type)) return false;
+    if (data::TypeName(have.fields[i].type) != data::TypeName(wanted.fields[i].type))
+      return false;
   }
   return true;
 }
 
 std::string TableDir(const std::string& data_dir, const std::string& table) {
   const size_t dot = table.find('.');
-  return io::Join(io::Join(commit::WarehouseDir(data_dir), table.substr(0, dot)), table.substr(dot + 1));
+  return io::Join(io::Join(commit::WarehouseDir(data_dir), table.substr(0, dot)),
+                  table.substr(dot + 1));
 }
 
 }  // namespace
 
-TableSet::TableSet(io::Io& io, Clock& clock, commit::Committer& committer, std::string data_dir, MemoryBudget& memory, int64_t file_bytes)
-    : io_(io), clock_(clock), committer_(committer), data_dir_(std::move(data_dir)), memory_(memory), file_bytes_(file_bytes), queue_(kQueueBytes) {
+TableSet::TableSet(io::Io& io, Clock& clock, commit::Committer& committer,
+                   std::string data_dir, MemoryBudget& memory, int64_t file_bytes)
+    : io_(io),
+      clock_(clock),
+      committer_(committer),
+      data_dir_(std::move(data_dir)),
+      memory_(memory),
+      file_bytes_(file_bytes),
+      queue_(kQueueBytes) {
   encoder_ = std::thread([this] { EncodeLoop(); });
 }
 
@@ -57,12 +66,14 @@ void TableSet::Quiesce() {
   done.get_future().wait();
 }
 
-iceberg::Metadata TableSet::Fresh(const TableSpec& spec, const std::string& location) const {
+iceberg::Metadata TableSet::Fresh(const TableSpec& spec,
+                                  const std::string& location) const {
   iceberg::NewTable table;
   table.location = iceberg::UriOf(location);
   table.format_version = spec.keyed ? 3 : 2;
   table.schema = spec.schema;
-  data::ClearFieldIds(table.schema);  // a contract numbers its own fields; the table's columns are more
+  data::ClearFieldIds(
+      table.schema);  // a contract numbers its own fields; the table's columns are more
   data::AssignFieldIds(table.schema, 0);
   for (const auto& [transform, column] : spec.partition_by) {
     const data::Field* field = table.schema.Find(column);
@@ -72,7 +83,8 @@ iceberg::Metadata TableSet::Fresh(const TableSpec& spec, const std::string& loca
   table.properties["write.metadata.previous-versions-max"] = "20";
   for (const auto& [key, value] : spec.properties) table.properties[key] = value;
   if (!spec.comment.empty()) table.properties["comment"] = spec.comment;
-  if (!spec.key.empty()) table.properties["weir.key"] = fmt::format("{}", fmt::join(spec.key, ","));
+  if (!spec.key.empty())
+    table.properties["weir.key"] = fmt::format("{}", fmt::join(spec.key, ","));
   return iceberg::MakeMetadata(table, clock_.Now());
 }
 
@@ -94,13 +106,16 @@ Status TableSet::Open(const TableSpec& spec) {
   slot.spec = spec;
   const auto found = WEIR_TRY(committer_.catalog().Find(spec.name));
   if (!found) {
-    // Another folder when an older table of this name left one: no file name is ever used again.
+    // Another folder when an older table of this name left one: no file name is ever used
+    // again.
     const std::string dir = TableDir(data_dir_, spec.name);
-    slot.metadata = Fresh(spec, io_.Exists(dir) ? dir + "-" + iceberg::NewUuid().substr(0, 8) : dir);
+    slot.metadata =
+        Fresh(spec, io_.Exists(dir) ? dir + "-" + iceberg::NewUuid().substr(0, 8) : dir);
     return OpenWriter(slot);
   }
   slot.location = found->metadata_location;
-  const std::string text = WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(slot.location))));
+  const std::string text =
+      WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(slot.location))));
   slot.metadata = WEIR_TRY(iceberg::ParseMetadata(text));
   if (!SameColumns(slot.metadata.schema(), spec.schema)) {
     auto changed = iceberg::WithSchema(slot.metadata, spec.schema);
@@ -108,7 +123,10 @@ Status TableSet::Open(const TableSpec& spec) {
     slot.metadata = *std::move(changed);
     slot.schema_changed = true;
     if (!SameColumns(slot.metadata.schema(), spec.schema)) {
-      return Invalid(fmt::format("table {}: its columns cannot become those declared now; a column may be added at the end, none removed or reordered", spec.name));
+      return Invalid(
+          fmt::format("table {}: its columns cannot become those declared now; a column "
+                      "may be added at the end, none removed or reordered",
+                      spec.name));
     }
   }
   return OpenWriter(slot);
@@ -120,7 +138,9 @@ SnapshotId TableSet::Version(const std::string& table) const {
   return *found->second.metadata.current_snapshot;
 }
 
-const iceberg::Metadata& TableSet::metadata(const std::string& table) const { return slots_.at(table).metadata; }
+const iceberg::Metadata& TableSet::metadata(const std::string& table) const {
+  return slots_.at(table).metadata;
+}
 
 void TableSet::Append(const std::string& table, data::Batch changes) {
   if (changes.num_rows() == 0) return;
@@ -128,23 +148,28 @@ void TableSet::Append(const std::string& table, data::Batch changes) {
   queue_.Push({&slots_.at(table), std::move(changes), nullptr}, bytes);
 }
 
-Result<std::optional<iceberg::Staged>> TableSet::Close(const std::string& table, Epoch epoch, const std::map<std::string, std::string>& summary,
-                                                       const std::vector<SnapshotId>& keep, state::Delta& delta) {
+Result<std::optional<iceberg::Staged>> TableSet::Close(
+    const std::string& table, Epoch epoch,
+    const std::map<std::string, std::string>& summary,
+    const std::vector<SnapshotId>& keep, state::Delta& delta) {
   Slot& slot = slots_.at(table);
   const auto close = [&]() -> Result<std::optional<iceberg::Staged>> {
     if (slot.error) return *slot.error;
     state::Delta own;
     std::optional<iceberg::FileChange> change = WEIR_TRY(slot.writer->Finish(epoch, own));
-    if (!change && !slot.location.empty() && !slot.schema_changed) return std::optional<iceberg::Staged>();
+    if (!change && !slot.location.empty() && !slot.schema_changed)
+      return std::optional<iceberg::Staged>();
     const Micros now = clock_.Now();
     std::optional<iceberg::Staged> staged;
     if (change) {
       change->summary.insert(summary.begin(), summary.end());
       iceberg::MaintenanceOptions maintenance;
       maintenance.keep = keep;
-      staged = WEIR_TRY(iceberg::Stage(io_, table, slot.metadata, slot.location, *change, now, maintenance));
+      staged = WEIR_TRY(iceberg::Stage(io_, table, slot.metadata, slot.location, *change,
+                                       now, maintenance));
     } else {
-      staged = WEIR_TRY(iceberg::StageMetadata(io_, table, slot.metadata, slot.location, now));
+      staged =
+          WEIR_TRY(iceberg::StageMetadata(io_, table, slot.metadata, slot.location, now));
     }
     WEIR_TRY(delta.Append(own));
     return staged;

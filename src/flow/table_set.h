@@ -23,36 +23,44 @@ namespace weir::flow {
 
 struct TableSpec {
   std::string name;
-  data::Schema schema;              // ids not assigned
-  bool keyed = false;               // else append-only
+  data::Schema schema;  // ids not assigned
+  bool keyed = false;   // else append-only
   std::vector<std::string> key;
-  std::vector<std::pair<iceberg::Transform, std::string>> partition_by;  // transform, column
+  std::vector<std::pair<iceberg::Transform, std::string>>
+      partition_by;  // transform, column
   std::string comment;
   std::vector<std::pair<std::string, std::string>> properties;  // TBLPROPERTIES
 };
 
-// Used by the flow's thread. Encoding runs on one thread inside: Append hands a batch over and returns.
+// Used by the flow's thread. Encoding runs on one thread inside: Append hands a batch
+// over and returns.
 class TableSet {
  public:
-  TableSet(io::Io& io, Clock& clock, commit::Committer& committer, std::string data_dir, MemoryBudget& memory, int64_t file_bytes);
+  TableSet(io::Io& io, Clock& clock, commit::Committer& committer, std::string data_dir,
+           MemoryBudget& memory, int64_t file_bytes);
   ~TableSet();
 
-  // Opens the table, or plans its creation with the next Close. A schema that grew is changed in place; one that cannot be is kInvalid.
+  // Opens the table, or plans its creation with the next Close. A schema that grew is
+  // changed in place; one that cannot be is kInvalid.
   Status Open(const TableSpec& spec);
   bool Has(const std::string& table) const { return slots_.contains(table); }
   // The committed version: 0 while nothing was committed.
   SnapshotId Version(const std::string& table) const;
   const iceberg::Metadata& metadata(const std::string& table) const;
 
-  // Rows or changes, columns as in the spec. Errors of the encoding thread surface at Close.
+  // Rows or changes, columns as in the spec. Errors of the encoding thread surface at
+  // Close.
   void Append(const std::string& table, data::Batch changes);
 
   // Waits until everything appended is encoded; then Close may be called.
   void Quiesce();
-  // Finishes the table's epoch and stages its change: all files are on disk afterwards; nullopt when nothing changed. `summary` goes into the
-  // snapshot. After an error the table's epoch is abandoned; other tables are not touched.
-  Result<std::optional<iceberg::Staged>> Close(const std::string& table, Epoch epoch, const std::map<std::string, std::string>& summary,
-                                               const std::vector<SnapshotId>& keep, state::Delta& delta);
+  // Finishes the table's epoch and stages its change: all files are on disk afterwards;
+  // nullopt when nothing changed. `summary` goes into the snapshot. After an error the
+  // table's epoch is abandoned; other tables are not touched.
+  Result<std::optional<iceberg::Staged>> Close(
+      const std::string& table, Epoch epoch,
+      const std::map<std::string, std::string>& summary,
+      const std::vector<SnapshotId>& keep, state::Delta& delta);
   // Forgets what was appended to the table since the last commit.
   void Abandon(const std::string& table);
   // After the commit.
@@ -64,10 +72,11 @@ class TableSet {
   struct Slot {
     TableSpec spec;
     iceberg::Metadata metadata;
-    std::string location;     // of the committed metadata file; empty: not created yet
+    std::string location;  // of the committed metadata file; empty: not created yet
     bool schema_changed = false;
     std::unique_ptr<publish::TableWriter> writer;
-    std::optional<Error> error;  // of the encoding thread, which owns it between two Quiesce calls
+    std::optional<Error>
+        error;  // of the encoding thread, which owns it between two Quiesce calls
   };
   struct Task {
     Slot* slot = nullptr;

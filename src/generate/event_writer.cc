@@ -8,19 +8,21 @@
 
 namespace weir::generate {
 
-const std::array<std::string_view, kKinds> kKindNames = {"trip_requested", "driver_assigned", "driver_arrived",
-                                                         "trip_started",   "trip_completed",  "payment_processed",
-                                                         "payment_processed"};
+const std::array<std::string_view, kKinds> kKindNames = {
+    "trip_requested", "driver_assigned",   "driver_arrived",   "trip_started",
+    "trip_completed", "payment_processed", "payment_processed"};
 
 namespace {
 
 constexpr Millis kDay = 86'400'000;
-constexpr Millis kNewAppFrom = 1'561'939'200'000;  // 2019-07-01: the app sends a field that nobody announced
+constexpr Millis kNewAppFrom =
+    1'561'939'200'000;  // 2019-07-01: the app sends a field that nobody announced
 
 void AppendDigits(uint64_t value, int width, std::string* out) {
   size_t start = out->size();
   out->resize(start + static_cast<size_t>(width));
-  for (int i = width - 1; i >= 0; --i, value /= 10) (*out)[start + static_cast<size_t>(i)] = static_cast<char>('0' + value % 10);
+  for (int i = width - 1; i >= 0; --i, value /= 10)
+    (*out)[start + static_cast<size_t>(i)] = static_cast<char>('0' + value % 10);
 }
 
 void AppendInt(int64_t value, std::string* out) {
@@ -70,7 +72,8 @@ void AppendBody(const Ride& ride, const Arrival& arrival, std::string* out) {
       } else {
         out->append(",\"tip_amount\":null");
       }
-      AppendAmount("total_amount", trip.total + (arrival.kind == kCorrected ? kCorrection : 0), out);
+      AppendAmount("total_amount",
+                   trip.total + (arrival.kind == kCorrected ? kCorrection : 0), out);
       if (trip.payment_type != 0) {
         AppendField("payment_type", trip.payment_type, out);
       } else {
@@ -82,8 +85,10 @@ void AppendBody(const Ride& ride, const Arrival& arrival, std::string* out) {
   }
 }
 
-// Takes the member `key` with its value out of the JSON text that begins at `start`, or gives it another value.
-void ReplaceMember(std::string_view key, std::string_view value, size_t start, std::string* out) {
+// Takes the member `key` with its value out of the JSON text that begins at `start`, or
+// gives it another value.
+void ReplaceMember(std::string_view key, std::string_view value, size_t start,
+                   std::string* out) {
   std::string member = fmt::format("\"{}\":", key);
   size_t at = out->find(member, start);
   WEIR_CHECK(at != std::string::npos);
@@ -139,7 +144,8 @@ void EventWriter::AppendTripId(const Ride& ride, std::string* out) const {
   AppendDigits(static_cast<uint64_t>(ride.number), 8, out);
 }
 
-void EventWriter::AppendPlain(const Ride& ride, const Arrival& arrival, std::string* out) const {
+void EventWriter::AppendPlain(const Ride& ride, const Arrival& arrival,
+                              std::string* out) const {
   bool new_app = ride.trip->pickup >= kNewAppFrom;
   out->append("{\"event_id\":\"");
   AppendTripId(ride, out);
@@ -150,23 +156,31 @@ void EventWriter::AppendPlain(const Ride& ride, const Arrival& arrival, std::str
   out->append(",\"event_timestamp\":\"");
   AppendStamp(ride.at[arrival.kind], out);
   out->push_back('"');
-  AppendField("schema_version", arrival.form == Form::kConflicting ? "9.9.9" : new_app ? "1.1.0" : "1.0.0", out);
+  AppendField("schema_version",
+              arrival.form == Form::kConflicting ? "9.9.9"
+              : new_app                          ? "1.1.0"
+                                                 : "1.0.0",
+              out);
   out->append(",\"trip_id\":\"");
   AppendTripId(ride, out);
   out->push_back('"');
   AppendBody(ride, arrival, out);
   if (new_app) {
-    static constexpr std::string_view kLanguages[] = {"\"en\"", "\"es\"", "\"fr\"", "null"};
+    static constexpr std::string_view kLanguages[] = {"\"en\"", "\"es\"", "\"fr\"",
+                                                      "null"};
     out->append(",\"preferred_language\":").append(kLanguages[ride.rider % 4]);
   }
   out->push_back('}');
 }
 
-void EventWriter::Append(const Ride& ride, const Arrival& arrival, std::string* out) const {
+void EventWriter::Append(const Ride& ride, const Arrival& arrival,
+                         std::string* out) const {
   size_t start = out->size();
   AppendPlain(ride, arrival, out);
-  static constexpr std::string_view kNeeded[] = {"event_id", "event_timestamp", "trip_id"};
-  static constexpr std::string_view kNoStamps[] = {"\"yesterday\"", "\"2019-13-45T00:00:00Z\"", "17"};
+  static constexpr std::string_view kNeeded[] = {"event_id", "event_timestamp",
+                                                 "trip_id"};
+  static constexpr std::string_view kNoStamps[] = {"\"yesterday\"",
+                                                   "\"2019-13-45T00:00:00Z\"", "17"};
   switch (arrival.form) {
     case Form::kPlain:
     case Form::kConflicting:

@@ -6,8 +6,10 @@ namespace weir::generate {
 namespace {
 
 constexpr Millis kHour = 3'600'000;
-constexpr Millis kLateness = 48 * kHour;           // weir.lateness of the contract
-constexpr Millis kMemory = kLateness + 24 * kHour;  // how far the watermark moves before an identity is forgotten
+constexpr Millis kLateness = 48 * kHour;  // weir.lateness of the contract
+constexpr Millis kMemory =
+    kLateness +
+    24 * kHour;  // how far the watermark moves before an identity is forgotten
 
 }  // namespace
 
@@ -16,7 +18,8 @@ Judge::Verdict Judge::Decide(const Ride& ride, const Arrival& arrival, Millis* n
   bool differs = arrival.form == Form::kConflicting;
   Millis watermark = *newest == kNever ? kNever : *newest - kLateness;
   if (seen_[identity] != kNever && watermark - seen_[identity] < kMemory) {
-    return differs == conflicting_[identity] ? Verdict::kDuplicate : Verdict::kConflictingDuplicate;
+    return differs == conflicting_[identity] ? Verdict::kDuplicate
+                                             : Verdict::kConflictingDuplicate;
   }
   conflicting_[identity] = differs;
   Millis at = ride.at[arrival.kind];

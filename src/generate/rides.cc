@@ -12,17 +12,20 @@
 namespace weir::generate {
 namespace {
 
-constexpr Millis kSecond = 1000, kMinute = 60 * kSecond, kHour = 60 * kMinute, kDay = 24 * kHour;
+constexpr Millis kSecond = 1000, kMinute = 60 * kSecond, kHour = 60 * kMinute,
+                 kDay = 24 * kHour;
 constexpr size_t kBufferBytes = 4 << 20;
 constexpr int64_t kProgressEvery = 1 << 16;
 
 // The dice of one purpose for one trip.
 Dice DiceFor(uint64_t seed, const Ride& ride, uint64_t purpose) {
-  uint64_t id = (static_cast<uint64_t>(ride.month) << 48) | (static_cast<uint64_t>(ride.number) << 8) | purpose;
+  uint64_t id = (static_cast<uint64_t>(ride.month) << 48) |
+                (static_cast<uint64_t>(ride.number) << 8) | purpose;
   return Dice(Dice(seed).Next() ^ Dice(id).Next());
 }
-constexpr uint64_t kTripDice = 0xff, kCorrectDice = 0xfe;  // below: the kind, for what happens to one event
-constexpr uint64_t kAgainDice = 0x10;                      // plus the kind: extra deliveries
+constexpr uint64_t kTripDice = 0xff,
+                   kCorrectDice = 0xfe;  // below: the kind, for what happens to one event
+constexpr uint64_t kAgainDice = 0x10;    // plus the kind: extra deliveries
 
 struct Stream {
   std::vector<std::string> months;
@@ -33,10 +36,12 @@ struct Stream {
 
 class StreamMaker {
  public:
-  StreamMaker(const RidesOptions& options, Stream* stream) : options_(options), stream_(stream) {}
+  StreamMaker(const RidesOptions& options, Stream* stream)
+      : options_(options), stream_(stream) {}
 
   void AddMonth(int32_t month, const std::vector<TaxiTrip>& trips) {
-    auto count = static_cast<int32_t>(std::llround(options_.scale * static_cast<double>(trips.size())));
+    auto count = static_cast<int32_t>(
+        std::llround(options_.scale * static_cast<double>(trips.size())));
     for (int32_t number = 0; number < count; ++number) {
       AddRide(month, number, trips[static_cast<size_t>(number) % trips.size()]);
     }
@@ -60,7 +65,8 @@ class StreamMaker {
     ride.at[kStarted] = trip.pickup;
     ride.at[kCompleted] = trip.dropoff;
     ride.at[kPaid] = trip.dropoff + dice.Between(kSecond, 30 * kSecond);
-    int kinds = dice.Chance(options_.cancelled) ? static_cast<int>(dice.Between(1, 3)) : kCorrected;
+    int kinds = dice.Chance(options_.cancelled) ? static_cast<int>(dice.Between(1, 3))
+                                                : kCorrected;
     ride.events = static_cast<uint8_t>((1 << kinds) - 1);
     auto position = static_cast<uint32_t>(stream_->rides.size());
     for (int kind = 0; kind < kinds; ++kind) {
@@ -79,9 +85,11 @@ class StreamMaker {
     } else if (dice.Chance(options_.late)) {
       delay = dice.Between(2 * kMinute, 40 * kHour);
     }
-    Arrival first{ride.at[kind] + delay, position, kind, Form::kPlain, static_cast<uint16_t>(dice.Next())};
+    Arrival first{ride.at[kind] + delay, position, kind, Form::kPlain,
+                  static_cast<uint16_t>(dice.Next())};
     if (dice.Chance(options_.bad)) {
-      static constexpr Form kBroken[] = {Form::kNotJson, Form::kMissingField, Form::kNullField, Form::kWrongType,
+      static constexpr Form kBroken[] = {Form::kNotJson, Form::kMissingField,
+                                         Form::kNullField, Form::kWrongType,
                                          Form::kUnknownValue};
       first.form = kBroken[dice.Between(0, 4)];
     }
@@ -116,7 +124,8 @@ class StreamMaker {
     if (!dice.Chance(options_.correct)) return;
     ride->at[kCorrected] = ride->at[kPaid] + dice.Between(kSecond, kHour);
     ride->events |= 1 << kCorrected;
-    Millis arrived = std::max(ride->at[kCorrected], payment_arrived - dice.Between(0, 2 * kHour));
+    Millis arrived =
+        std::max(ride->at[kCorrected], payment_arrived - dice.Between(0, 2 * kHour));
     stream_->arrivals.push_back({arrived, position, kCorrected, Form::kPlain, 0});
   }
 
@@ -128,29 +137,35 @@ Result<Stream> MakeStream(const RidesOptions& options) {
   Stream stream;
   std::vector<TaxiMonth> embedded = EmbeddedTaxiMonths();
   for (const std::string& wanted : options.months) {
-    if (std::none_of(embedded.begin(), embedded.end(), [&](const TaxiMonth& m) { return wanted == m.name; })) {
-      return Invalid(fmt::format("month {} is not built in; there are {}", wanted, fmt::join(RidesMonths(), ", ")));
+    if (std::none_of(embedded.begin(), embedded.end(),
+                     [&](const TaxiMonth& m) { return wanted == m.name; })) {
+      return Invalid(fmt::format("month {} is not built in; there are {}", wanted,
+                                 fmt::join(RidesMonths(), ", ")));
     }
   }
   for (const TaxiMonth& month : embedded) {
-    if (!options.months.empty() &&
-        std::find(options.months.begin(), options.months.end(), month.name) == options.months.end()) {
+    if (!options.months.empty() && std::find(options.months.begin(), options.months.end(),
+                                             month.name) == options.months.end()) {
       continue;
     }
     stream.months.emplace_back(month.name);
     stream.trips.push_back(WEIR_TRY(ReadTaxiTrips(month)));
   }
   StreamMaker maker(options, &stream);
-  for (size_t m = 0; m < stream.months.size(); ++m) maker.AddMonth(static_cast<int32_t>(m), stream.trips[m]);
+  for (size_t m = 0; m < stream.months.size(); ++m)
+    maker.AddMonth(static_cast<int32_t>(m), stream.trips[m]);
   maker.SortArrivals();
   return stream;
 }
 
-// Appends to a file under a temporary name, which readers of the folder leave alone, until Finish.
+// Appends to a file under a temporary name, which readers of the folder leave alone,
+// until Finish.
 class OutputFile {
  public:
   static Result<OutputFile> Open(io::Io& io, const std::string& path) {
-    if (io.Exists(path)) return Conflict(fmt::format("{} is there already: remove it or choose another --out", path));
+    if (io.Exists(path))
+      return Conflict(
+          fmt::format("{} is there already: remove it or choose another --out", path));
     auto file = WEIR_TRY(io.Open(path + ".part", io::OpenMode::kCreate));
     WEIR_TRY(file->Truncate(0));
     return OutputFile(io, path, std::move(file));
@@ -189,24 +204,38 @@ class OutputFile {
 void CountRejected(Form form, RidesCounts* counts) {
   ++counts->rejected;
   switch (form) {
-    case Form::kNotJson: ++counts->not_json; break;
+    case Form::kNotJson:
+      ++counts->not_json;
+      break;
     case Form::kMissingField:
-    case Form::kNullField: ++counts->missing_field; break;
-    case Form::kWrongType: ++counts->wrong_type; break;
-    default: ++counts->unknown_value; break;
+    case Form::kNullField:
+      ++counts->missing_field;
+      break;
+    case Form::kWrongType:
+      ++counts->wrong_type;
+      break;
+    default:
+      ++counts->unknown_value;
+      break;
   }
 }
 
-// Writes the events in order of arrival, judging each on the way. `accepted` gets, by ride, a bit per accepted kind.
+// Writes the events in order of arrival, judging each on the way. `accepted` gets, by
+// ride, a bit per accepted kind.
 class EventFiles {
  public:
   EventFiles(const RidesOptions& options, const Stream& stream, const EventWriter& writer)
-      : options_(options), stream_(stream), writer_(writer), judge_(stream.rides.size()),
-        newest_(static_cast<size_t>(options.partitions), Judge::kNever), accepted_(stream.rides.size(), 0) {}
+      : options_(options),
+        stream_(stream),
+        writer_(writer),
+        judge_(stream.rides.size()),
+        newest_(static_cast<size_t>(options.partitions), Judge::kNever),
+        accepted_(stream.rides.size(), 0) {}
 
   Status Write(io::Io& io, const std::function<void(int64_t, int64_t)>& progress) {
     for (int p = 0; p < options_.partitions; ++p) {
-      std::string name = options_.partitions == 1 ? "events.ndjson" : fmt::format("events-{}.ndjson", p);
+      std::string name =
+          options_.partitions == 1 ? "events.ndjson" : fmt::format("events-{}.ndjson", p);
       files_.push_back(WEIR_TRY(OutputFile::Open(io, io::Join(options_.out, name))));
     }
     auto total = static_cast<int64_t>(stream_.arrivals.size());
@@ -222,7 +251,8 @@ class EventFiles {
       } else {
         CountRejected(arrival.form, &counts_);
       }
-      if (++counts_.received % kProgressEvery == 0 && progress) progress(counts_.received, total);
+      if (++counts_.received % kProgressEvery == 0 && progress)
+        progress(counts_.received, total);
     }
     for (OutputFile& file : files_) counts_.bytes += WEIR_TRY(file.Finish());
     return {};
@@ -270,12 +300,14 @@ class EventFiles {
 };
 
 // One row of silver.trips, from the events that were accepted.
-void AppendTripRow(const Ride& ride, unsigned accepted, const EventWriter& writer, std::string* out) {
+void AppendTripRow(const Ride& ride, unsigned accepted, const EventWriter& writer,
+                   std::string* out) {
   auto has = [&](unsigned kinds) { return (accepted & kinds) != 0; };
   auto stamp = [&](unsigned kinds) {
     out->push_back(',');
     for (int kind = 0; kind < kKinds; ++kind) {
-      if (has(kinds & (1u << kind))) return AppendStamp(ride.at[static_cast<size_t>(kind)], out);
+      if (has(kinds & (1u << kind)))
+        return AppendStamp(ride.at[static_cast<size_t>(kind)], out);
     }
   };
   auto amount = [&](bool known, int64_t value) {
@@ -286,16 +318,19 @@ void AppendTripRow(const Ride& ride, unsigned accepted, const EventWriter& write
     out->push_back(',');
     if (known) fmt::format_to(std::back_inserter(*out), "{}", value);
   };
-  constexpr unsigned kPayment = 1u << kPaid | 1u << kCorrected, kDriver = 1u << kAssigned | 1u << kArrived;
+  constexpr unsigned kPayment = 1u << kPaid | 1u << kCorrected,
+                     kDriver = 1u << kAssigned | 1u << kArrived;
   const TaxiTrip& trip = *ride.trip;
   writer.AppendTripId(ride, out);
   out->push_back(',');
-  if (has(1u << kRequested)) fmt::format_to(std::back_inserter(*out), "r{:06}", ride.rider);
+  if (has(1u << kRequested))
+    fmt::format_to(std::back_inserter(*out), "r{:06}", ride.rider);
   out->push_back(',');
   if (has(kDriver)) fmt::format_to(std::back_inserter(*out), "d{:06}", ride.driver);
   integer(has(1u << kRequested), trip.pickup_location);
   integer(has(1u << kCompleted), trip.dropoff_location);
-  for (unsigned kind : {kRequested, kAssigned, kArrived, kStarted, kCompleted}) stamp(1u << kind);
+  for (unsigned kind : {kRequested, kAssigned, kArrived, kStarted, kCompleted})
+    stamp(1u << kind);
   stamp(kPayment);
   amount(has(1u << kCompleted), trip.distance);
   amount(has(kPayment), trip.fare);
@@ -306,12 +341,15 @@ void AppendTripRow(const Ride& ride, unsigned accepted, const EventWriter& write
   out->push_back('\n');
 }
 
-Result<int64_t> WriteTrips(io::Io& io, const std::string& path, const Stream& stream, const EventWriter& writer,
+Result<int64_t> WriteTrips(io::Io& io, const std::string& path, const Stream& stream,
+                           const EventWriter& writer,
                            const std::vector<uint8_t>& accepted) {
   OutputFile file = WEIR_TRY(OutputFile::Open(io, path));
   file.buffer() =
-      "trip_id,rider_id,driver_id,pickup_location_id,dropoff_location_id,requested_at,assigned_at,arrived_at,started_at,"
-      "completed_at,paid_at,trip_distance,fare_amount,tip_amount,total_amount,payment_type,surge_amount\n";
+      "trip_id,rider_id,driver_id,pickup_location_id,dropoff_location_id,requested_at,"
+      "assigned_at,arrived_at,started_at,"
+      "completed_at,paid_at,trip_distance,fare_amount,tip_amount,total_amount,payment_"
+      "type,surge_amount\n";
   int64_t rows = 0;
   for (size_t i = 0; i < stream.rides.size(); ++i) {
     if (accepted[i] == 0) continue;
@@ -326,22 +364,28 @@ Result<int64_t> WriteTrips(io::Io& io, const std::string& path, const Stream& st
 Status WriteCounts(io::Io& io, const std::string& path, const RidesCounts& c) {
   OutputFile file = WEIR_TRY(OutputFile::Open(io, path));
   file.buffer() = fmt::format(
-      "{{\n \"accepted\": {},\n \"conflicting\": {},\n \"duplicate\": {},\n \"late\": {},\n \"received\": {},\n"
-      " \"rejected\": {},\n \"rejected_by_reason\": {{\n  \"missing_field\": {},\n  \"not_json\": {},\n"
+      "{{\n \"accepted\": {},\n \"conflicting\": {},\n \"duplicate\": {},\n \"late\": "
+      "{},\n \"received\": {},\n"
+      " \"rejected\": {},\n \"rejected_by_reason\": {{\n  \"missing_field\": {},\n  "
+      "\"not_json\": {},\n"
       "  \"unknown_value\": {},\n  \"wrong_type\": {}\n }}\n}}\n",
-      c.accepted, c.conflicting, c.duplicate, c.late, c.received, c.rejected, c.missing_field, c.not_json,
-      c.unknown_value, c.wrong_type);
+      c.accepted, c.conflicting, c.duplicate, c.late, c.received, c.rejected,
+      c.missing_field, c.not_json, c.unknown_value, c.wrong_type);
   WEIR_TRY(file.Finish());
   return {};
 }
 
 Status CheckOptions(const RidesOptions& options) {
   if (options.out.empty()) return Invalid("say where the events go: --out DIR");
-  if (!(options.scale > 0 && options.scale <= 1000)) return Invalid("--scale goes from above 0 to 1000");
-  if (options.partitions < 1 || options.partitions > 1024) return Invalid("--partitions goes from 1 to 1024");
-  for (double share : {options.late, options.parked, options.duplicate, options.bad, options.cancelled,
-                       options.returning, options.conflict, options.correct}) {
-    if (!(share >= 0 && share <= 1)) return Invalid("shares such as --late go from 0 to 1");
+  if (!(options.scale > 0 && options.scale <= 1000))
+    return Invalid("--scale goes from above 0 to 1000");
+  if (options.partitions < 1 || options.partitions > 1024)
+    return Invalid("--partitions goes from 1 to 1024");
+  for (double share :
+       {options.late, options.parked, options.duplicate, options.bad, options.cancelled,
+        options.returning, options.conflict, options.correct}) {
+    if (!(share >= 0 && share <= 1))
+      return Invalid("shares such as --late go from 0 to 1");
   }
   return {};
 }
@@ -354,8 +398,9 @@ std::vector<std::string> RidesMonths() {
   return names;
 }
 
-Result<RidesCounts> GenerateRides(io::Io& io, const RidesOptions& options,
-                                  const std::function<void(int64_t done, int64_t total)>& progress) {
+Result<RidesCounts> GenerateRides(
+    io::Io& io, const RidesOptions& options,
+    const std::function<void(int64_t done, int64_t total)>& progress) {
   WEIR_TRY(CheckOptions(options));
   Stream stream = WEIR_TRY(MakeStream(options));
   WEIR_TRY(io.CreateDirs(options.out));
@@ -363,8 +408,8 @@ Result<RidesCounts> GenerateRides(io::Io& io, const RidesOptions& options,
   EventFiles files(options, stream, writer);
   WEIR_TRY(files.Write(io, progress));
   RidesCounts counts = files.counts();
-  counts.trips = WEIR_TRY(
-      WriteTrips(io, io::Join(options.out, "expected_trips.csv"), stream, writer, files.accepted()));
+  counts.trips = WEIR_TRY(WriteTrips(io, io::Join(options.out, "expected_trips.csv"),
+                                     stream, writer, files.accepted()));
   WEIR_TRY(WriteCounts(io, io::Join(options.out, "expected_counts.json"), counts));
   return counts;
 }

@@ -1,4 +1,5 @@
-// Makes the event stream of examples/rides from real taxi trips, together with its right answer.
+// Makes the event stream of examples/rides from real taxi trips, together with its right
+// answer.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +13,15 @@
 namespace weir::generate {
 
 struct RidesOptions {
-  std::string out;                  // folder, made when missing; its events*.ndjson must not exist yet
-  double scale = 1;                 // trips per real trip; 0.1 takes the first tenth of each month
+  std::string out;   // folder, made when missing; its events*.ndjson must not exist yet
+  double scale = 1;  // trips per real trip; 0.1 takes the first tenth of each month
   uint64_t seed = 7;
   std::vector<std::string> months;  // "2019-05"; empty: all that are built in
-  int partitions = 1;               // N > 1 writes events-0.ndjson … by crc32(trip_id) % N, broken records round robin
+  int partitions = 1;  // N > 1 writes events-0.ndjson … by crc32(trip_id) % N, broken
+                       // records round robin
   // Shares of the events that …
-  double late = 0.02;       // arrive minutes to 40 hours after they happened
-  double parked = 0.002;    // arrive two to four days after, beyond the contract's lateness
+  double late = 0.02;     // arrive minutes to 40 hours after they happened
+  double parked = 0.002;  // arrive two to four days after, beyond the contract's lateness
   double duplicate = 0.01;  // are delivered again within the hour
   double bad = 0.005;       // are broken on the way
   double returning = 0;     // are delivered again after 1 to 30 days
@@ -31,7 +33,8 @@ struct RidesOptions {
 
 // What was written, by the verdict each record must get.
 struct RidesCounts {
-  int64_t received = 0, accepted = 0, rejected = 0, duplicate = 0, late = 0, conflicting = 0;
+  int64_t received = 0, accepted = 0, rejected = 0, duplicate = 0, late = 0,
+          conflicting = 0;
   int64_t not_json = 0, missing_field = 0, wrong_type = 0, unknown_value = 0;
   int64_t trips = 0;  // trips with at least one accepted event
   int64_t bytes = 0;  // of all event files
@@ -41,10 +44,12 @@ struct RidesCounts {
 //   events.ndjson (or events-<p>.ndjson)  one event a line, in order of arrival
 //   expected_trips.csv                    silver.trips, ordered by trip_id
 //   expected_counts.json                  the ledger
-// The answer is derived from the true trips, not from the written text. Same options, same bytes.
-// `progress` is called now and then with the events written and the events in all.
-Result<RidesCounts> GenerateRides(io::Io& io, const RidesOptions& options,
-                                  const std::function<void(int64_t done, int64_t total)>& progress);
+// The answer is derived from the true trips, not from the written text. Same options,
+// same bytes. `progress` is called now and then with the events written and the events in
+// all.
+Result<RidesCounts> GenerateRides(
+    io::Io& io, const RidesOptions& options,
+    const std::function<void(int64_t done, int64_t total)>& progress);
 
 // The built-in months, ascending.
 std::vector<std::string> RidesMonths();

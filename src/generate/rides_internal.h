@@ -1,4 +1,5 @@
-// The parts of the ride generator: real trips, the dice, the text of an event, the verdicts.
+// The parts of the ride generator: real trips, the dice, the text of an event, the
+// verdicts.
 #pragma once
 
 #include <array>
@@ -30,10 +31,21 @@ struct TaxiTrip {
 };
 Result<std::vector<TaxiTrip>> ReadTaxiTrips(const TaxiMonth& month);
 
-// The kinds of events of a trip, in order. A corrected payment is an event of its own with kind payment_processed.
-enum Kind : uint8_t { kRequested, kAssigned, kArrived, kStarted, kCompleted, kPaid, kCorrected, kKinds };
+// The kinds of events of a trip, in order. A corrected payment is an event of its own
+// with kind payment_processed.
+enum Kind : uint8_t {
+  kRequested,
+  kAssigned,
+  kArrived,
+  kStarted,
+  kCompleted,
+  kPaid,
+  kCorrected,
+  kKinds
+};
 extern const std::array<std::string_view, kKinds> kKindNames;
-inline constexpr int64_t kCorrection = 125;  // hundredths that a corrected payment adds to the total
+inline constexpr int64_t kCorrection =
+    125;  // hundredths that a corrected payment adds to the total
 
 // A trip of the stream: what its events say.
 struct Ride {
@@ -57,22 +69,32 @@ class Dice {
   int64_t Between(int64_t low, int64_t high) {  // both included
     return low + static_cast<int64_t>(Next() % static_cast<uint64_t>(high - low + 1));
   }
-  bool Chance(double share) { return static_cast<double>(Next() >> 11) * 0x1.0p-53 < share; }
+  bool Chance(double share) {
+    return static_cast<double>(Next() >> 11) * 0x1.0p-53 < share;
+  }
 
  private:
   uint64_t state_;
 };
 
 // How one delivery of an event is written.
-enum class Form : uint8_t { kPlain, kConflicting, kNotJson, kMissingField, kNullField, kWrongType, kUnknownValue };
+enum class Form : uint8_t {
+  kPlain,
+  kConflicting,
+  kNotJson,
+  kMissingField,
+  kNullField,
+  kWrongType,
+  kUnknownValue
+};
 
 // One record as it arrives.
 struct Arrival {
-  Millis at;        // arrival time
-  uint32_t ride;    // position among the rides
+  Millis at;      // arrival time
+  uint32_t ride;  // position among the rides
   uint8_t kind;
   Form form;
-  uint16_t dice;    // for the details of broken forms
+  uint16_t dice;  // for the details of broken forms
 };
 
 // Appends the JSON text of an event, without line end.
@@ -87,13 +109,14 @@ class EventWriter {
   std::vector<std::string> months_;
 };
 
-void AppendStamp(Millis time, std::string* out);        // 2019-05-01T10:00:00.123Z
+void AppendStamp(Millis time, std::string* out);         // 2019-05-01T10:00:00.123Z
 void AppendHundredths(int64_t value, std::string* out);  // 12.5
 
 // Gives each arrival of one partition its verdict, after the contract of examples/rides.
 class Judge {
  public:
-  explicit Judge(size_t rides) : seen_(rides * kKinds, kNever), conflicting_(rides * kKinds, false) {}
+  explicit Judge(size_t rides)
+      : seen_(rides * kKinds, kNever), conflicting_(rides * kKinds, false) {}
   enum class Verdict : uint8_t { kAccepted, kDuplicate, kConflictingDuplicate, kLate };
   // `newest` is the newest accepted event time of the arrival's partition.
   Verdict Decide(const Ride& ride, const Arrival& arrival, Millis* newest);
@@ -101,8 +124,10 @@ class Judge {
   static constexpr Millis kNever = INT64_MIN;
 
  private:
-  std::vector<Millis> seen_;       // by identity: the watermark right after its record was judged
-  std::vector<bool> conflicting_;  // whether the record kept under the identity was the conflicting one
+  std::vector<Millis>
+      seen_;  // by identity: the watermark right after its record was judged
+  std::vector<bool>
+      conflicting_;  // whether the record kept under the identity was the conflicting one
 };
 
 }  // namespace weir::generate

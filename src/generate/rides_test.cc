@@ -43,7 +43,8 @@ class RidesTest : public ::testing::Test {
   }
   static std::vector<std::string> Lines(const std::string& text) {
     std::vector<std::string> lines;
-    for (size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+    for (size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos;
+         at = end + 1) {
       lines.push_back(text.substr(at, end - at));
     }
     return lines;
@@ -63,14 +64,19 @@ TEST_F(RidesTest, TheLedgerOfTheAnswerBalances) {
   RidesOptions options = Small("a");
   options.returning = options.conflict = options.correct = 0.05;
   RidesCounts counts = Generate(options);
-  EXPECT_EQ(counts.received, counts.accepted + counts.rejected + counts.duplicate + counts.late);
-  EXPECT_EQ(counts.rejected, counts.not_json + counts.missing_field + counts.wrong_type + counts.unknown_value);
-  EXPECT_EQ(counts.received, static_cast<int64_t>(Lines(Read(options, "events.ndjson")).size()));
-  for (int64_t n : {counts.accepted, counts.late, counts.duplicate, counts.conflicting, counts.not_json,
-                    counts.missing_field, counts.wrong_type, counts.unknown_value}) {
+  EXPECT_EQ(counts.received,
+            counts.accepted + counts.rejected + counts.duplicate + counts.late);
+  EXPECT_EQ(counts.rejected, counts.not_json + counts.missing_field + counts.wrong_type +
+                                 counts.unknown_value);
+  EXPECT_EQ(counts.received,
+            static_cast<int64_t>(Lines(Read(options, "events.ndjson")).size()));
+  for (int64_t n :
+       {counts.accepted, counts.late, counts.duplicate, counts.conflicting,
+        counts.not_json, counts.missing_field, counts.wrong_type, counts.unknown_value}) {
     EXPECT_GT(n, 0);
   }
-  EXPECT_THAT(Read(options, "expected_counts.json"), HasSubstr("\"received\": " + std::to_string(counts.received) + ","));
+  EXPECT_THAT(Read(options, "expected_counts.json"),
+              HasSubstr("\"received\": " + std::to_string(counts.received) + ","));
 }
 
 TEST_F(RidesTest, SameOptionsGiveTheSameBytesAndAnotherSeedOthers) {
@@ -89,7 +95,8 @@ TEST_F(RidesTest, APartitionHoldsTheTripsWhoseChecksumPointsToIt) {
   Generate(options);
   size_t lines = 0;
   for (uint32_t p = 0; p < 4; ++p) {
-    for (const std::string& line : Lines(Read(options, "events-" + std::to_string(p) + ".ndjson"))) {
+    for (const std::string& line :
+         Lines(Read(options, "events-" + std::to_string(p) + ".ndjson"))) {
       ++lines;
       ASSERT_EQ(Crc32(Member(line, "trip_id")) % 4, p) << line;
     }
@@ -104,14 +111,16 @@ TEST_F(RidesTest, WithoutTroublesEveryEventOfATripIsInItsRow) {
   EXPECT_EQ(counts.accepted, counts.received);
   std::map<std::string, std::map<std::string, std::string>> stamps;
   for (const std::string& line : Lines(Read(options, "events.ndjson"))) {
-    stamps[Member(line, "trip_id")][Member(line, "event_name")] = Member(line, "event_timestamp");
+    stamps[Member(line, "trip_id")][Member(line, "event_name")] =
+        Member(line, "event_timestamp");
   }
   std::vector<std::string> rows = Lines(Read(options, "expected_trips.csv"));
   ASSERT_EQ(rows.size() - 1, stamps.size());
   auto trip = stamps.begin();
   for (size_t i = 1; i < rows.size(); ++i, ++trip) {
     ASSERT_THAT(rows[i], StartsWith(trip->first + ","));
-    for (const auto& [kind, stamp] : trip->second) ASSERT_THAT(rows[i], HasSubstr("," + stamp)) << kind;
+    for (const auto& [kind, stamp] : trip->second)
+      ASSERT_THAT(rows[i], HasSubstr("," + stamp)) << kind;
   }
 }
 
@@ -140,7 +149,10 @@ TEST_F(RidesTest, RefusesWhatItCannotDo) {
 }
 
 TEST(EventWriterTest, BreaksEventsInTheWayTheirFormSays) {
-  TaxiTrip trip{.pickup = 1'556'704'800'000, .dropoff = 1'556'705'400'000, .pickup_location = 7, .extra = 50};
+  TaxiTrip trip{.pickup = 1'556'704'800'000,
+                .dropoff = 1'556'705'400'000,
+                .pickup_location = 7,
+                .extra = 50};
   Ride ride{.month = 0, .number = 12, .rider = 34, .trip = &trip};
   ride.at[kRequested] = 1'556'704'500'123;
   EventWriter writer({"2019-05"});
@@ -149,14 +161,16 @@ TEST(EventWriterTest, BreaksEventsInTheWayTheirFormSays) {
     writer.Append(ride, {0, 0, kRequested, form, dice}, &out);
     return out;
   };
-  EXPECT_EQ(text(Form::kPlain, 0),
-            R"({"event_id":"t-2019-05-00000012-0","event_name":"trip_requested","event_timestamp":"2019-05-01T09:55:00.123Z",)"
-            R"("schema_version":"1.0.0","trip_id":"t-2019-05-00000012","rider_id":"r000034","pickup_location_id":7,"surge_amount":0.5})");
+  EXPECT_EQ(
+      text(Form::kPlain, 0),
+      R"({"event_id":"t-2019-05-00000012-0","event_name":"trip_requested","event_timestamp":"2019-05-01T09:55:00.123Z",)"
+      R"("schema_version":"1.0.0","trip_id":"t-2019-05-00000012","rider_id":"r000034","pickup_location_id":7,"surge_amount":0.5})");
   EXPECT_THAT(text(Form::kMissingField, 0), StartsWith(R"({"event_name":)"));
   EXPECT_THAT(text(Form::kMissingField, 2), HasSubstr(R"("1.0.0","rider_id")"));
   EXPECT_THAT(text(Form::kNullField, 0), HasSubstr(R"("trip_id":null,)"));
   EXPECT_THAT(text(Form::kWrongType, 2), HasSubstr(R"("event_timestamp":17,)"));
-  EXPECT_THAT(text(Form::kUnknownValue, 0), HasSubstr(R"("event_name":"trip_teleported",)"));
+  EXPECT_THAT(text(Form::kUnknownValue, 0),
+              HasSubstr(R"("event_name":"trip_teleported",)"));
   EXPECT_EQ(text(Form::kPlain, 0).size() - text(Form::kNotJson, 0).size(), 2u);
 }
 
@@ -167,15 +181,19 @@ TEST(JudgeTest, AnIdentityIsForgottenWhenTheWatermarkHasMovedByThreeDays) {
   old.at[kRequested] = 1000 * kHour;
   Judge judge(2);
   Millis newest = Judge::kNever;
-  Arrival first{0, 0, kRequested, Form::kPlain, 0}, conflicting{0, 0, kRequested, Form::kConflicting, 0};
+  Arrival first{0, 0, kRequested, Form::kPlain, 0},
+      conflicting{0, 0, kRequested, Form::kConflicting, 0};
   EXPECT_EQ(judge.Decide(old, first, &newest), Judge::Verdict::kAccepted);
   EXPECT_EQ(judge.Decide(old, first, &newest), Judge::Verdict::kDuplicate);
-  EXPECT_EQ(judge.Decide(old, conflicting, &newest), Judge::Verdict::kConflictingDuplicate);
+  EXPECT_EQ(judge.Decide(old, conflicting, &newest),
+            Judge::Verdict::kConflictingDuplicate);
   fresh.at[kRequested] = 1072 * kHour - 1;
-  EXPECT_EQ(judge.Decide(fresh, {0, 1, kRequested, Form::kPlain, 0}, &newest), Judge::Verdict::kAccepted);
+  EXPECT_EQ(judge.Decide(fresh, {0, 1, kRequested, Form::kPlain, 0}, &newest),
+            Judge::Verdict::kAccepted);
   EXPECT_EQ(judge.Decide(old, first, &newest), Judge::Verdict::kDuplicate);
   fresh.at[kAssigned] = 1072 * kHour;
-  EXPECT_EQ(judge.Decide(fresh, {0, 1, kAssigned, Form::kPlain, 0}, &newest), Judge::Verdict::kAccepted);
+  EXPECT_EQ(judge.Decide(fresh, {0, 1, kAssigned, Form::kPlain, 0}, &newest),
+            Judge::Verdict::kAccepted);
   EXPECT_EQ(judge.Decide(old, first, &newest), Judge::Verdict::kLate);
 }
 

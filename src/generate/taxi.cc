@@ -11,7 +11,8 @@ namespace {
 
 Result<std::string> Gunzip(std::string_view gzip) {
   z_stream stream{};
-  if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) return Internal("zlib could not start");
+  if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK)
+    return Internal("zlib could not start");
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(gzip.data()));
   stream.avail_in = static_cast<uInt>(gzip.size());
   std::string text, piece(1 << 20, '\0');
@@ -66,24 +67,29 @@ std::optional<Millis> ParseLocal(std::string_view text) {
 }
 
 constexpr std::string_view kHeader =
-    "pickup_datetime,dropoff_datetime,trip_distance,pickup_location_id,dropoff_location_id,payment_type,"
+    "pickup_datetime,dropoff_datetime,trip_distance,pickup_location_id,dropoff_location_"
+    "id,payment_type,"
     "fare_amount,extra,tip_amount,total_amount";
 
 std::optional<TaxiTrip> ParseTrip(std::string_view line) {
-  auto pickup = ParseLocal(TakeUntil(',', &line)), dropoff = ParseLocal(TakeUntil(',', &line));
+  auto pickup = ParseLocal(TakeUntil(',', &line)),
+       dropoff = ParseLocal(TakeUntil(',', &line));
   auto distance = ParseHundredths(TakeUntil(',', &line));
   auto pickup_location = ParseInt(TakeUntil(',', &line));
   auto dropoff_location = ParseInt(TakeUntil(',', &line));
   std::string_view payment = TakeUntil(',', &line);
   std::optional<int32_t> payment_type = payment.empty() ? 0 : ParseInt(payment);
-  auto fare = ParseHundredths(TakeUntil(',', &line)), extra = ParseHundredths(TakeUntil(',', &line));
-  auto tip = ParseHundredths(TakeUntil(',', &line)), total = ParseHundredths(TakeUntil(',', &line));
-  if (!pickup || !dropoff || !distance || !pickup_location || !dropoff_location || !payment_type || !fare || !extra ||
-      !tip || !total || !line.empty()) {
+  auto fare = ParseHundredths(TakeUntil(',', &line)),
+       extra = ParseHundredths(TakeUntil(',', &line));
+  auto tip = ParseHundredths(TakeUntil(',', &line)),
+       total = ParseHundredths(TakeUntil(',', &line));
+  if (!pickup || !dropoff || !distance || !pickup_location || !dropoff_location ||
+      !payment_type || !fare || !extra || !tip || !total || !line.empty()) {
     return std::nullopt;
   }
-  return TaxiTrip{*pickup, *dropoff, *pickup_location, *dropoff_location, *distance, *fare,
-                  *extra,  *tip,     *total,           *payment_type};
+  return TaxiTrip{*pickup,   *dropoff,     *pickup_location, *dropoff_location,
+                  *distance, *fare,        *extra,           *tip,
+                  *total,    *payment_type};
 }
 
 }  // namespace
@@ -91,12 +97,14 @@ std::optional<TaxiTrip> ParseTrip(std::string_view line) {
 Result<std::vector<TaxiTrip>> ReadTaxiTrips(const TaxiMonth& month) {
   std::string text = WEIR_TRY(Gunzip(month.gzip));
   std::string_view rest = text;
-  if (TakeUntil('\n', &rest) != kHeader) return Corrupt(std::string(month.name) + ": unexpected columns");
+  if (TakeUntil('\n', &rest) != kHeader)
+    return Corrupt(std::string(month.name) + ": unexpected columns");
   std::vector<TaxiTrip> trips;
   while (!rest.empty()) {
     std::string_view line = TakeUntil('\n', &rest);
     auto trip = ParseTrip(line);
-    if (!trip) return Corrupt(std::string(month.name) + ": not a trip: " + std::string(line));
+    if (!trip)
+      return Corrupt(std::string(month.name) + ": not a trip: " + std::string(line));
     trips.push_back(*trip);
   }
   return trips;

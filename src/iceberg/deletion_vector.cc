@@ -16,7 +16,7 @@ constexpr std::string_view kVectorMagic("\xd1\xd3\x39\x64", 4);
 constexpr std::string_view kPuffinMagic = "PFA1";
 constexpr int kPositionFieldId = 2147483645;  // _pos
 constexpr const char* kReferencedFile = "referenced-data-file";
-constexpr size_t kBlobOverhead = 12;          // length, magic, checksum
+constexpr size_t kBlobOverhead = 12;  // length, magic, checksum
 
 struct FreeBitmap {
   void operator()(roaring_bitmap_t* bitmap) const { roaring_bitmap_free(bitmap); }
@@ -64,13 +64,14 @@ struct PuffinParts {
 };
 Result<PuffinParts> SplitPuffin(std::string_view bytes) {
   constexpr size_t kTail = 12;  // size, flags, magic
-  if (bytes.size() < kTail + 2 * kPuffinMagic.size() || !bytes.starts_with(kPuffinMagic) ||
-      !bytes.ends_with(kPuffinMagic))
+  if (bytes.size() < kTail + 2 * kPuffinMagic.size() ||
+      !bytes.starts_with(kPuffinMagic) || !bytes.ends_with(kPuffinMagic))
     return Corrupt("not a Puffin file");
   const std::string_view tail = bytes.substr(bytes.size() - kTail);
   const auto size = static_cast<size_t>(Load<uint32_t>(tail));
   if (Load<uint32_t>(tail.substr(4)) != 0)
-    return Invalid("the footer of this Puffin file is compressed, which Weir does not read");
+    return Invalid(
+        "the footer of this Puffin file is compressed, which Weir does not read");
   if (size > bytes.size() - kTail - kPuffinMagic.size())
     return Corrupt("a Puffin file whose footer is longer than it");
   const size_t footer = bytes.size() - kTail - size;
@@ -238,11 +239,10 @@ Result<std::vector<DataFile>> WriteVectors(io::Io& io, const std::string& path,
                        {"cardinality", std::to_string(entry.record_count)}}}});
     out.push_back(std::move(entry));
   }
-  AppendFooter(
-      nlohmann::json{{"blobs", std::move(blobs)},
-                     {"properties",
-                      {{"created-by", "Weir"}}}}.dump(),
-      &bytes);
+  AppendFooter(nlohmann::json{{"blobs", std::move(blobs)},
+                              {"properties", {{"created-by", "Weir"}}}}
+                   .dump(),
+               &bytes);
   for (DataFile& entry : out) entry.file_bytes = static_cast<int64_t>(bytes.size());
   WEIR_TRY(io.WriteNew(local, bytes));
   WEIR_TRY(io.SyncDir(std::string(io::DirName(local))));
@@ -265,7 +265,8 @@ Result<int64_t> CopyVectors(
       name = renamed(name.get<std::string>());
     }
   } catch (const nlohmann::json::exception& e) {
-    return Corrupt(fmt::format("{}: the footer of the Puffin file: {}", source, e.what()));
+    return Corrupt(
+        fmt::format("{}: the footer of the Puffin file: {}", source, e.what()));
   }
   std::string out(parts->blobs);
   AppendFooter(footer.dump(), &out);

@@ -1,4 +1,5 @@
-// Deletion vectors: which rows of a data file are gone, as Puffin `deletion-vector-v1` blobs (Puffin spec).
+// Deletion vectors: which rows of a data file are gone, as Puffin `deletion-vector-v1`
+// blobs (Puffin spec).
 #pragma once
 
 #include <cstdint>
@@ -36,14 +37,22 @@ class Positions {
   std::unique_ptr<Impl> impl_;
 };
 
-struct VectorToWrite { const DataFile* data_file; const Positions* positions; };
+struct VectorToWrite {
+  const DataFile* data_file;
+  const Positions* positions;
+};
 
-// Writes one Puffin file (synced, with its folder) with a blob per entry; returns the manifest entries (spec and partition of their data
-// file). `path` is a path or a file URI. kInvalid: a vector without positions.
-Result<std::vector<DataFile>> WriteVectors(io::Io& io, const std::string& path, const std::vector<VectorToWrite>& vectors);
-// Copies a Puffin file of vectors (URIs), naming other data files: `renamed` gives the new name. The blobs keep their offsets. The copy is
-// synced, its folder too. Returns its size.
-Result<int64_t> CopyVectors(io::Io& io, const std::string& from, const std::string& to, const std::function<std::string(const std::string&)>& renamed);
+// Writes one Puffin file (synced, with its folder) with a blob per entry; returns the
+// manifest entries (spec and partition of their data file). `path` is a path or a file
+// URI. kInvalid: a vector without positions.
+Result<std::vector<DataFile>> WriteVectors(io::Io& io, const std::string& path,
+                                           const std::vector<VectorToWrite>& vectors);
+// Copies a Puffin file of vectors (URIs), naming other data files: `renamed` gives the
+// new name. The blobs keep their offsets. The copy is synced, its folder too. Returns its
+// size.
+Result<int64_t> CopyVectors(
+    io::Io& io, const std::string& from, const std::string& to,
+    const std::function<std::string(const std::string&)>& renamed);
 Result<Positions> ReadVector(io::Io& io, const DataFile& vector);
 
 }  // namespace weir::iceberg

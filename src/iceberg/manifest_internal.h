@@ -71,8 +71,8 @@ Result<std::string> ManifestBytes(const Metadata& metadata, const Snapshot& snap
                                   const std::vector<ManifestEntry>& entries,
                                   ManifestFile* manifest);
 
-// The bytes of a manifest that says what `manifest` did of `entries`, which were read from
-// it and may have got other paths: status and sequence numbers stay.
+// The bytes of a manifest that says what `manifest` did of `entries`, which were read
+// from it and may have got other paths: status and sequence numbers stay.
 Result<std::string> RewrittenManifestBytes(const Metadata& metadata, int schema_id,
                                            const ManifestFile& manifest,
                                            const std::vector<ManifestEntry>& entries);

@@ -217,8 +217,7 @@ void Count(const ManifestEntry& entry, ManifestFile* manifest) {
   }
 }
 
-std::map<std::string, std::string> ManifestHeader(const Metadata& metadata,
-                                                  int schema_id,
+std::map<std::string, std::string> ManifestHeader(const Metadata& metadata, int schema_id,
                                                   const PartitionSpec& spec,
                                                   bool is_deletes,
                                                   const data::Schema& entry_schema) {
@@ -226,8 +225,7 @@ std::map<std::string, std::string> ManifestHeader(const Metadata& metadata,
   const std::vector<int> ids = identifier == metadata.identifier_field_ids.end()
                                    ? std::vector<int>{}
                                    : identifier->second;
-  return {{"schema",
-           SchemaToJson(metadata.schemas.at(schema_id), schema_id, ids).dump()},
+  return {{"schema", SchemaToJson(metadata.schemas.at(schema_id), schema_id, ids).dump()},
           {"schema-id", std::to_string(schema_id)},
           {"partition-spec", SpecFieldsToJson(spec).dump()},
           {"partition-spec-id", std::to_string(spec.id)},
@@ -327,8 +325,8 @@ std::string ManifestListBytes(const Metadata& metadata, const Snapshot& snapshot
 Result<std::string> ManifestBytes(const Metadata& metadata, const Snapshot& snapshot,
                                   const std::vector<ManifestEntry>& entries,
                                   ManifestFile* manifest) {
-  ManifestEncoder file = WEIR_TRY(
-      ManifestEncoder::New(metadata, snapshot.schema_id, manifest->spec_id, manifest->is_deletes));
+  ManifestEncoder file = WEIR_TRY(ManifestEncoder::New(
+      metadata, snapshot.schema_id, manifest->spec_id, manifest->is_deletes));
   PartitionSummary summary(file.types());
   manifest->sequence_number = snapshot.sequence_number;
   manifest->min_sequence_number = snapshot.sequence_number;
@@ -351,13 +349,12 @@ Result<std::string> ManifestBytes(const Metadata& metadata, const Snapshot& snap
 Result<std::string> RewrittenManifestBytes(const Metadata& metadata, int schema_id,
                                            const ManifestFile& manifest,
                                            const std::vector<ManifestEntry>& entries) {
-  ManifestEncoder file = WEIR_TRY(ManifestEncoder::New(
-      metadata, schema_id, manifest.spec_id, manifest.is_deletes));
+  ManifestEncoder file = WEIR_TRY(
+      ManifestEncoder::New(metadata, schema_id, manifest.spec_id, manifest.is_deletes));
   for (const ManifestEntry& entry : entries) {
-    const bool inherits =
-        entry.status == EntryStatus::kAdded &&
-        entry.file.data_sequence_number == manifest.sequence_number &&
-        entry.file.file_sequence_number == manifest.sequence_number;
+    const bool inherits = entry.status == EntryStatus::kAdded &&
+                          entry.file.data_sequence_number == manifest.sequence_number &&
+                          entry.file.file_sequence_number == manifest.sequence_number;
     WEIR_TRY(file.Add(entry, inherits));
   }
   return std::move(file).Finish();

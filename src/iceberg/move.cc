@@ -36,8 +36,8 @@ class TableMove {
       obsolete_.push_back(move_(entry.file));
     metadata_.metadata_log.clear();
     metadata_.last_updated = std::max(now / kMilli * kMilli, metadata_.last_updated);
-    std::string written = WEIR_TRY(
-        folder_.Write(MetadataFileName(location), MetadataToJson(metadata_)));
+    std::string written =
+        WEIR_TRY(folder_.Write(MetadataFileName(location), MetadataToJson(metadata_)));
     WEIR_TRY(folder_.Keep());
     written_vectors_.clear();
     return Staged{std::string(table), std::string(location), std::move(written),
@@ -51,9 +51,8 @@ class TableMove {
     for (ManifestFile& manifest : manifests)
       WEIR_TRY(MoveManifest(snapshot.schema_id, &manifest));
     obsolete_.push_back(at);
-    return folder_.Write(
-        fmt::format("snap-{}-1-{}.avro", snapshot.id.value, NewUuid()),
-        ManifestListBytes(metadata_, snapshot, manifests));
+    return folder_.Write(fmt::format("snap-{}-1-{}.avro", snapshot.id.value, NewUuid()),
+                         ManifestListBytes(metadata_, snapshot, manifests));
   }
 
   Status MoveManifest(int schema_id, ManifestFile* manifest) {
@@ -106,10 +105,11 @@ class TableMove {
   Result<const WrittenFile*> MoveVectors(const std::string& at) {
     const auto known = vectors_.find(at);
     if (known != vectors_.end()) return &known->second;
-    const std::string to = fmt::format("{}/deleted-{}.puffin", io::DirName(at), NewUuid());
+    const std::string to =
+        fmt::format("{}/deleted-{}.puffin", io::DirName(at), NewUuid());
     written_vectors_.push_back(WEIR_TRY(PathOf(to)));
-    const int64_t bytes = WEIR_TRY(CopyVectors(
-        io_, at, to, [this](const std::string& uri) { return move_(uri); }));
+    const int64_t bytes = WEIR_TRY(
+        CopyVectors(io_, at, to, [this](const std::string& uri) { return move_(uri); }));
     obsolete_.push_back(at);
     return &vectors_.emplace(at, WrittenFile{to, bytes}).first->second;
   }

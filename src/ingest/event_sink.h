@@ -20,11 +20,12 @@ struct RecordResult {
 
 struct PushResult {
   enum class Code : uint8_t {
-    kOk,             // durable: every record has its offset and verdict
+    kOk,  // durable: every record has its offset and verdict
     kUnknownSource,
-    kFull,           // nothing was taken; try again later
-    kStopping,       // nothing was taken; this process is going away
-    kFailed,         // nothing is promised: the records may or may not be there; the identity makes a retry safe
+    kFull,      // nothing was taken; try again later
+    kStopping,  // nothing was taken; this process is going away
+    kFailed,    // nothing is promised: the records may or may not be there; the identity
+                // makes a retry safe
   };
   Code code = Code::kOk;
   std::vector<RecordResult> records;  // in the order given
@@ -35,8 +36,10 @@ struct PushResult {
 class EventSink {
  public:
   virtual ~EventSink() = default;
-  // `records` point into `body`. `done` is called exactly once, from any thread, after the records are durable or refused.
-  virtual void Push(std::string source, std::shared_ptr<std::string> body, std::vector<std::string_view> records,
+  // `records` point into `body`. `done` is called exactly once, from any thread, after
+  // the records are durable or refused.
+  virtual void Push(std::string source, std::shared_ptr<std::string> body,
+                    std::vector<std::string_view> records,
                     std::function<void(PushResult)> done) = 0;
   virtual std::vector<std::string> sources() const = 0;
 };

@@ -36,42 +36,59 @@ Result<FilePattern> FilePattern::Parse(const std::string& location) {
   out.pattern_ = is_file ? std::string(name) : "";
   out.literal_ = is_file && !special;
   if (out.dir_.find_first_of("*?[{") != std::string::npos) {
-    return Invalid(fmt::format("'{}': only the last part of a location may be a pattern", location));
+    return Invalid(
+        fmt::format("'{}': only the last part of a location may be a pattern", location));
   }
   return out;
 }
 
 int FilePattern::PartitionOf(std::string_view name) const {
-  if (name.empty() || name[0] == '.' || name[0] == '_' || name.ends_with(".tmp") || name.ends_with(".part")) return -1;
+  if (name.empty() || name[0] == '.' || name[0] == '_' || name.ends_with(".tmp") ||
+      name.ends_with(".part"))
+    return -1;
   if (pattern_.empty()) return IsRecordFile(name) ? 0 : -1;
   const size_t at = pattern_.find(kPartition);
-  if (at == std::string::npos) return ::fnmatch(pattern_.c_str(), std::string(name).c_str(), 0) == 0 ? 0 : -1;
+  if (at == std::string::npos)
+    return ::fnmatch(pattern_.c_str(), std::string(name).c_str(), 0) == 0 ? 0 : -1;
   // Tries each run of digits of the name as the partition number.
-  const std::string before = pattern_.substr(0, at), after = pattern_.substr(at + kPartition.size());
+  const std::string before = pattern_.substr(0, at),
+                    after = pattern_.substr(at + kPartition.size());
   for (size_t i = 0; i < name.size(); ++i) {
     size_t end = i;
-    while (end < name.size() && end - i < 6 && name[end] >= '0' && name[end] <= '9') ++end;
+    while (end < name.size() && end - i < 6 && name[end] >= '0' && name[end] <= '9')
+      ++end;
     if (end == i) continue;
     const std::string with_number = before + std::string(name.substr(i, end - i)) + after;
-    if (::fnmatch(with_number.c_str(), std::string(name).c_str(), 0) == 0) return std::stoi(std::string(name.substr(i, end - i)));
+    if (::fnmatch(with_number.c_str(), std::string(name).c_str(), 0) == 0)
+      return std::stoi(std::string(name.substr(i, end - i)));
     i = end - 1;
   }
   return -1;
 }
 
 std::string FileCatalog::JournalText(const std::string& source, const SourceFile& file) {
-  return nlohmann::json{{"source", source},     {"ordinal", file.ordinal},   {"partition", file.partition}, {"path", file.path},
-                        {"size", file.size},    {"modified", file.modified}, {"checksum", file.checksum}}
+  return nlohmann::json{{"source", source},
+                        {"ordinal", file.ordinal},
+                        {"partition", file.partition},
+                        {"path", file.path},
+                        {"size", file.size},
+                        {"modified", file.modified},
+                        {"checksum", file.checksum}}
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 Status FileCatalog::Replay(const log::Journal::Entry& entry) {
   if (entry.kind != "file") return {};
   const auto json = nlohmann::json::parse(entry.json, nullptr, false);
-  if (json.is_discarded()) return Corrupt(fmt::format("journal entry {} is not JSON", entry.number));
+  if (json.is_discarded())
+    return Corrupt(fmt::format("journal entry {} is not JSON", entry.number));
   if (json.value("source", "") != source_) return {};
-  SourceFile file{json.value("ordinal", int64_t{0}),   json.value("partition", 0),         json.value("path", ""),
-                  json.value("size", uint64_t{0}),     json.value("modified", Micros{0}),  json.value("checksum", uint64_t{0})};
+  SourceFile file{json.value("ordinal", int64_t{0}),
+                  json.value("partition", 0),
+                  json.value("path", ""),
+                  json.value("size", uint64_t{0}),
+                  json.value("modified", Micros{0}),
+                  json.value("checksum", uint64_t{0})};
   by_path_[file.path] = files_.size();
   files_.push_back(std::move(file));
   return {};
@@ -88,7 +105,9 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
     const int partition = pattern_.PartitionOf(name);
     if (partition < 0) continue;
     if (partition >= kFilePartitionsMax) {
-      return Invalid(fmt::format("{}: its name says partition {}; partitions are numbered below {}", io::Join(pattern_.dir(), name), partition, kFilePartitionsMax));
+      return Invalid(
+          fmt::format("{}: its name says partition {}; partitions are numbered below {}",
+                      io::Join(pattern_.dir(), name), partition, kFilePartitionsMax));
     }
     const std::string path = io::Join(pattern_.dir(), name);
     const auto info = io_.Stat(path);
@@ -103,22 +122,28 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
       if (file.size == info->size && file.modified == info->modified) continue;
       const uint64_t checksum = WEIR_TRY(ChecksumFile(io_, path));
       const auto told = reported_.find(path);
-      if ((file.size == info->size && file.checksum == checksum) || (told != reported_.end() && told->second == checksum)) continue;
+      if ((file.size == info->size && file.checksum == checksum) ||
+          (told != reported_.end() && told->second == checksum))
+        continue;
       reported_[path] = checksum;
       out.changed.push_back(path);
       continue;
     }
     if (quiet > 0) {
-      const auto [it, is_new] = unsettled_.try_emplace(path, Seen{info->size, info->modified, now});
+      const auto [it, is_new] =
+          unsettled_.try_emplace(path, Seen{info->size, info->modified, now});
       Seen& seen = it->second;
-      if (!is_new && (seen.size != info->size || seen.modified != info->modified)) seen = {info->size, info->modified, now};
+      if (!is_new && (seen.size != info->size || seen.modified != info->modified))
+        seen = {info->size, info->modified, now};
       if (now - seen.since < quiet && now - info->modified < quiet) {
         out.waiting = true;
         continue;
       }
       unsettled_.erase(path);
     }
-    SourceFile file{static_cast<int64_t>(files_.size()), partition, path, info->size, info->modified, WEIR_TRY(ChecksumFile(io_, path))};
+    SourceFile file{
+        static_cast<int64_t>(files_.size()), partition, path, info->size, info->modified,
+        WEIR_TRY(ChecksumFile(io_, path))};
     by_path_[path] = files_.size();
     files_.push_back(file);
     out.added.push_back(std::move(file));

@@ -1,4 +1,5 @@
-// Which files a source has, in the order they are read, and how far each partition has read them.
+// Which files a source has, in the order they are read, and how far each partition has
+// read them.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ namespace weir::ingest {
 // Partitions of one server's files are numbered below this.
 inline constexpr int kFilePartitionsMax = 1000;
 
-// A discovered file. Its identity is path + size + checksum; the ordinal is its place in the source's journalled order.
+// A discovered file. Its identity is path + size + checksum; the ordinal is its place in
+// the source's journalled order.
 struct SourceFile {
   int64_t ordinal = 0;
   int partition = 0;
@@ -26,15 +28,17 @@ struct SourceFile {
   uint64_t checksum = 0;
 };
 
-// A location: a folder, a glob of the last path part, or a pattern with {partition}: "data/events-{partition}.ndjson".
-// A folder means *.ndjson, *.jsonl, *.json and their .gz and .zst forms.
+// A location: a folder, a glob of the last path part, or a pattern with {partition}:
+// "data/events-{partition}.ndjson". A folder means *.ndjson, *.jsonl, *.json and their
+// .gz and .zst forms.
 class FilePattern {
  public:
   static Result<FilePattern> Parse(const std::string& location);
-  // The partition of a file of this name; -1: not one of ours. Names that begin with . or _ and names ending in .tmp or .part never are.
+  // The partition of a file of this name; -1: not one of ours. Names that begin with . or
+  // _ and names ending in .tmp or .part never are.
   int PartitionOf(std::string_view name) const;
   const std::string& dir() const { return dir_; }
-  bool literal() const { return literal_; }      // names one file
+  bool literal() const { return literal_; }  // names one file
   const std::string& name() const { return pattern_; }
 
  private:
@@ -45,26 +49,33 @@ class FilePattern {
 // The files of one source. Used by its thread only.
 class FileCatalog {
  public:
-  // `journal` holds "file" entries {source, ordinal, partition, path, size, modified, checksum}.
-  FileCatalog(io::Io& io, std::string source, FilePattern pattern) : io_(io), source_(std::move(source)), pattern_(std::move(pattern)) {}
+  // `journal` holds "file" entries {source, ordinal, partition, path, size, modified,
+  // checksum}.
+  FileCatalog(io::Io& io, std::string source, FilePattern pattern)
+      : io_(io), source_(std::move(source)), pattern_(std::move(pattern)) {}
 
   // One entry of the journal, at start, in order.
   Status Replay(const log::Journal::Entry& entry);
 
   struct ScanResult {
-    std::vector<SourceFile> added;        // by name; already given ordinals; the caller journals them before reading
-    std::vector<std::string> changed;     // paths read earlier that hold other content now
-    std::vector<std::string> not_regular; // folders, FIFOs … whose names match
-    bool waiting = false;                 // files were left alone because they are not quiet yet
+    std::vector<SourceFile> added;     // by name; already given ordinals; the caller
+                                       // journals them before reading
+    std::vector<std::string> changed;  // paths read earlier that hold other content now
+    std::vector<std::string> not_regular;  // folders, FIFOs … whose names match
+    bool waiting = false;  // files were left alone because they are not quiet yet
   };
-  // kInvalid: a name with a partition number that is too large. `quiet`: a file counts only when size and mtime have stood still for so long; 0: all count.
+  // kInvalid: a name with a partition number that is too large. `quiet`: a file counts
+  // only when size and mtime have stood still for so long; 0: all count.
   Result<ScanResult> Scan(Micros now, Micros quiet);
   static std::string JournalText(const std::string& source, const SourceFile& file);
 
   const std::vector<SourceFile>& files() const { return files_; }
 
  private:
-  struct Seen { uint64_t size; Micros modified, since; };
+  struct Seen {
+    uint64_t size;
+    Micros modified, since;
+  };
 
   io::Io& io_;
   const std::string source_;

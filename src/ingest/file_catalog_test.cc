@@ -53,7 +53,8 @@ TEST(FilePatternTest, TakesNamesAndGivesThemPartitions) {
   for (const auto& c : kCases) {
     const auto pattern = FilePattern::Parse(c.location);
     ASSERT_TRUE(pattern.ok()) << c.location;
-    EXPECT_EQ(pattern->PartitionOf(c.name), c.partition) << c.location << " and " << c.name;
+    EXPECT_EQ(pattern->PartitionOf(c.name), c.partition)
+        << c.location << " and " << c.name;
     EXPECT_EQ(pattern->dir(), "in") << c.location;
   }
 }
@@ -78,15 +79,19 @@ class FileCatalogTest : public testing::Test {
     }
     ASSERT_TRUE(io_.WriteNew(path, bytes).ok());
   }
-  FileCatalog New(const std::string& location = "in") { return FileCatalog(io_, "rides", *FilePattern::Parse(location)); }
-  static FileCatalog::ScanResult Scan(FileCatalog& catalog, Micros now = 0, Micros quiet = 0) {
+  FileCatalog New(const std::string& location = "in") {
+    return FileCatalog(io_, "rides", *FilePattern::Parse(location));
+  }
+  static FileCatalog::ScanResult Scan(FileCatalog& catalog, Micros now = 0,
+                                      Micros quiet = 0) {
     auto found = catalog.Scan(now, quiet);
     EXPECT_TRUE(found.ok()) << (found.ok() ? "" : found.error().message);
     return *std::move(found);
   }
   static std::vector<std::string> Added(const FileCatalog::ScanResult& scan) {
     std::vector<std::string> out;
-    for (const SourceFile& file : scan.added) out.push_back(fmt::format("{}:{}", file.ordinal, file.path));
+    for (const SourceFile& file : scan.added)
+      out.push_back(fmt::format("{}:{}", file.ordinal, file.path));
     return out;
   }
 
@@ -131,7 +136,8 @@ TEST_F(FileCatalogTest, AFileThatGrowsOrIsTouchedWaitsUntilItIsQuiet) {
 TEST_F(FileCatalogTest, AFileThatStoodStillLongBeforeItWasSeenNeedNotWait) {
   FileCatalog catalog = New();
   Put("a.ndjson", "1");
-  EXPECT_THAT(Added(Scan(catalog, 60 * kSecond, 10 * kSecond)), ElementsAre("0:in/a.ndjson"));
+  EXPECT_THAT(Added(Scan(catalog, 60 * kSecond, 10 * kSecond)),
+              ElementsAre("0:in/a.ndjson"));
 }
 
 TEST_F(FileCatalogTest, ChangedContentIsToldOnceAndNeverReadAgain) {
@@ -179,7 +185,8 @@ TEST_F(FileCatalogTest, AReplayedJournalKnowsWhatWasFound) {
   FileCatalog first = New("in/e-{partition}.ndjson");
   std::vector<log::Journal::Entry> entries;
   for (const SourceFile& file : Scan(first).added) {
-    entries.push_back({static_cast<int64_t>(entries.size()) + 1, "file", FileCatalog::JournalText("rides", file)});
+    entries.push_back({static_cast<int64_t>(entries.size()) + 1, "file",
+                       FileCatalog::JournalText("rides", file)});
   }
   entries.push_back({9, "file", FileCatalog::JournalText("another", {.path = "in/x"})});
   entries.push_back({10, "epoch", "{}"});
@@ -189,7 +196,8 @@ TEST_F(FileCatalogTest, AReplayedJournalKnowsWhatWasFound) {
   ASSERT_EQ(second.files().size(), 2u);
   for (size_t i = 0; i < 2; ++i) {
     const SourceFile &a = first.files()[i], &b = second.files()[i];
-    EXPECT_EQ(std::tie(a.ordinal, a.partition, a.path, a.size, a.modified, a.checksum), std::tie(b.ordinal, b.partition, b.path, b.size, b.modified, b.checksum));
+    EXPECT_EQ(std::tie(a.ordinal, a.partition, a.path, a.size, a.modified, a.checksum),
+              std::tie(b.ordinal, b.partition, b.path, b.size, b.modified, b.checksum));
   }
   EXPECT_THAT(Added(Scan(second)), IsEmpty());
   Put("e-3.ndjson", "3");

@@ -24,7 +24,8 @@ class FileSourceTest : public testing::Test {
     ASSERT_TRUE(harness_->io().WriteNew("/in/" + name, text).ok());
   }
   void Start(const std::string& location = "/in", bool once = true, Micros quiet = 0) {
-    auto source = NewFileSource(harness_->context(), {.location = location, .once = once, .quiet = quiet});
+    auto source = NewFileSource(harness_->context(),
+                                {.location = location, .once = once, .quiet = quiet});
     ASSERT_TRUE(source.ok()) << source.error().message;
     source_ = *std::move(source);
     const Status started = source_->Start();
@@ -42,9 +43,12 @@ class FileSourceTest : public testing::Test {
     for (;;) {
       SourceEvent event = harness_->Next();
       if (HasFailure()) return out;
-      if (auto* batch = std::get_if<JudgedBatch>(&event.what)) out.push_back(std::move(*batch));
-      if (auto* marker = std::get_if<Marker>(&event.what)) harness_->Commit(*marker, source_.get());
-      if (auto* news = std::get_if<PartitionNews>(&event.what)) news_.push_back(news->position);
+      if (auto* batch = std::get_if<JudgedBatch>(&event.what))
+        out.push_back(std::move(*batch));
+      if (auto* marker = std::get_if<Marker>(&event.what))
+        harness_->Commit(*marker, source_.get());
+      if (auto* news = std::get_if<PartitionNews>(&event.what))
+        news_.push_back(news->position);
       if (std::holds_alternative<EndOfInput>(event.what)) return out;
     }
   }
@@ -55,7 +59,8 @@ class FileSourceTest : public testing::Test {
     harness_->CommitNext(*source_);
     return out;
   }
-  static std::string Ids(const std::vector<JudgedBatch>& batches, data::Batch JudgedBatch::* rows = &JudgedBatch::accepted) {
+  static std::string Ids(const std::vector<JudgedBatch>& batches,
+                         data::Batch JudgedBatch::*rows = &JudgedBatch::accepted) {
     std::string out;
     for (const JudgedBatch& batch : batches) {
       const std::string cells = Cells(batch.*rows, "id");
@@ -124,7 +129,10 @@ TEST_F(FileSourceTest, ContinuesInsideAFileWhereverItWasCommitted) {
 }
 
 TEST_F(FileSourceTest, PartitionsOfTheNameAreReadInTurn) {
-  for (int i = 0; i < 2; ++i) Put(fmt::format("p{}.ndjson", i), {Ride(fmt::format("{}a", i), "10:00"), Ride(fmt::format("{}b", i), "10:00"), Ride("same", "10:00")});
+  for (int i = 0; i < 2; ++i)
+    Put(fmt::format("p{}.ndjson", i),
+        {Ride(fmt::format("{}a", i), "10:00"), Ride(fmt::format("{}b", i), "10:00"),
+         Ride("same", "10:00")});
   harness_->step_rows = 1;
   const std::vector<JudgedBatch> batches = RunOnce("/in/p{partition}.ndjson");
   std::string order;
@@ -185,7 +193,8 @@ TEST_F(FileSourceTest, ArrivalIsTheFilesTimeOnceAndForAll) {
   Put("a.ndjson", {Ride("a", "10:00")});
   const Micros modified = harness_->io().Stat("/in/a.ndjson")->modified;
   const std::vector<JudgedBatch> batches = RunOnce();
-  const auto& column = static_cast<const arrow::TimestampArray&>(*batches[0].accepted.rows->GetColumnByName("_received_at"));
+  const auto& column = static_cast<const arrow::TimestampArray&>(
+      *batches[0].accepted.rows->GetColumnByName("_received_at"));
   EXPECT_EQ(column.Value(0), modified);
 }
 

@@ -18,12 +18,15 @@ void Counts::Add(const Counts& other) {
   conflicting += other.conflicting;
   late += other.late;
   blocked += other.blocked;
-  for (size_t i = 0; i < kReasons; ++i) rejected_by_reason[i] += other.rejected_by_reason[i];
+  for (size_t i = 0; i < kReasons; ++i)
+    rejected_by_reason[i] += other.rejected_by_reason[i];
 }
 
 bool Counts::balanced() const {
-  return received == accepted + rejected + duplicate + late + blocked && conflicting <= duplicate &&
-         rejected == std::accumulate(rejected_by_reason.begin(), rejected_by_reason.end(), int64_t{0});
+  return received == accepted + rejected + duplicate + late + blocked &&
+         conflicting <= duplicate &&
+         rejected == std::accumulate(rejected_by_reason.begin(), rejected_by_reason.end(),
+                                     int64_t{0});
 }
 
 SourceTables TablesOf(const contract::Contract& contract) {
@@ -46,9 +49,11 @@ SourceTables TablesOf(const contract::Contract& contract) {
                                            {"_offset", Simple(Kind::kInt64)},
                                            {"_received_at", Simple(Kind::kTimestampTz)},
                                            {"_raw", Simple(Kind::kBinary)}};
-  tables.late_schema.fields.insert(tables.late_schema.fields.end(), origin.begin(), origin.end());
+  tables.late_schema.fields.insert(tables.late_schema.fields.end(), origin.begin(),
+                                   origin.end());
   tables.rejected_schema.fields = origin;
-  for (const char* name : {"reason", "field", "expected", "actual", "contract_version", "producer", "deployment"}) {
+  for (const char* name : {"reason", "field", "expected", "actual", "contract_version",
+                           "producer", "deployment"}) {
     tables.rejected_schema.fields.push_back({name, Simple(Kind::kString)});
   }
   return tables;

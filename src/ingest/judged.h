@@ -1,4 +1,5 @@
-// What sources hand to the flow: judged batches, markers that cut epochs, and news about partitions.
+// What sources hand to the flow: judged batches, markers that cut epochs, and news about
+// partitions.
 #pragma once
 
 #include <array>
@@ -22,11 +23,13 @@ inline constexpr size_t kReasons = 8;  // of contract::Reason
 
 // One line of the ledger. `received` is counted by the framer, the rest by the verdicts.
 struct Counts {
-  int64_t received = 0, accepted = 0, rejected = 0, duplicate = 0, conflicting = 0, late = 0, blocked = 0;
+  int64_t received = 0, accepted = 0, rejected = 0, duplicate = 0, conflicting = 0,
+          late = 0, blocked = 0;
   std::array<int64_t, kReasons> rejected_by_reason{};
 
   void Add(const Counts& other);
-  // received = accepted + rejected + duplicate + late + blocked, and the reasons add up to rejected.
+  // received = accepted + rejected + duplicate + late + blocked, and the reasons add up
+  // to rejected.
   bool balanced() const;
 };
 
@@ -35,20 +38,23 @@ struct PartitionPosition {
   int partition = 0;
   LogOffset next{};            // offset of the next record
   Micros watermark = kNoTime;  // W_p
-  int64_t file = -1;           // of files: ordinal of the file being read, in journal order (-1: none yet)
-  uint64_t file_byte = 0;      // decompressed bytes of it taken
-  bool idle = true;            // nothing known to be unread
+  int64_t file =
+      -1;  // of files: ordinal of the file being read, in journal order (-1: none yet)
+  uint64_t file_byte = 0;  // decompressed bytes of it taken
+  bool idle = true;        // nothing known to be unread
 };
 
 struct JudgedBatch {
   PartitionPosition after;  // once this batch is in
   LogOffset first{};
-  data::Batch accepted, rejected, late, conflicting;  // rows of bronze, $rejected, $late, $duplicate; `rows` null when none
+  data::Batch accepted, rejected, late,
+      conflicting;  // rows of bronze, $rejected, $late, $duplicate; `rows` null when none
   Counts counts;
-  int64_t bytes = 0;        // of the records as received
+  int64_t bytes = 0;  // of the records as received
 };
 
-// "Everything this source handed over before belongs to epoch `number`, nothing after it does."
+// "Everything this source handed over before belongs to epoch `number`, nothing after it
+// does."
 struct Marker {
   int64_t number = 0;
   state::Delta delta;                        // the identity memory's changes of the epoch
@@ -56,7 +62,9 @@ struct Marker {
 };
 
 // News that moves no rows: a partition became active or idle, or was woken.
-struct PartitionNews { PartitionPosition position; };
+struct PartitionNews {
+  PartitionPosition position;
+};
 
 // Nothing more will come in this run (run --once). Markers are answered still.
 struct EndOfInput {};
@@ -66,9 +74,11 @@ struct SourceEvent {
   std::variant<JudgedBatch, Marker, PartitionNews, EndOfInput, Error> what;
 };
 
-// The tables of one source and their schemas (docs/formats/system_tables.md). Field ids are not assigned.
+// The tables of one source and their schemas (docs/formats/system_tables.md). Field ids
+// are not assigned.
 struct SourceTables {
-  std::string bronze, rejected, late, duplicate;  // "bronze.ride_events", "bronze.ride_events$rejected" …
+  std::string bronze, rejected, late,
+      duplicate;  // "bronze.ride_events", "bronze.ride_events$rejected" …
   data::Schema bronze_schema, rejected_schema, late_schema;  // $duplicate is like $late
 };
 SourceTables TablesOf(const contract::Contract& contract);

@@ -24,7 +24,8 @@ class ByteStream {
 
 class PlainStream final : public ByteStream {
  public:
-  PlainStream(std::unique_ptr<io::File> file, uint64_t at) : file_(std::move(file)), at_(at) {}
+  PlainStream(std::unique_ptr<io::File> file, uint64_t at)
+      : file_(std::move(file)), at_(at) {}
   Result<size_t> Read(char* out, size_t size) override {
     const size_t n = WEIR_TRY(file_->ReadAt(at_, size, out));
     at_ += n;
@@ -60,7 +61,9 @@ class GzipStream final : public ByteStream {
       if (z_.avail_in == 0) {
         const size_t n = WEIR_TRY(source_.Read(in_.data(), in_.size()));
         if (n == 0) {
-          if (!between_members_) return Corrupt(fmt::format("{}: the gzip stream ends in the middle; the file is cut", path_));
+          if (!between_members_)
+            return Corrupt(fmt::format(
+                "{}: the gzip stream ends in the middle; the file is cut", path_));
           return {};
         }
         z_.next_in = reinterpret_cast<Bytef*>(in_.data());
@@ -74,7 +77,8 @@ class GzipStream final : public ByteStream {
       if (code == Z_STREAM_END) {
         between_members_ = true;
       } else if (code != Z_OK && code != Z_BUF_ERROR) {
-        return Corrupt(fmt::format("{}: broken gzip data: {}", path_, z_.msg == nullptr ? "unknown" : z_.msg));
+        return Corrupt(fmt::format("{}: broken gzip data: {}", path_,
+                                   z_.msg == nullptr ? "unknown" : z_.msg));
       }
     }
     return {};
@@ -90,7 +94,10 @@ class GzipStream final : public ByteStream {
 class ZstdStream final : public ByteStream {
  public:
   ZstdStream(std::unique_ptr<io::File> file, std::string path)
-      : source_(std::move(file), 0), path_(std::move(path)), in_(kBlock), z_(ZSTD_createDStream()) {}
+      : source_(std::move(file), 0),
+        path_(std::move(path)),
+        in_(kBlock),
+        z_(ZSTD_createDStream()) {}
   ~ZstdStream() override { ZSTD_freeDStream(z_); }
 
   Result<size_t> Read(char* out, size_t size) override {
@@ -108,13 +115,16 @@ class ZstdStream final : public ByteStream {
       if (from_.pos == from_.size) {
         from_ = {in_.data(), WEIR_TRY(source_.Read(in_.data(), in_.size())), 0};
         if (from_.size == 0) {
-          if (!frame_ended_) return Corrupt(fmt::format("{}: the zstd stream ends in the middle; the file is cut", path_));
+          if (!frame_ended_)
+            return Corrupt(fmt::format(
+                "{}: the zstd stream ends in the middle; the file is cut", path_));
           return {};
         }
       }
       const size_t code = ZSTD_decompressStream(z_, to, &from_);
       if (ZSTD_isError(code)) {
-        fault_ = Corrupt(fmt::format("{}: broken zstd data: {}", path_, ZSTD_getErrorName(code)));
+        fault_ = Corrupt(
+            fmt::format("{}: broken zstd data: {}", path_, ZSTD_getErrorName(code)));
         return *fault_;
       }
       frame_ended_ = code == 0;
@@ -134,13 +144,16 @@ class ZstdStream final : public ByteStream {
 class Reader final : public LineReader {
  public:
   Reader(std::unique_ptr<ByteStream> stream, uint64_t from, int64_t record_bytes_max)
-      : stream_(std::move(stream)), at_(from), record_bytes_max_(static_cast<size_t>(record_bytes_max)) {}
+      : stream_(std::move(stream)),
+        at_(from),
+        record_bytes_max_(static_cast<size_t>(record_bytes_max)) {}
 
   // Decompressed streams begin at byte 0 and are read up to where we continue.
   Status SkipTo(uint64_t from) {
     std::vector<char> scratch(kBlock);
     while (from > 0) {
-      const size_t n = WEIR_TRY(stream_->Read(scratch.data(), std::min<uint64_t>(from, scratch.size())));
+      const size_t n = WEIR_TRY(
+          stream_->Read(scratch.data(), std::min<uint64_t>(from, scratch.size())));
       if (n == 0) return Corrupt("the file is shorter than what was read of it before");
       from -= n;
     }
@@ -153,13 +166,23 @@ class Reader final : public LineReader {
     out.storage = std::make_shared<std::string>(std::move(rest_));
     rest_.clear();
     std::string& buffer = *out.storage;
-    std::vector<std::pair<size_t, size_t>> spans;  // positions, since the buffer may move while it grows
-    size_t line = 0, scanned = 0;                  // where the current line begins, and up to where it has no newline
-    uint64_t dropped = 0;                          // bytes of over-long lines taken out of the buffer
-    bool dropping = false;                         // inside the rest of an over-long line
-    while (dropping || (static_cast<int64_t>(spans.size()) < rows_max && static_cast<int64_t>(line) < bytes_max)) {
-      const void* found = scanned < buffer.size() ? std::memchr(buffer.data() + scanned, '\n', buffer.size() - scanned) : nullptr;
-      const size_t newline = found == nullptr ? buffer.size() : static_cast<size_t>(static_cast<const char*>(found) - buffer.data());
+    std::vector<std::pair<size_t, size_t>>
+        spans;  // positions, since the buffer may move while it grows
+    size_t line = 0,
+           scanned =
+               0;  // where the current line begins, and up to where it has no newline
+    uint64_t dropped = 0;   // bytes of over-long lines taken out of the buffer
+    bool dropping = false;  // inside the rest of an over-long line
+    while (dropping || (static_cast<int64_t>(spans.size()) < rows_max &&
+                        static_cast<int64_t>(line) < bytes_max)) {
+      const void* found =
+          scanned < buffer.size()
+              ? std::memchr(buffer.data() + scanned, '\n', buffer.size() - scanned)
+              : nullptr;
+      const size_t newline =
+          found == nullptr
+              ? buffer.size()
+              : static_cast<size_t>(static_cast<const char*>(found) - buffer.data());
       if (dropping) {
         const size_t end = found == nullptr ? newline : newline + 1;
         dropped += end - line;
@@ -201,7 +224,8 @@ class Reader final : public LineReader {
     out.end_of_file = ended_ && rest_.empty();
     out.end = at_;
     out.records.reserve(spans.size());
-    for (const auto& [begin, size] : spans) out.records.emplace_back(buffer.data() + begin, size);
+    for (const auto& [begin, size] : spans)
+      out.records.emplace_back(buffer.data() + begin, size);
     out.framed = static_cast<int64_t>(spans.size());
     return out;
   }
@@ -217,19 +241,23 @@ class Reader final : public LineReader {
     return {};
   }
 
-  // Whatever ends it: one byte more may be the \r of its end. The same whether its end is in sight or not.
+  // Whatever ends it: one byte more may be the \r of its end. The same whether its end is
+  // in sight or not.
   bool IsTooLong(size_t bytes) const { return bytes > record_bytes_max_ + 1; }
 
-  void AddLine(const std::string& buffer, size_t begin, size_t end, std::vector<std::pair<size_t, size_t>>* spans) {
+  void AddLine(const std::string& buffer, size_t begin, size_t end,
+               std::vector<std::pair<size_t, size_t>>* spans) {
     if (IsTooLong(end - begin)) {
       first_ = false;
       spans->emplace_back(begin, record_bytes_max_ + 1);
       return;
     }
-    if (first_ && at_ == 0 && begin == 0 && buffer.compare(0, 3, "\xef\xbb\xbf") == 0) begin += 3;
+    if (first_ && at_ == 0 && begin == 0 && buffer.compare(0, 3, "\xef\xbb\xbf") == 0)
+      begin += 3;
     first_ = false;
     if (end > begin && buffer[end - 1] == '\r') --end;
-    const bool blank = std::all_of(buffer.begin() + static_cast<ptrdiff_t>(begin), buffer.begin() + static_cast<ptrdiff_t>(end),
+    const bool blank = std::all_of(buffer.begin() + static_cast<ptrdiff_t>(begin),
+                                   buffer.begin() + static_cast<ptrdiff_t>(end),
                                    [](char c) { return c == ' ' || c == '\t'; });
     if (!blank) spans->emplace_back(begin, end - begin);
   }
@@ -244,7 +272,9 @@ class Reader final : public LineReader {
 
 }  // namespace
 
-Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::string& path, uint64_t from, int64_t record_bytes_max) {
+Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::string& path,
+                                                     uint64_t from,
+                                                     int64_t record_bytes_max) {
   const io::FileInfo info = WEIR_TRY(io.Stat(path));
   if (!info.is_regular) return Invalid(fmt::format("{} is not a regular file", path));
   std::unique_ptr<io::File> file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
@@ -254,9 +284,10 @@ Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::stri
   } else if (path.ends_with(".zst")) {
     stream = std::make_unique<ZstdStream>(std::move(file), path);
   } else {
-    if (from > info.size) return Corrupt(fmt::format("{} is shorter than what was read of it before", path));
-    return std::unique_ptr<LineReader>(
-        std::make_unique<Reader>(std::make_unique<PlainStream>(std::move(file), from), from, record_bytes_max));
+    if (from > info.size)
+      return Corrupt(fmt::format("{} is shorter than what was read of it before", path));
+    return std::unique_ptr<LineReader>(std::make_unique<Reader>(
+        std::make_unique<PlainStream>(std::move(file), from), from, record_bytes_max));
   }
   auto reader = std::make_unique<Reader>(std::move(stream), from, record_bytes_max);
   WEIR_TRY(reader->SkipTo(from));

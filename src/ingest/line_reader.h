@@ -12,12 +12,14 @@
 
 namespace weir::ingest {
 
-// Some lines of a file. Blank lines and a byte order mark at its beginning are no records; CRLF ends a line too.
+// Some lines of a file. Blank lines and a byte order mark at its beginning are no
+// records; CRLF ends a line too.
 struct Lines {
-  std::shared_ptr<std::string> storage;   // what the records point into
+  std::shared_ptr<std::string> storage;  // what the records point into
   std::vector<std::string_view> records;
-  int64_t framed = 0;                     // records counted by the framer, independently of `records` and of all verdicts
-  uint64_t end = 0;                       // decompressed byte after the last line taken
+  int64_t framed =
+      0;  // records counted by the framer, independently of `records` and of all verdicts
+  uint64_t end = 0;  // decompressed byte after the last line taken
   bool end_of_file = false;
 };
 
@@ -25,13 +27,16 @@ struct Lines {
 class LineReader {
  public:
   virtual ~LineReader() = default;
-  // By the name's ending: .gz, .zst, else plain. `from` is a decompressed byte at which a line begins. A line longer than
-  // `record_bytes_max` is cut to one byte more than that (so that the decoder refuses it) and the rest of it is skipped.
-  // kInvalid: not a regular file; kNotFound.
-  static Result<std::unique_ptr<LineReader>> Open(io::Io& io, const std::string& path, uint64_t from, int64_t record_bytes_max);
+  // By the name's ending: .gz, .zst, else plain. `from` is a decompressed byte at which a
+  // line begins. A line longer than `record_bytes_max` is cut to one byte more than that
+  // (so that the decoder refuses it) and the rest of it is skipped. kInvalid: not a
+  // regular file; kNotFound.
+  static Result<std::unique_ptr<LineReader>> Open(io::Io& io, const std::string& path,
+                                                  uint64_t from,
+                                                  int64_t record_bytes_max);
 
-  // At most so many records and about so many bytes; at least one record unless the file ends. kCorrupt: the compressed stream is broken;
-  // what stood before was handed out.
+  // At most so many records and about so many bytes; at least one record unless the file
+  // ends. kCorrupt: the compressed stream is broken; what stood before was handed out.
   virtual Result<Lines> Next(int64_t rows_max, int64_t bytes_max) = 0;
 };
 

@@ -45,7 +45,8 @@ class LineReaderTest : public testing::Test {
     }
     ASSERT_TRUE(io_.WriteNew(name, bytes).ok());
   }
-  std::unique_ptr<LineReader> Open(const std::string& name, uint64_t from = 0, int64_t record_bytes_max = 1 << 20) {
+  std::unique_ptr<LineReader> Open(const std::string& name, uint64_t from = 0,
+                                   int64_t record_bytes_max = 1 << 20) {
     auto reader = LineReader::Open(io_, name, from, record_bytes_max);
     EXPECT_TRUE(reader.ok()) << (reader.ok() ? "" : reader.error().message);
     return *std::move(reader);
@@ -53,11 +54,13 @@ class LineReaderTest : public testing::Test {
 
   struct All {
     std::vector<std::string> records;
-    std::vector<std::pair<uint64_t, size_t>> ends;  // `end` of each batch, and the records up to there
+    std::vector<std::pair<uint64_t, size_t>>
+        ends;  // `end` of each batch, and the records up to there
     std::optional<Error> error;
   };
   // Everything, `rows` records at a time.
-  All Read(const std::string& name, uint64_t from = 0, int64_t rows = 1000, int64_t bytes = 1 << 20, int64_t record_bytes_max = 1 << 20) {
+  All Read(const std::string& name, uint64_t from = 0, int64_t rows = 1000,
+           int64_t bytes = 1 << 20, int64_t record_bytes_max = 1 << 20) {
     All out;
     const auto reader = Open(name, from, record_bytes_max);
     for (;;) {
@@ -100,8 +103,12 @@ TEST_F(LineReaderTest, FramesLines) {
       {"a byte order mark is no record", kBom, {}},
       {"nor a part of one", std::string(kBom) + "a\nb\n", {"a", "b"}},
       {"a blank line after it", std::string(kBom) + "\na\n", {"a"}},
-      {"elsewhere it stays", "a\n" + std::string(kBom) + "b\n", {"a", std::string(kBom) + "b"}},
-      {"after a blank line too", "\n" + std::string(kBom) + "b\n", {std::string(kBom) + "b"}},
+      {"elsewhere it stays",
+       "a\n" + std::string(kBom) + "b\n",
+       {"a", std::string(kBom) + "b"}},
+      {"after a blank line too",
+       "\n" + std::string(kBom) + "b\n",
+       {std::string(kBom) + "b"}},
       {"zero bytes are bytes", std::string("a\0b\nc", 5), {std::string("a\0b", 3), "c"}},
   };
   for (const auto& c : kCases) EXPECT_EQ(Records(c.text), c.records) << c.name;
@@ -130,28 +137,34 @@ TEST_F(LineReaderTest, TheLastBatchKnowsThatItIsTheLast) {
 }
 
 TEST_F(LineReaderTest, ATooLongLineIsCutAndTheRestOfItIsSkipped) {
-  for (const size_t length : {10, 11, 12, 13, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20}) {
+  for (const size_t length :
+       {10, 11, 12, 13, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20}) {
     for (const char* newline : {"\n", "\r\n", ""}) {
-      SCOPED_TRACE(fmt::format("{} bytes, {} of newline", length, std::string_view(newline).size()));
+      SCOPED_TRACE(fmt::format("{} bytes, {} of newline", length,
+                               std::string_view(newline).size()));
       const std::string line(length, 'x');
       Put("f.ndjson", "a\n" + line + newline + (*newline == 0 ? "" : "b\n"));
       const All all = Read("f.ndjson", 0, 1000, 1 << 20, /*record_bytes_max=*/10);
       ASSERT_EQ(all.records.size(), *newline == 0 ? 2u : 3u);
-      EXPECT_EQ(all.records[1], line.substr(0, 11));  // one byte more than allowed tells the decoder
+      EXPECT_EQ(all.records[1],
+                line.substr(0, 11));  // one byte more than allowed tells the decoder
       EXPECT_EQ(all.ends.back().first, io_.Stat("f.ndjson")->size);
     }
   }
 }
 
 TEST_F(LineReaderTest, ALineIsAsLongWhereverABlockOfTheFileEnds) {
-  // A line of exactly the allowed length whose \r\n lies across the end of what is read at once.
+  // A line of exactly the allowed length whose \r\n lies across the end of what is read
+  // at once.
   for (int shift = -3; shift <= 3; ++shift) {
     const std::string before((1 << 20) - 22 + shift, 'y');
     const std::string line(20, 'x');
     Put("f.ndjson", before + "\n" + line + "\r\nb\n");
     const All all = Read("f.ndjson", before.size() + 1, 1000, 1 << 20, 20);
     EXPECT_THAT(all.records, ElementsAre(line, "b"));
-    EXPECT_THAT(Read("f.ndjson", 0, 1000, 1 << 21, 20).records, ElementsAre(std::string(21, 'y'), line, "b")) << shift;
+    EXPECT_THAT(Read("f.ndjson", 0, 1000, 1 << 21, 20).records,
+                ElementsAre(std::string(21, 'y'), line, "b"))
+        << shift;
   }
 }
 
@@ -174,7 +187,8 @@ TEST_F(LineReaderTest, ResumesAtEveryPlaceABatchEnded) {
       const All steps = Read(name, 0, 1, 1 << 20, 12);
       ASSERT_EQ(steps.records, whole.records);
       for (const auto& [end, count] : steps.ends) {
-        const std::vector<std::string> rest(whole.records.begin() + static_cast<int64_t>(count), whole.records.end());
+        const std::vector<std::string> rest(
+            whole.records.begin() + static_cast<int64_t>(count), whole.records.end());
         ASSERT_EQ(Read(name, end, 3, 20, 12).records, rest) << "from byte " << end;
       }
     }
@@ -206,7 +220,8 @@ TEST_F(LineReaderTest, ReadsWhatUnpacksToMuchMoreThanABlock) {
 }
 
 TEST_F(LineReaderTest, WhatHasNoRoomInOneReadComesWithTheNext) {
-  // The last block of the second frame lies across the end of a read of 1 MiB, with no input left behind it.
+  // The last block of the second frame lies across the end of a read of 1 MiB, with no
+  // input left behind it.
   const std::string line(1 << 20, 'x');
   Put("f.zst", Zstd("first line\n") + Zstd(line));
   Put("f.gz", Gzip("first line\n") + Gzip(line));
@@ -229,12 +244,14 @@ TEST_F(LineReaderTest, ACutOrBrokenStreamIsNamedAfterWhatStoodBefore) {
     const std::string packed = std::string_view(name) == "f.gz" ? Gzip(text) : Zstd(text);
     for (const double share : {0.3, 0.9999}) {
       SCOPED_TRACE(fmt::format("{} cut to {}", name, share));
-      Put(name, packed.substr(0, static_cast<size_t>(static_cast<double>(packed.size()) * share)));
+      Put(name, packed.substr(
+                    0, static_cast<size_t>(static_cast<double>(packed.size()) * share)));
       const All all = Read(name, 0, 1000);
       ASSERT_TRUE(all.error);
       EXPECT_EQ(all.error->code, Code::kCorrupt);
       EXPECT_THAT(all.error->message, HasSubstr(name));
-      ASSERT_GT(all.records.size(), static_cast<size_t>(static_cast<double>(lines.size()) * share * 0.8));
+      ASSERT_GT(all.records.size(),
+                static_cast<size_t>(static_cast<double>(lines.size()) * share * 0.8));
       EXPECT_TRUE(std::equal(all.records.begin(), all.records.end(), lines.begin()));
     }
     SCOPED_TRACE(name);
@@ -269,7 +286,8 @@ TEST_F(LineReaderTest, AFileShorterThanWhatWasReadOfItIsNotRead) {
 TEST_F(LineReaderTest, OnlyRegularFilesAreRead) {
   ASSERT_TRUE(io_.CreateDirs("folder.ndjson").ok());
   EXPECT_EQ(LineReader::Open(io_, "folder.ndjson", 0, 100).error().code, Code::kInvalid);
-  EXPECT_EQ(LineReader::Open(io_, "missing.ndjson", 0, 100).error().code, Code::kNotFound);
+  EXPECT_EQ(LineReader::Open(io_, "missing.ndjson", 0, 100).error().code,
+            Code::kNotFound);
 }
 
 TEST_F(LineReaderTest, TheChecksumIsOfTheContent) {

@@ -17,9 +17,11 @@ constexpr Micros kSecond = 1'000'000;
 
 // "accepted@0 duplicate@1"
 std::string Text(const PushResult& result) {
-  if (result.code != PushResult::Code::kOk) return "code " + std::to_string(static_cast<int>(result.code));
+  if (result.code != PushResult::Code::kOk)
+    return "code " + std::to_string(static_cast<int>(result.code));
   std::string out;
-  for (const RecordResult& record : result.records) out += fmt::format("{}{}@{}", out.empty() ? "" : " ", record.verdict, record.offset);
+  for (const RecordResult& record : result.records)
+    out += fmt::format("{}{}@{}", out.empty() ? "" : " ", record.verdict, record.offset);
   return out;
 }
 
@@ -64,10 +66,14 @@ class LogSourceTest : public testing::Test {
     }
     auto promise = std::make_shared<std::promise<PushResult>>();
     auto future = promise->get_future();
-    source_->Push(std::move(body), std::move(views), [promise](PushResult result) { promise->set_value(std::move(result)); });
+    source_->Push(std::move(body), std::move(views), [promise](PushResult result) {
+      promise->set_value(std::move(result));
+    });
     return future;
   }
-  PushResult Push(const std::vector<std::string>& records) { return PushLater(records).get(); }
+  PushResult Push(const std::vector<std::string>& records) {
+    return PushLater(records).get();
+  }
 
   io::SimIo* sim_;
   std::unique_ptr<SourceHarness> harness_;
@@ -79,7 +85,8 @@ class LogSourceTest : public testing::Test {
 
 TEST_F(LogSourceTest, AnswersWithOffsetsAndVerdictsAndHandsTheSameOver) {
   Start();
-  const PushResult result = Push({Ride("a", "10:00"), Ride("a", "10:00"), "{", Ride("b", "01:00"), Ride("a", "10:01")});
+  const PushResult result = Push({Ride("a", "10:00"), Ride("a", "10:00"), "{",
+                                  Ride("b", "01:00"), Ride("a", "10:01")});
   EXPECT_EQ(Text(result), "accepted@0 duplicate@1 rejected@2 late@3 duplicate@4");
   EXPECT_EQ(result.records[2].reason, "not_json");
   EXPECT_EQ(result.records[0].reason, "");
@@ -106,7 +113,8 @@ TEST_F(LogSourceTest, ManyCallersGetDenseOffsetsAndEveryRecordIsHandedOverOnce) 
     callers.emplace_back([&, caller] {
       for (int i = 0; i < kPushes; ++i) {
         const std::string id = fmt::format("{}-{}", caller, i), trip = "trip " + id;
-        const PushResult result = Push({Ride(id, "10:00", trip), Ride(id, "10:00", trip)});
+        const PushResult result =
+            Push({Ride(id, "10:00", trip), Ride(id, "10:00", trip)});
         std::lock_guard lock(mutex);
         ASSERT_EQ(result.records.size(), 2u);
         EXPECT_EQ(result.records[0].verdict, "accepted");
@@ -119,7 +127,8 @@ TEST_F(LogSourceTest, ManyCallersGetDenseOffsetsAndEveryRecordIsHandedOverOnce) 
     });
   }
   for (std::thread& caller : callers) caller.join();
-  for (const auto& [partition, seen] : offsets) EXPECT_EQ(*seen.rbegin() + 1, static_cast<int64_t>(seen.size()));
+  for (const auto& [partition, seen] : offsets)
+    EXPECT_EQ(*seen.rbegin() + 1, static_cast<int64_t>(seen.size()));
 
   int64_t accepted = 0;
   std::map<int, int64_t> next;
@@ -135,7 +144,8 @@ TEST_F(LogSourceTest, ARestartHandsOverTheTailOnceWithTheVerdictsThatWereGiven) 
   Start();
   Push({Ride("a", "10:00")});
   harness_->CommitNext(*source_);
-  EXPECT_EQ(Text(Push({Ride("b", "11:00"), Ride("a", "10:00"), Ride("c", "09:30"), "x"})), "accepted@1 duplicate@2 late@3 rejected@4");
+  EXPECT_EQ(Text(Push({Ride("b", "11:00"), Ride("a", "10:00"), Ride("c", "09:30"), "x"})),
+            "accepted@1 duplicate@2 late@3 rejected@4");
   harness_->NextBatch();
 
   Restart(/*live=*/false);
@@ -150,12 +160,16 @@ TEST_F(LogSourceTest, ARestartHandsOverTheTailOnceWithTheVerdictsThatWereGiven) 
   harness_->CommitNext(*source_);
 
   Restart();
-  EXPECT_EQ(Text(Push({Ride("b", "11:00"), Ride("c", "09:30"), Ride("d", "09:59"), Ride("e", "10:00")})), "duplicate@5 duplicate@6 late@7 accepted@8");
+  EXPECT_EQ(Text(Push({Ride("b", "11:00"), Ride("c", "09:30"), Ride("d", "09:59"),
+                       Ride("e", "10:00")})),
+            "duplicate@5 duplicate@6 late@7 accepted@8");
   EXPECT_EQ(harness_->NextBatch().first.value, 5);
 }
 
 TEST_F(LogSourceTest, WhatWasAcknowledgedSurvivesEveryPowerCut) {
-  const auto record = [](int i) { return Ride(std::to_string(i / 2), "10:00"); };  // every second one is a duplicate
+  const auto record = [](int i) {
+    return Ride(std::to_string(i / 2), "10:00");
+  };  // every second one is a duplicate
   uint64_t cuts = 0;
   for (bool whole = false; !whole; ++cuts) {
     auto io = std::make_unique<io::SimIo>();
@@ -171,7 +185,8 @@ TEST_F(LogSourceTest, WhatWasAcknowledgedSurvivesEveryPowerCut) {
     }
     whole = acknowledged.size() == 6;
     source_.reset();
-    auto survivor = sim_->Survivor(cuts, cuts % 2 == 0 ? io::AfterCut::kDropUnsynced : io::AfterCut::kRandom);
+    auto survivor = sim_->Survivor(
+        cuts, cuts % 2 == 0 ? io::AfterCut::kDropUnsynced : io::AfterCut::kRandom);
     harness_ = std::make_unique<SourceHarness>(std::move(survivor));
     Start(/*live=*/false);
     int64_t accepted = 0, duplicate = 0, received = 0;
@@ -185,8 +200,10 @@ TEST_F(LogSourceTest, WhatWasAcknowledgedSurvivesEveryPowerCut) {
       accepted += batch->counts.accepted;
       duplicate += batch->counts.duplicate;
     }
-    ASSERT_GE(received, static_cast<int64_t>(acknowledged.size())) << "cut after " << cuts;
-    ASSERT_LE(received, static_cast<int64_t>(acknowledged.size()) + 1) << "cut after " << cuts;
+    ASSERT_GE(received, static_cast<int64_t>(acknowledged.size()))
+        << "cut after " << cuts;
+    ASSERT_LE(received, static_cast<int64_t>(acknowledged.size()) + 1)
+        << "cut after " << cuts;
     ASSERT_EQ(accepted, (received + 1) / 2);
     ASSERT_EQ(duplicate, received / 2);
     source_.reset();
@@ -241,7 +258,8 @@ TEST_F(LogSourceTest, TooMuchAtOnceIsRefusedAsFull) {
   Start();
   // One body is always let in; the others meet a full queue or an empty one.
   std::vector<std::future<PushResult>> results;
-  for (int i = 0; i < 200; ++i) results.push_back(PushLater({Ride(std::to_string(i), "10:00")}));
+  for (int i = 0; i < 200; ++i)
+    results.push_back(PushLater({Ride(std::to_string(i), "10:00")}));
   int64_t full = 0, taken = 0;
   for (auto& future : results) {
     const PushResult result = future.get();
@@ -251,7 +269,8 @@ TEST_F(LogSourceTest, TooMuchAtOnceIsRefusedAsFull) {
   EXPECT_EQ(full + taken, 200);
   EXPECT_GT(full, 0);
   int64_t handed = 0;
-  for (const JudgedBatch& batch : harness_->CommitNext(*source_)) handed += batch.counts.received;
+  for (const JudgedBatch& batch : harness_->CommitNext(*source_))
+    handed += batch.counts.received;
   EXPECT_EQ(handed, taken);
 }
 

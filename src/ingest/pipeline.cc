@@ -12,9 +12,12 @@ namespace {
 
 using log::Verdict;
 
-std::shared_ptr<arrow::Array> Filled(int64_t rows, const std::shared_ptr<arrow::DataType>& type, int64_t value) {
+std::shared_ptr<arrow::Array> Filled(int64_t rows,
+                                     const std::shared_ptr<arrow::DataType>& type,
+                                     int64_t value) {
   const auto width = static_cast<size_t>(type->byte_width());
-  std::shared_ptr<arrow::Buffer> buffer = *arrow::AllocateBuffer(rows * static_cast<int64_t>(width));
+  std::shared_ptr<arrow::Buffer> buffer =
+      *arrow::AllocateBuffer(rows * static_cast<int64_t>(width));
   if (width == 4) {
     auto* out = reinterpret_cast<int32_t*>(buffer->mutable_data());
     std::fill(out, out + rows, static_cast<int32_t>(value));
@@ -22,13 +25,18 @@ std::shared_ptr<arrow::Array> Filled(int64_t rows, const std::shared_ptr<arrow::
     auto* out = reinterpret_cast<int64_t*>(buffer->mutable_data());
     std::fill(out, out + rows, value);
   }
-  return arrow::MakeArray(arrow::ArrayData::Make(type, rows, {nullptr, std::move(buffer)}, 0));
+  return arrow::MakeArray(
+      arrow::ArrayData::Make(type, rows, {nullptr, std::move(buffer)}, 0));
 }
 
 std::shared_ptr<arrow::Array> Offsets(std::span<const int64_t> offsets) {
-  std::shared_ptr<arrow::Buffer> buffer = *arrow::AllocateBuffer(static_cast<int64_t>(offsets.size_bytes()));
-  std::copy(offsets.begin(), offsets.end(), reinterpret_cast<int64_t*>(buffer->mutable_data()));
-  return arrow::MakeArray(arrow::ArrayData::Make(arrow::int64(), static_cast<int64_t>(offsets.size()), {nullptr, std::move(buffer)}, 0));
+  std::shared_ptr<arrow::Buffer> buffer =
+      *arrow::AllocateBuffer(static_cast<int64_t>(offsets.size_bytes()));
+  std::copy(offsets.begin(), offsets.end(),
+            reinterpret_cast<int64_t*>(buffer->mutable_data()));
+  return arrow::MakeArray(arrow::ArrayData::Make(arrow::int64(),
+                                                 static_cast<int64_t>(offsets.size()),
+                                                 {nullptr, std::move(buffer)}, 0));
 }
 
 // The rows of one verdict: their positions in the decoded batch and their offsets.
@@ -44,41 +52,50 @@ struct Origin {
 };
 
 Result<std::shared_ptr<arrow::Array>> RepeatedText(int64_t rows, std::string_view text) {
-  return WEIR_ARROW(arrow::MakeArrayFromScalar(arrow::StringScalar(std::string(text)), rows));
+  return WEIR_ARROW(
+      arrow::MakeArrayFromScalar(arrow::StringScalar(std::string(text)), rows));
 }
 
-Result<std::shared_ptr<arrow::Array>> RawColumn(const Checked& checked, const Chosen& chosen) {
+Result<std::shared_ptr<arrow::Array>> RawColumn(const Checked& checked,
+                                                const Chosen& chosen) {
   arrow::BinaryBuilder builder;
-  for (const int32_t row : chosen.rows) WEIR_ARROW_OK(builder.Append(checked.records[static_cast<size_t>(row)]));
+  for (const int32_t row : chosen.rows)
+    WEIR_ARROW_OK(builder.Append(checked.records[static_cast<size_t>(row)]));
   return WEIR_ARROW(builder.Finish());
 }
 
 // _source, _partition, _offset, _received_at, _raw
-Status AppendOrigin(const Checked& checked, const Chosen& chosen, const Origin& origin, arrow::ArrayVector* columns) {
+Status AppendOrigin(const Checked& checked, const Chosen& chosen, const Origin& origin,
+                    arrow::ArrayVector* columns) {
   const auto n = static_cast<int64_t>(chosen.rows.size());
   columns->push_back(WEIR_TRY(RepeatedText(n, origin.source)));
   columns->push_back(Filled(n, arrow::int32(), origin.partition));
   columns->push_back(Offsets(chosen.offsets));
-  columns->push_back(Filled(n, arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), origin.received_at));
+  columns->push_back(
+      Filled(n, arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), origin.received_at));
   columns->push_back(WEIR_TRY(RawColumn(checked, chosen)));
   return {};
 }
 
-data::Batch ToBatch(const data::Schema& schema, int64_t rows, arrow::ArrayVector columns) {
+data::Batch ToBatch(const data::Schema& schema, int64_t rows,
+                    arrow::ArrayVector columns) {
   return {arrow::RecordBatch::Make(data::ToArrow(schema), rows, std::move(columns)), {}};
 }
 
-Result<data::Batch> AcceptedRows(const Checked& checked, const Chosen& chosen, const data::Schema& schema, const Origin& origin) {
+Result<data::Batch> AcceptedRows(const Checked& checked, const Chosen& chosen,
+                                 const data::Schema& schema, const Origin& origin) {
   const auto n = static_cast<int64_t>(chosen.rows.size());
   const data::Batch taken = WEIR_TRY(data::Take({checked.decoded.rows, {}}, chosen.rows));
   arrow::ArrayVector columns = taken.rows->columns();
   columns.push_back(Filled(n, arrow::int32(), origin.partition));
   columns.push_back(Offsets(chosen.offsets));
-  columns.push_back(Filled(n, arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), origin.received_at));
+  columns.push_back(
+      Filled(n, arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), origin.received_at));
   return ToBatch(schema, n, std::move(columns));
 }
 
-Result<data::Batch> ParkedRows(const Checked& checked, const Chosen& chosen, const data::Schema& schema, const Origin& origin) {
+Result<data::Batch> ParkedRows(const Checked& checked, const Chosen& chosen,
+                               const data::Schema& schema, const Origin& origin) {
   const data::Batch taken = WEIR_TRY(data::Take({checked.decoded.rows, {}}, chosen.rows));
   arrow::ArrayVector columns = taken.rows->columns();
   WEIR_TRY(AppendOrigin(checked, chosen, origin, &columns));
@@ -87,7 +104,8 @@ Result<data::Batch> ParkedRows(const Checked& checked, const Chosen& chosen, con
 
 }  // namespace
 
-Result<std::unique_ptr<Pipeline>> Pipeline::New(const contract::Contract& contract, int64_t record_bytes_max) {
+Result<std::unique_ptr<Pipeline>> Pipeline::New(const contract::Contract& contract,
+                                                int64_t record_bytes_max) {
   auto out = std::unique_ptr<Pipeline>(new Pipeline);
   out->contract_ = &contract;
   out->tables_ = TablesOf(contract);
@@ -96,10 +114,14 @@ Result<std::unique_ptr<Pipeline>> Pipeline::New(const contract::Contract& contra
   options.zoneless_allowed = contract.zoneless_allowed;
   out->decoder_ = WEIR_TRY(codec::NewJsonDecoder(contract.schema, options));
   out->checker_ = WEIR_TRY(contract::NewChecker(contract));
-  for (const std::string& name : contract.identity) out->identity_columns_.push_back(contract.schema.IndexOf(name));
-  const auto& key = contract.partition_key.empty() ? contract.identity : contract.partition_key;
-  for (const std::string& name : key) out->key_columns_.push_back(contract.schema.IndexOf(name));
-  if (!contract.event_time.empty()) out->event_time_column_ = contract.schema.IndexOf(contract.event_time);
+  for (const std::string& name : contract.identity)
+    out->identity_columns_.push_back(contract.schema.IndexOf(name));
+  const auto& key =
+      contract.partition_key.empty() ? contract.identity : contract.partition_key;
+  for (const std::string& name : key)
+    out->key_columns_.push_back(contract.schema.IndexOf(name));
+  if (!contract.event_time.empty())
+    out->event_time_column_ = contract.schema.IndexOf(contract.event_time);
   return out;
 }
 
@@ -109,8 +131,10 @@ VerdictRule Pipeline::rule(bool live) const {
   rule.has_identity = !identity_columns_.empty();
   rule.lateness = contract_->lateness;
   rule.identity_memory = contract_->identity_memory;
-  // A re-readable source has no arrival stamps of its own that would say when a record was written, so the allowance is off unless asked for.
-  if (contract_->future_allowance && (live || contract_->future_allowance_declared)) rule.future_allowance = contract_->future_allowance;
+  // A re-readable source has no arrival stamps of its own that would say when a record
+  // was written, so the allowance is off unless asked for.
+  if (contract_->future_allowance && (live || contract_->future_allowance_declared))
+    rule.future_allowance = contract_->future_allowance;
   return rule;
 }
 
@@ -121,7 +145,8 @@ Result<Checked> Pipeline::Check(std::span<const std::string_view> records) {
   out.rejections = WEIR_TRY(checker_->Check(out.decoded));
   const auto& rows = *out.decoded.rows;
   out.rejected.assign(records.size(), 0);
-  for (const contract::Rejection& rejection : out.rejections) out.rejected[static_cast<size_t>(rejection.row)] = 1;
+  for (const contract::Rejection& rejection : out.rejections)
+    out.rejected[static_cast<size_t>(rejection.row)] = 1;
   if (!identity_columns_.empty()) {
     out.identity = WEIR_TRY(data::HashKeys(rows, identity_columns_));
     out.content = WEIR_TRY(contract::ContentHashes(*contract_, out.decoded));
@@ -143,7 +168,8 @@ Result<std::vector<int>> Pipeline::Route(const Checked& checked, int partitions)
   std::vector<int> out(checked.records.size(), 0);
   if (partitions == 1) return out;
   std::vector<std::shared_ptr<arrow::Array>> columns;
-  for (const int column : key_columns_) columns.push_back(checked.decoded.rows->column(column));
+  for (const int column : key_columns_)
+    columns.push_back(checked.decoded.rows->column(column));
   std::string text;
   for (size_t i = 0; i < out.size(); ++i) {
     text.clear();
@@ -167,7 +193,8 @@ Result<std::vector<int>> Pipeline::Route(const Checked& checked, int partitions)
   return out;
 }
 
-Result<JudgedBatch> Pipeline::Build(const Checked& checked, std::span<const int32_t> rows, std::span<const Verdict> verdicts, int partition,
+Result<JudgedBatch> Pipeline::Build(const Checked& checked, std::span<const int32_t> rows,
+                                    std::span<const Verdict> verdicts, int partition,
                                     LogOffset first, Micros received_at) const {
   JudgedBatch out;
   out.first = first;
@@ -180,21 +207,43 @@ Result<JudgedBatch> Pipeline::Build(const Checked& checked, std::span<const int3
     out.bytes += static_cast<int64_t>(checked.records[static_cast<size_t>(row)].size());
     Chosen* chosen = nullptr;
     switch (verdicts[static_cast<size_t>(row)]) {
-      case Verdict::kAccepted: chosen = &accepted; ++out.counts.accepted; break;
-      case Verdict::kRejected: chosen = &rejected; ++out.counts.rejected; break;
-      case Verdict::kLate: chosen = &late; ++out.counts.late; break;
-      case Verdict::kConflict: chosen = &conflicting; ++out.counts.conflicting; ++out.counts.duplicate; break;
-      case Verdict::kDuplicate: ++out.counts.duplicate; break;
-      case Verdict::kBlocked: ++out.counts.blocked; break;
+      case Verdict::kAccepted:
+        chosen = &accepted;
+        ++out.counts.accepted;
+        break;
+      case Verdict::kRejected:
+        chosen = &rejected;
+        ++out.counts.rejected;
+        break;
+      case Verdict::kLate:
+        chosen = &late;
+        ++out.counts.late;
+        break;
+      case Verdict::kConflict:
+        chosen = &conflicting;
+        ++out.counts.conflicting;
+        ++out.counts.duplicate;
+        break;
+      case Verdict::kDuplicate:
+        ++out.counts.duplicate;
+        break;
+      case Verdict::kBlocked:
+        ++out.counts.blocked;
+        break;
     }
     if (chosen == nullptr) continue;
     chosen->rows.push_back(row);
     chosen->offsets.push_back(offset);
   }
   const Origin origin{contract_->name, partition, received_at};
-  if (!accepted.rows.empty()) out.accepted = WEIR_TRY(AcceptedRows(checked, accepted, tables_.bronze_schema, origin));
-  if (!late.rows.empty()) out.late = WEIR_TRY(ParkedRows(checked, late, tables_.late_schema, origin));
-  if (!conflicting.rows.empty()) out.conflicting = WEIR_TRY(ParkedRows(checked, conflicting, tables_.late_schema, origin));
+  if (!accepted.rows.empty())
+    out.accepted =
+        WEIR_TRY(AcceptedRows(checked, accepted, tables_.bronze_schema, origin));
+  if (!late.rows.empty())
+    out.late = WEIR_TRY(ParkedRows(checked, late, tables_.late_schema, origin));
+  if (!conflicting.rows.empty())
+    out.conflicting =
+        WEIR_TRY(ParkedRows(checked, conflicting, tables_.late_schema, origin));
   if (rejected.rows.empty()) return out;
 
   arrow::ArrayVector columns;
@@ -202,19 +251,25 @@ Result<JudgedBatch> Pipeline::Build(const Checked& checked, std::span<const int3
   arrow::StringBuilder reason, field, expected, actual;
   auto next = checked.rejections.begin();
   for (const int32_t row : rejected.rows) {
-    next = std::lower_bound(checked.rejections.begin(), checked.rejections.end(), row,
-                            [](const contract::Rejection& r, int32_t wanted) { return r.row < wanted; });
+    next = std::lower_bound(
+        checked.rejections.begin(), checked.rejections.end(), row,
+        [](const contract::Rejection& r, int32_t wanted) { return r.row < wanted; });
     WEIR_CHECK(next != checked.rejections.end() && next->row == row);
     ++out.counts.rejected_by_reason[static_cast<size_t>(next->reason)];
     WEIR_ARROW_OK(reason.Append(contract::ReasonName(next->reason)));
     WEIR_ARROW_OK(next->field.empty() ? field.AppendNull() : field.Append(next->field));
-    WEIR_ARROW_OK(next->expected.empty() ? expected.AppendNull() : expected.Append(next->expected));
-    WEIR_ARROW_OK(next->actual.empty() ? actual.AppendNull() : actual.Append(next->actual));
+    WEIR_ARROW_OK(next->expected.empty() ? expected.AppendNull()
+                                         : expected.Append(next->expected));
+    WEIR_ARROW_OK(next->actual.empty() ? actual.AppendNull()
+                                       : actual.Append(next->actual));
   }
   const auto n = static_cast<int64_t>(rejected.rows.size());
-  for (auto* builder : {&reason, &field, &expected, &actual}) columns.push_back(WEIR_ARROW(builder->Finish()));
+  for (auto* builder : {&reason, &field, &expected, &actual})
+    columns.push_back(WEIR_ARROW(builder->Finish()));
   columns.push_back(WEIR_TRY(RepeatedText(n, contract_->version)));
-  for (int i = 0; i < 2; ++i) columns.push_back(WEIR_ARROW(arrow::MakeArrayOfNull(arrow::utf8(), n)));  // producer, deployment: no source tells them yet
+  for (int i = 0; i < 2; ++i)
+    columns.push_back(WEIR_ARROW(arrow::MakeArrayOfNull(
+        arrow::utf8(), n)));  // producer, deployment: no source tells them yet
   out.rejected = ToBatch(tables_.rejected_schema, n, std::move(columns));
   return out;
 }

@@ -21,7 +21,7 @@ struct Checked {
   codec::DecodedRows decoded;
   std::vector<contract::Rejection> rejections;  // ordered by row
   std::vector<uint8_t> rejected;
-  std::vector<Hash128> identity;    // empty when the source has none
+  std::vector<Hash128> identity;  // empty when the source has none
   std::vector<uint64_t> content;
   std::vector<Micros> event_time;
 
@@ -31,16 +31,19 @@ struct Checked {
 // Used by one thread.
 class Pipeline {
  public:
-  static Result<std::unique_ptr<Pipeline>> New(const contract::Contract& contract, int64_t record_bytes_max);
+  static Result<std::unique_ptr<Pipeline>> New(const contract::Contract& contract,
+                                               int64_t record_bytes_max);
 
   Result<Checked> Check(std::span<const std::string_view> records);
 
-  // The log partition of each record: crc32 of the partition key's text (of the raw bytes where there is no key), modulo `partitions`.
+  // The log partition of each record: crc32 of the partition key's text (of the raw bytes
+  // where there is no key), modulo `partitions`.
   Result<std::vector<int>> Route(const Checked& checked, int partitions) const;
 
-  // Makes table rows of the judged records `rows` (in log order); rows[i] has offset first + i. Fills batches and counts; `received`
-  // and `after` stay the caller's.
-  Result<JudgedBatch> Build(const Checked& checked, std::span<const int32_t> rows, std::span<const log::Verdict> verdicts, int partition,
+  // Makes table rows of the judged records `rows` (in log order); rows[i] has offset
+  // first + i. Fills batches and counts; `received` and `after` stay the caller's.
+  Result<JudgedBatch> Build(const Checked& checked, std::span<const int32_t> rows,
+                            std::span<const log::Verdict> verdicts, int partition,
                             LogOffset first, Micros received_at) const;
 
   const SourceTables& tables() const { return tables_; }

@@ -28,7 +28,8 @@ class PipelineTest : public testing::Test {
 };
 
 TEST_F(PipelineTest, SaysWhatTheVerdictNeedsToKnow) {
-  const Checked checked = Check({Ride("a", "10:00"), "{", Ride("a", "10:01"), R"({"id":"b"})"});
+  const Checked checked =
+      Check({Ride("a", "10:00"), "{", Ride("a", "10:01"), R"({"id":"b"})"});
   EXPECT_THAT(checked.rejected, ElementsAre(0, 1, 0, 1));
   EXPECT_EQ(checked.identity[0], checked.identity[2]);
   EXPECT_NE(checked.content[0], checked.content[2]);
@@ -49,10 +50,13 @@ TEST_F(PipelineTest, RoutesByTheCrc32OfThePartitionKeysText) {
 }
 
 TEST_F(PipelineTest, RoutesRecordsWithoutAKeyByTheirBytes) {
-  const std::vector<std::string> records = {"not json", R"({"id":"a","at":"2024-01-01T10:00:00Z"})", R"({"id":"b","at":"never","trip":"t"})"};
+  const std::vector<std::string> records = {"not json",
+                                            R"({"id":"a","at":"2024-01-01T10:00:00Z"})",
+                                            R"({"id":"b","at":"never","trip":"t"})"};
   const Checked checked = Check(records);
   std::vector<int> expected;
-  for (const std::string& record : records) expected.push_back(static_cast<int>(Crc32(record) % 7));
+  for (const std::string& record : records)
+    expected.push_back(static_cast<int>(Crc32(record) % 7));
   EXPECT_EQ(*pipeline_->Route(checked, 7), expected);
   EXPECT_THAT(*pipeline_->Route(checked, 1), ElementsAre(0, 0, 0));
 }
@@ -63,23 +67,31 @@ TEST_F(PipelineTest, WithoutAPartitionKeyTheIdentityRoutes) {
   const auto pipeline = *Pipeline::New(contract, 200);
   const std::string record = Ride("some id", "10:00");
   const std::string_view views[] = {record};
-  EXPECT_THAT(*pipeline->Route(*pipeline->Check(views), 5), ElementsAre(static_cast<int>(Crc32("some id") % 5)));
+  EXPECT_THAT(*pipeline->Route(*pipeline->Check(views), 5),
+              ElementsAre(static_cast<int>(Crc32("some id") % 5)));
 }
 
 TEST_F(PipelineTest, EveryVerdictHasItsTableAndItsCount) {
-  const Checked checked = Check({Ride("a", "10:00", "t", R"(,"fare":1.5,"extra":7)"), R"({"id":"b","at":"no time"})", Ride("a", "10:00"),
-                                 Ride("a", "11:00"), Ride("late", "01:00"), Ride("blocked", "10:00")});
+  const Checked checked =
+      Check({Ride("a", "10:00", "t", R"(,"fare":1.5,"extra":7)"),
+             R"({"id":"b","at":"no time"})", Ride("a", "10:00"), Ride("a", "11:00"),
+             Ride("late", "01:00"), Ride("blocked", "10:00")});
   std::vector<int32_t> rows(6);
   std::iota(rows.begin(), rows.end(), 0);
-  const std::vector<Verdict> verdicts = {Verdict::kAccepted, Verdict::kRejected, Verdict::kDuplicate, Verdict::kConflict, Verdict::kLate, Verdict::kBlocked};
-  JudgedBatch batch = *pipeline_->Build(checked, rows, verdicts, 3, LogOffset{100}, At("12:00"));
+  const std::vector<Verdict> verdicts = {Verdict::kAccepted,  Verdict::kRejected,
+                                         Verdict::kDuplicate, Verdict::kConflict,
+                                         Verdict::kLate,      Verdict::kBlocked};
+  JudgedBatch batch =
+      *pipeline_->Build(checked, rows, verdicts, 3, LogOffset{100}, At("12:00"));
   batch.counts.received = 6;
   EXPECT_TRUE(batch.counts.balanced());
   EXPECT_EQ(batch.counts.accepted, 1);
   EXPECT_EQ(batch.counts.duplicate, 2);  // one of which is
   EXPECT_EQ(batch.counts.conflicting, 1);
   EXPECT_EQ(batch.counts.blocked, 1);
-  EXPECT_EQ(batch.counts.rejected_by_reason[static_cast<size_t>(contract::Reason::kWrongType)], 1);
+  EXPECT_EQ(
+      batch.counts.rejected_by_reason[static_cast<size_t>(contract::Reason::kWrongType)],
+      1);
 
   EXPECT_EQ(Cells(batch.accepted, "id"), "a");
   EXPECT_EQ(Cells(batch.accepted, "fare"), "1.5");
@@ -95,15 +107,20 @@ TEST_F(PipelineTest, EveryVerdictHasItsTableAndItsCount) {
   EXPECT_EQ(Cells(batch.conflicting, "_offset"), "103");
   EXPECT_EQ(Cells(batch.late, "_offset"), "104");
   EXPECT_EQ(Cells(batch.late, "id"), "late");
-  const auto raw = std::static_pointer_cast<arrow::BinaryArray>(batch.late.rows->GetColumnByName("_raw"));
+  const auto raw = std::static_pointer_cast<arrow::BinaryArray>(
+      batch.late.rows->GetColumnByName("_raw"));
   EXPECT_EQ(raw->GetString(0), Ride("late", "01:00"));
 }
 
 TEST_F(PipelineTest, BuildsOnlyTheRowsItIsGivenWithOffsetsInTheirOrder) {
-  const Checked checked = Check({Ride("a", "10:00"), Ride("b", "10:00"), "{", Ride("c", "10:00"), "["});
+  const Checked checked =
+      Check({Ride("a", "10:00"), Ride("b", "10:00"), "{", Ride("c", "10:00"), "["});
   const std::vector<int32_t> rows = {1, 2, 3};
-  const std::vector<Verdict> verdicts = {Verdict::kLate, Verdict::kAccepted, Verdict::kRejected, Verdict::kAccepted, Verdict::kRejected};
-  const JudgedBatch batch = *pipeline_->Build(checked, rows, verdicts, 0, LogOffset{7}, 0);
+  const std::vector<Verdict> verdicts = {Verdict::kLate, Verdict::kAccepted,
+                                         Verdict::kRejected, Verdict::kAccepted,
+                                         Verdict::kRejected};
+  const JudgedBatch batch =
+      *pipeline_->Build(checked, rows, verdicts, 0, LogOffset{7}, 0);
   EXPECT_EQ(Cells(batch.accepted, "id"), "b c");
   EXPECT_EQ(Cells(batch.accepted, "_offset"), "7 9");
   EXPECT_EQ(Cells(batch.rejected, "_offset"), "8");
@@ -119,18 +136,28 @@ TEST_F(PipelineTest, RowsHaveTheColumnsOfTheirTables) {
   EXPECT_EQ(tables.duplicate, "bronze.rides$duplicate");
   const auto names = [](const data::Schema& schema) {
     std::string out;
-    for (const data::Field& field : schema.fields) out += (out.empty() ? "" : " ") + field.name;
+    for (const data::Field& field : schema.fields)
+      out += (out.empty() ? "" : " ") + field.name;
     return out;
   };
   // docs/formats/system_tables.md
-  EXPECT_EQ(names(tables.bronze_schema), "id at trip fare _extra _absent _partition _offset _received_at");
-  EXPECT_EQ(names(tables.late_schema), "id at trip fare _extra _absent _source _partition _offset _received_at _raw");
-  EXPECT_EQ(names(tables.rejected_schema), "_source _partition _offset _received_at _raw reason field expected actual contract_version producer deployment");
+  EXPECT_EQ(names(tables.bronze_schema),
+            "id at trip fare _extra _absent _partition _offset _received_at");
+  EXPECT_EQ(
+      names(tables.late_schema),
+      "id at trip fare _extra _absent _source _partition _offset _received_at _raw");
+  EXPECT_EQ(names(tables.rejected_schema),
+            "_source _partition _offset _received_at _raw reason field expected actual "
+            "contract_version producer deployment");
   const Checked checked = Check({Ride("a", "10:00"), "{"});
   const std::vector<int32_t> rows = {0, 1};
-  const JudgedBatch batch = *pipeline_->Build(checked, rows, std::vector<Verdict>{Verdict::kAccepted, Verdict::kRejected}, 0, {}, 0);
-  EXPECT_EQ(batch.accepted.rows->num_columns(), static_cast<int>(tables.bronze_schema.fields.size()));
-  EXPECT_EQ(batch.rejected.rows->num_columns(), static_cast<int>(tables.rejected_schema.fields.size()));
+  const JudgedBatch batch = *pipeline_->Build(
+      checked, rows, std::vector<Verdict>{Verdict::kAccepted, Verdict::kRejected}, 0, {},
+      0);
+  EXPECT_EQ(batch.accepted.rows->num_columns(),
+            static_cast<int>(tables.bronze_schema.fields.size()));
+  EXPECT_EQ(batch.rejected.rows->num_columns(),
+            static_cast<int>(tables.rejected_schema.fields.size()));
 }
 
 TEST_F(PipelineTest, TheFutureAllowanceIsForLiveSourcesUnlessDeclared) {
@@ -144,7 +171,13 @@ TEST_F(PipelineTest, TheFutureAllowanceIsForLiveSourcesUnlessDeclared) {
 }
 
 TEST(CountsTest, BalanceOnlyWhenEveryRecordEndedSomewhere) {
-  Counts counts{.received = 10, .accepted = 4, .rejected = 2, .duplicate = 2, .conflicting = 1, .late = 1, .blocked = 1};
+  Counts counts{.received = 10,
+                .accepted = 4,
+                .rejected = 2,
+                .duplicate = 2,
+                .conflicting = 1,
+                .late = 1,
+                .blocked = 1};
   EXPECT_FALSE(counts.balanced());  // no reasons
   counts.rejected_by_reason[0] = 1;
   counts.rejected_by_reason[3] = 1;

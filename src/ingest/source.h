@@ -27,21 +27,25 @@ using SharedJournal = Guarded<std::unique_ptr<log::Journal>>;
 
 // What every source is given. All of it outlives the source.
 struct SourceContext {
-  size_t index = 0;                     // of the source, put into its events
+  size_t index = 0;  // of the source, put into its events
   const contract::Contract* contract = nullptr;
   io::Io* io = nullptr;
   Clock* clock = nullptr;
   SharedJournal* journal = nullptr;
   EventQueue* queue = nullptr;
-  state::Store* store = nullptr;        // for the identity memory of the last commit
-  const std::atomic<Micros>* global_watermark = nullptr;  // the floor of waking partitions
-  std::vector<PartitionPosition> committed;  // where to continue; empty: from the beginning
-  int64_t last_marker = 0;              // of the last commit
-  int64_t steps_per_marker = 0;         // sends a marker by itself after so many batches; 0: only when asked
+  state::Store* store = nullptr;  // for the identity memory of the last commit
+  const std::atomic<Micros>* global_watermark =
+      nullptr;  // the floor of waking partitions
+  std::vector<PartitionPosition>
+      committed;            // where to continue; empty: from the beginning
+  int64_t last_marker = 0;  // of the last commit
+  int64_t steps_per_marker =
+      0;  // sends a marker by itself after so many batches; 0: only when asked
   int64_t step_rows = 0, step_bytes = 0, record_bytes_max = 0;
 };
 
-// Owns one thread. Batches of one partition are handed over in log order; between two markers exactly what belongs to that epoch.
+// Owns one thread. Batches of one partition are handed over in log order; between two
+// markers exactly what belongs to that epoch.
 class Source {
  public:
   virtual ~Source() = default;  // as Stop(), and joins
@@ -58,28 +62,35 @@ class Source {
 };
 
 struct FileSourceOptions {
-  std::string location;      // see FilePattern
-  int first_partition = 0;   // added to the partition numbers
-  bool once = true;          // one scan, then EndOfInput; else scans every second
-  Micros quiet = 0;          // see FileCatalog::Scan
+  std::string location;     // see FilePattern
+  int first_partition = 0;  // added to the partition numbers
+  bool once = true;         // one scan, then EndOfInput; else scans every second
+  Micros quiet = 0;         // see FileCatalog::Scan
 };
-Result<std::unique_ptr<Source>> NewFileSource(SourceContext context, FileSourceOptions options);
+Result<std::unique_ptr<Source>> NewFileSource(SourceContext context,
+                                              FileSourceOptions options);
 
 struct LogSourceOptions {
-  std::string dir;           // log/<source>: a folder per partition
-  std::string archive_dir;   // where released segments are kept as raw; empty: they are removed
+  std::string dir;  // log/<source>: a folder per partition
+  std::string
+      archive_dir;  // where released segments are kept as raw; empty: they are removed
   int first_partition = 0;
-  int partitions = 1;        // fixed when the source is made
-  bool live = false;         // takes records; else only what the log holds beyond the last commit is handed over, then EndOfInput
-  int64_t waiting_bytes_max = 64 << 20;   // of records handed in and not yet durable; then kFull
-  std::function<bool()> lease_valid;      // an acknowledgement counts only while this holds
+  int partitions = 1;  // fixed when the source is made
+  bool live = false;   // takes records; else only what the log holds beyond the last
+                       // commit is handed over, then EndOfInput
+  int64_t waiting_bytes_max =
+      64 << 20;  // of records handed in and not yet durable; then kFull
+  std::function<bool()> lease_valid;  // an acknowledgement counts only while this holds
 };
 // A source kept by Weir's own log. Push is the EventSink's, for this source only.
 class LogSource : public Source {
  public:
-  virtual void Push(std::shared_ptr<std::string> body, std::vector<std::string_view> records, std::function<void(PushResult)> done) = 0;
+  virtual void Push(std::shared_ptr<std::string> body,
+                    std::vector<std::string_view> records,
+                    std::function<void(PushResult)> done) = 0;
 };
-Result<std::unique_ptr<LogSource>> NewLogSource(SourceContext context, LogSourceOptions options);
+Result<std::unique_ptr<LogSource>> NewLogSource(SourceContext context,
+                                                LogSourceOptions options);
 
 // "ids/<source>/<partition>": where the state store keeps a partition's identities.
 std::string IdentitySpace(const contract::Contract& contract, int partition);

@@ -42,13 +42,16 @@ schema:
 inline contract::Contract TestContract(const std::string& yaml = kTestContract) {
   std::vector<contract::Problem> problems;
   auto contract = contract::ParseContract("rides.odcs.yaml", yaml, &problems);
-  for (const contract::Problem& problem : problems) ADD_FAILURE() << problem.line << ": " << problem.message;
+  for (const contract::Problem& problem : problems)
+    ADD_FAILURE() << problem.line << ": " << problem.message;
   return *std::move(contract);
 }
 
 // {"id":"a","at":"2024-01-01T10:00:00Z","trip":"t"}; the time of day as HH:MM.
-inline std::string Ride(const std::string& id, const std::string& time, const std::string& trip = "t", const std::string& more = "") {
-  return R"({"id":")" + id + R"(","at":"2024-01-01T)" + time + R"(:00Z","trip":")" + trip + R"(")" + more + "}";
+inline std::string Ride(const std::string& id, const std::string& time,
+                        const std::string& trip = "t", const std::string& more = "") {
+  return R"({"id":")" + id + R"(","at":"2024-01-01T)" + time + R"(:00Z","trip":")" +
+         trip + R"(")" + more + "}";
 }
 inline Micros At(const std::string& time) {
   bool has_zone = false;
@@ -63,7 +66,8 @@ inline std::string Cells(const data::Batch& batch, const std::string& column) {
   std::string out;
   for (int64_t i = 0; i < values->length(); ++i) {
     const auto scalar = *values->GetScalar(i);
-    out += (out.empty() ? "" : " ") + (scalar->is_valid ? scalar->ToString() : std::string("-"));
+    out += (out.empty() ? "" : " ") +
+           (scalar->is_valid ? scalar->ToString() : std::string("-"));
   }
   return out;
 }
@@ -82,13 +86,15 @@ class TestClock final : public Clock {
 // What a source is given, and what it handed over since.
 class SourceHarness {
  public:
-  explicit SourceHarness(std::unique_ptr<io::Io> io, contract::Contract contract = TestContract())
+  explicit SourceHarness(std::unique_ptr<io::Io> io,
+                         contract::Contract contract = TestContract())
       : contract_(std::move(contract)), io_(std::move(io)) {
     Reopen();
   }
   ~SourceHarness() { queue_->Close(); }
 
-  // As a new process on the same disk, with the same committed positions. Sources made before must be gone.
+  // As a new process on the same disk, with the same committed positions. Sources made
+  // before must be gone.
   void Reopen() {
     store_.reset();
     journal_.With([](auto& journal) { journal.reset(); });
@@ -96,7 +102,10 @@ class SourceHarness {
     auto journal = log::Journal::Open(*io_, "/journal");
     ASSERT_TRUE(journal.ok()) << journal.error().message;
     journal_.With([&](auto& slot) { slot = *std::move(journal); });
-    auto store = state::Store::Open(*io_, "/state", epoch_, {.block_cache_bytes = 1 << 16, .write_buffer_bytes = 1 << 16, .deterministic = true});
+    auto store = state::Store::Open(*io_, "/state", epoch_,
+                                    {.block_cache_bytes = 1 << 16,
+                                     .write_buffer_bytes = 1 << 16,
+                                     .deterministic = true});
     ASSERT_TRUE(store.ok()) << store.error().message;
     store_ = *std::move(store);
   }
@@ -125,7 +134,8 @@ class SourceHarness {
       ADD_FAILURE() << "nothing was handed over";
       return {0, EndOfInput{}};
     }
-    if (const auto* error = std::get_if<Error>(&event->what)) ADD_FAILURE() << error->message;
+    if (const auto* error = std::get_if<Error>(&event->what))
+      ADD_FAILURE() << error->message;
     return *std::move(event);
   }
   // The next event of this kind; news of partitions may stand before it, nothing else.
@@ -140,7 +150,9 @@ class SourceHarness {
     }
   }
   JudgedBatch NextBatch() { return NextOf<JudgedBatch>(); }
-  std::optional<SourceEvent> NextWithin(std::chrono::milliseconds wait) { return queue_->PopFor(wait); }
+  std::optional<SourceEvent> NextWithin(std::chrono::milliseconds wait) {
+    return queue_->PopFor(wait);
+  }
 
   // Asks for the next marker, passes over what stands before it, and commits it.
   std::vector<JudgedBatch> CommitNext(Source& source) {
@@ -149,7 +161,8 @@ class SourceHarness {
     for (;;) {
       SourceEvent event = Next();
       if (testing::Test::HasFailure()) return out;
-      if (auto* batch = std::get_if<JudgedBatch>(&event.what)) out.push_back(std::move(*batch));
+      if (auto* batch = std::get_if<JudgedBatch>(&event.what))
+        out.push_back(std::move(*batch));
       if (auto* done = std::get_if<Marker>(&event.what)) {
         Commit(*done, &source);
         return out;
@@ -164,7 +177,8 @@ class SourceHarness {
     ASSERT_TRUE(written.ok()) << written.error().message;
     ASSERT_TRUE(store_->Apply(done.delta, epoch_).ok());
     ASSERT_TRUE(store_->Flush().ok());
-    for (const PartitionPosition& position : done.positions) committed[position.partition] = position;
+    for (const PartitionPosition& position : done.positions)
+      committed[position.partition] = position;
     if (source != nullptr) source->Committed(committed);
   }
 

@@ -4,7 +4,8 @@ namespace weir::ingest {
 
 using log::Verdict;
 
-PartitionJudge::PartitionJudge(VerdictRule rule, state::Identities identities, Micros watermark)
+PartitionJudge::PartitionJudge(VerdictRule rule, state::Identities identities,
+                               Micros watermark)
     : rule_(rule), identities_(std::move(identities)), watermark_(watermark) {}
 
 void PartitionJudge::MoveWatermark(Micros event_time, Micros arrival) {
@@ -17,9 +18,10 @@ void PartitionJudge::MoveWatermark(Micros event_time, Micros arrival) {
   if (first) identities_.WatermarkBegan(mark);
 }
 
-void PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> rows, Micros arrival,
-                           std::span<Verdict> out) {
-  // How far ahead of the verdict the identity table is touched, so that its cache misses overlap.
+void PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> rows,
+                           Micros arrival, std::span<Verdict> out) {
+  // How far ahead of the verdict the identity table is touched, so that its cache misses
+  // overlap.
   constexpr size_t kAhead = 8;
   if (rule_.has_identity) {
     for (size_t i = 0; i < std::min(kAhead, rows.size()); ++i) {
@@ -29,7 +31,8 @@ void PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> ro
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto row = static_cast<size_t>(rows[i]);
     if (rule_.has_identity && i + kAhead < rows.size()) {
-      identities_.Prefetch({&evidence.identity[static_cast<size_t>(rows[i + kAhead])], 1});
+      identities_.Prefetch(
+          {&evidence.identity[static_cast<size_t>(rows[i + kAhead])], 1});
     }
     if (evidence.rejected[row]) {
       out[row] = Verdict::kRejected;
@@ -38,11 +41,13 @@ void PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> ro
     const Micros time = evidence.event_time[row];
     if (rule_.has_identity) {
       if (const auto* known = identities_.Lookup(evidence.identity[row], watermark_)) {
-        out[row] = known->content == evidence.content[row] ? Verdict::kDuplicate : Verdict::kConflict;
+        out[row] = known->content == evidence.content[row] ? Verdict::kDuplicate
+                                                           : Verdict::kConflict;
         continue;
       }
     }
-    const bool late = rule_.has_event_time && watermark_ != kNoTime && time != kNoTime && time < watermark_;
+    const bool late = rule_.has_event_time && watermark_ != kNoTime && time != kNoTime &&
+                      time < watermark_;
     if (!late) MoveWatermark(time, arrival);
     out[row] = late ? Verdict::kLate : Verdict::kAccepted;
     if (rule_.has_identity) {
@@ -53,7 +58,8 @@ void PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> ro
 
 void PartitionJudge::Remember(std::span<const log::Record> records, Micros arrival) {
   for (const log::Record& record : records) {
-    if (record.verdict != Verdict::kAccepted && record.verdict != Verdict::kLate) continue;
+    if (record.verdict != Verdict::kAccepted && record.verdict != Verdict::kLate)
+      continue;
     if (record.verdict == Verdict::kAccepted) MoveWatermark(record.event_time, arrival);
     if (rule_.has_identity) {
       identities_.Insert(record.identity, record.content, watermark_, record.event_time);

@@ -1,5 +1,6 @@
-// The journal: decisions that a replay must repeat, in the order they were made: files discovered, cuts of each step, partitions
-// going idle or waking, contract switches. One line of JSON an entry inside checksummed frames; docs/formats/journal.md.
+// The journal: decisions that a replay must repeat, in the order they were made: files
+// discovered, cuts of each step, partitions going idle or waking, contract switches. One
+// line of JSON an entry inside checksummed frames; docs/formats/journal.md.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace weir::log {
 
-// Used by one thread. A torn tail is cut on open; a bad checksum in the middle is kCorrupt. After a failed sync every call fails.
+// Used by one thread. A torn tail is cut on open; a bad checksum in the middle is
+// kCorrupt. After a failed sync every call fails.
 class Journal {
  public:
   virtual ~Journal() = default;

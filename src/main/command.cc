@@ -18,36 +18,54 @@ int Fail(const Error& error) { return Fail(error.message, kFailed); }
 
 std::string AbsolutePath(const std::string& path) {
   std::error_code ignored;
-  std::string absolute = std::filesystem::absolute(path, ignored).lexically_normal().string();
+  std::string absolute =
+      std::filesystem::absolute(path, ignored).lexically_normal().string();
   while (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
   return absolute;
 }
 
-std::string DataDir(const Options& options) { return AbsolutePath(options.data.empty() ? io::Join(options.project, ".weir") : options.data); }
+std::string DataDir(const Options& options) {
+  return AbsolutePath(options.data.empty() ? io::Join(options.project, ".weir")
+                                           : options.data);
+}
 
 namespace {
 
-// Clauses and properties that are understood but that nothing acts on yet: silence would look like a promise.
-void RefuseWhatIsNotKept(const project::Project& project, std::vector<contract::Problem>* problems) {
+// Clauses and properties that are understood but that nothing acts on yet: silence would
+// look like a promise.
+void RefuseWhatIsNotKept(const project::Project& project,
+                         std::vector<contract::Problem>* problems) {
   for (const sql::Model& model : project.models) {
     for (const sql::Constraint& constraint : model.constraints) {
-      problems->push_back({model.file, constraint.place.line, fmt::format("CONSTRAINT {}: expectations come with a later version", constraint.name),
-                           "until then put the condition into WHERE"});
+      problems->push_back(
+          {model.file, constraint.place.line,
+           fmt::format("CONSTRAINT {}: expectations come with a later version",
+                       constraint.name),
+           "until then put the condition into WHERE"});
     }
-    if (!model.cluster_by.empty()) problems->push_back({model.file, 1, "CLUSTER BY comes with a later version", "leave it out, or use PARTITIONED BY"});
+    if (!model.cluster_by.empty())
+      problems->push_back({model.file, 1, "CLUSTER BY comes with a later version",
+                           "leave it out, or use PARTITIONED BY"});
   }
   for (const contract::Contract& contract : project.contracts) {
     if (contract.identity_across_partitions) {
-      problems->push_back({contract.file, 0, "weir.identityScope contract comes with a later version",
-                           "leave it out: identities are then remembered per partition, and records are routed by weir.partitionKey"});
+      problems->push_back({contract.file, 0,
+                           "weir.identityScope contract comes with a later version",
+                           "leave it out: identities are then remembered per partition, "
+                           "and records are routed by weir.partitionKey"});
     }
     if (contract.raw == contract::RawPolicy::kArchive) {
-      problems->push_back({contract.file, 0, "weir.raw: archive comes with a later version", "use keep (segments of Weir's own log are kept; files stay where they are)"});
+      problems->push_back(
+          {contract.file, 0, "weir.raw: archive comes with a later version",
+           "use keep (segments of Weir's own log are kept; files stay where they are)"});
     }
     for (const contract::Server& server : contract.servers) {
       if (server.type == "local" || server.type == "http") continue;
-      problems->push_back({contract.file, 0, fmt::format("server '{}' has type '{}', which comes with a later version", server.name, server.type),
-                           "use 'local' (files) or 'http' (the built-in gateway)"});
+      problems->push_back(
+          {contract.file, 0,
+           fmt::format("server '{}' has type '{}', which comes with a later version",
+                       server.name, server.type),
+           "use 'local' (files) or 'http' (the built-in gateway)"});
     }
   }
 }
@@ -56,15 +74,19 @@ void RefuseWhatIsNotKept(const project::Project& project, std::vector<contract::
 
 std::optional<Loaded> Load(io::Io& io, const Options& options, int* faults) {
   std::vector<contract::Problem> problems;
-  auto project = project::LoadProject(io, options.project, {options.profile, options.sets}, &problems);
+  auto project = project::LoadProject(io, options.project,
+                                      {options.profile, options.sets}, &problems);
   std::optional<plan::Plan> plan;
   if (project) {
     std::vector<plan::PlanProblem> plan_problems;
-    plan = plan::MakePlan(flow::SourceInputs(project->contracts), project->models, &plan_problems);
+    plan = plan::MakePlan(flow::SourceInputs(project->contracts), project->models,
+                          &plan_problems);
     for (plan::PlanProblem& problem : plan_problems) {
       std::string message = problem.problem.message;
-      if (!problem.problem.excerpt.empty()) message += fmt::format(" (at '{}')", problem.problem.excerpt);
-      problems.push_back({problem.file, problem.problem.place.line, std::move(message), problem.problem.fix});
+      if (!problem.problem.excerpt.empty())
+        message += fmt::format(" (at '{}')", problem.problem.excerpt);
+      problems.push_back({problem.file, problem.problem.place.line, std::move(message),
+                          problem.problem.fix});
     }
   }
   if (project) RefuseWhatIsNotKept(*project, &problems);

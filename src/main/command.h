@@ -53,9 +53,11 @@ struct RunFlags {
 };
 int RunOnce(io::Io& io, const Options& options);
 int Up(io::Io& io, const Options& options, const RunFlags& flags);
-int RunQuery(io::Io& io, const Options& options, const std::string& sql, const std::string& as_of);
+int RunQuery(io::Io& io, const Options& options, const std::string& sql,
+             const std::string& as_of);
 int List(io::Io& io, const Options& options);
-int Show(io::Io& io, const Options& options, const std::string& what, const std::string& name);
+int Show(io::Io& io, const Options& options, const std::string& what,
+         const std::string& name);
 int Explain(io::Io& io, const Options& options, const std::string& model);
 int Relocate(io::Io& io, const Options& options);
 

@@ -44,7 +44,8 @@ schema:
       - {name: visitor_id, logicalType: string}
 )";
 
-constexpr const char* kModel = R"(-- Views and visitors of each page, kept up to date while views arrive.
+constexpr const char* kModel =
+    R"(-- Views and visitors of each page, kept up to date while views arrive.
 CREATE MATERIALIZED VIEW gold.pages
 AS SELECT page,
           count(*)                       AS views,
@@ -54,7 +55,8 @@ AS SELECT page,
     GROUP BY page;
 )";
 
-constexpr const char* kData = R"({"view_id": "v1", "viewed_at": "2026-01-01T10:00:00Z", "page": "/", "visitor_id": "ann"}
+constexpr const char* kData =
+    R"({"view_id": "v1", "viewed_at": "2026-01-01T10:00:00Z", "page": "/", "visitor_id": "ann"}
 {"view_id": "v2", "viewed_at": "2026-01-01T10:00:05Z", "page": "/prices", "visitor_id": "ann"}
 {"view_id": "v3", "viewed_at": "2026-01-01T10:01:00Z", "page": "/", "visitor_id": "bob"}
 {"view_id": "v3", "viewed_at": "2026-01-01T10:01:00Z", "page": "/", "visitor_id": "bob"}
@@ -64,21 +66,25 @@ constexpr const char* kData = R"({"view_id": "v1", "viewed_at": "2026-01-01T10:0
 }  // namespace
 
 int Init(io::Io& io, const std::string& dir) {
-  if (io.Exists(io::Join(dir, "weir.yml"))) return Fail(fmt::format("{} is a Weir project already", dir), kFailed);
+  if (io.Exists(io::Join(dir, "weir.yml")))
+    return Fail(fmt::format("{} is a Weir project already", dir), kFailed);
   const std::string name(io::BaseName(AbsolutePath(dir)));
-  const std::pair<const char*, std::string> files[] = {{"weir.yml", fmt::format(fmt::runtime(kProject), name)},
-                                                       {"contracts/page_views.odcs.yaml", kContract},
-                                                       {"models/gold/pages.sql", kModel},
-                                                       {"data/views.ndjson", kData}};
+  const std::pair<const char*, std::string> files[] = {
+      {"weir.yml", fmt::format(fmt::runtime(kProject), name)},
+      {"contracts/page_views.odcs.yaml", kContract},
+      {"models/gold/pages.sql", kModel},
+      {"data/views.ndjson", kData}};
   for (const auto& [file, text] : files) {
     const std::string path = io::Join(dir, file);
     Status made = io.CreateDirs(std::string(io::DirName(path)));
     if (made.ok()) made = io.WriteNew(path, text);
     if (!made.ok()) return Fail(made.error());
   }
-  fmt::print("made {0}: a contract, a model and five records to try it on\n\nnext:\n  weir check --project {0}\n  weir run --once --project {0}\n  weir query --project {0} "
-             "\"SELECT * FROM gold.pages\"\n",
-             dir);
+  fmt::print(
+      "made {0}: a contract, a model and five records to try it on\n\nnext:\n  weir "
+      "check --project {0}\n  weir run --once --project {0}\n  weir query --project {0} "
+      "\"SELECT * FROM gold.pages\"\n",
+      dir);
   return kFine;
 }
 

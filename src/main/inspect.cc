@@ -16,17 +16,25 @@ namespace {
 using iceberg::SqlRow;
 using nlohmann::json;
 
-Result<std::unique_ptr<iceberg::Catalog>> OpenCatalog(io::Io& io, const Options& options) {
+Result<std::unique_ptr<iceberg::Catalog>> OpenCatalog(io::Io& io,
+                                                      const Options& options) {
   const std::string path = commit::CatalogPath(DataDir(options));
-  if (!io.Exists(path)) return NotFound(fmt::format("no lake at {}: `weir run` makes one, or point --data at it", DataDir(options)));
+  if (!io.Exists(path))
+    return NotFound(fmt::format(
+        "no lake at {}: `weir run` makes one, or point --data at it", DataDir(options)));
   return iceberg::Catalog::Open(io, path, commit::kCatalogName, /*read_only=*/true);
 }
 
-std::string Text(const iceberg::SqlValue& value) { return std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : ""; }
-int64_t Integer(const iceberg::SqlValue& value) { return std::holds_alternative<int64_t>(value) ? std::get<int64_t>(value) : 0; }
+std::string Text(const iceberg::SqlValue& value) {
+  return std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : "";
+}
+int64_t Integer(const iceberg::SqlValue& value) {
+  return std::holds_alternative<int64_t>(value) ? std::get<int64_t>(value) : 0;
+}
 
 // Columns as wide as their widest cell; numbers to the right.
-void PrintTable(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
+void PrintTable(const std::vector<std::string>& header,
+                const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> width(header.size());
   for (size_t i = 0; i < header.size(); ++i) {
     width[i] = header[i].size();
@@ -35,8 +43,10 @@ void PrintTable(const std::vector<std::string>& header, const std::vector<std::v
   const auto print = [&](const std::vector<std::string>& cells) {
     std::string line;
     for (size_t i = 0; i < cells.size(); ++i) {
-      const bool number = !cells[i].empty() && cells[i].find_first_not_of("0123456789") == std::string::npos;
-      line += number ? fmt::format("{:>{}}  ", cells[i], width[i]) : fmt::format("{:<{}}  ", cells[i], width[i]);
+      const bool number = !cells[i].empty() &&
+                          cells[i].find_first_not_of("0123456789") == std::string::npos;
+      line += number ? fmt::format("{:>{}}  ", cells[i], width[i])
+                     : fmt::format("{:<{}}  ", cells[i], width[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     fmt::print("{}\n", line);
@@ -48,7 +58,8 @@ void PrintTable(const std::vector<std::string>& header, const std::vector<std::v
 int ShowLedger(io::Io& io, const Options& options) {
   auto catalog = OpenCatalog(io, options);
   if (!catalog.ok()) return Fail(catalog.error());
-  const auto rows = (*catalog)->Sql("SELECT source, line FROM weir_ledger ORDER BY source");
+  const auto rows =
+      (*catalog)->Sql("SELECT source, line FROM weir_ledger ORDER BY source");
   if (!rows.ok()) return Fail(rows.error());
   json lines = json::array();
   bool balanced = true;
@@ -63,28 +74,34 @@ int ShowLedger(io::Io& io, const Options& options) {
   } else if (options.format == Format::kCsv) {
     fmt::print("source,received,accepted,rejected,duplicate,late,blocked\n");
     for (const json& line : lines) {
-      fmt::print("{},{},{},{},{},{},{}\n", line["source"].get<std::string>(), line["received"].get<int64_t>(), line["accepted"].get<int64_t>(),
-                 line["rejected"].get<int64_t>(), line["duplicate"].get<int64_t>(), line["late"].get<int64_t>(), line["blocked"].get<int64_t>());
+      fmt::print("{},{},{},{},{},{},{}\n", line["source"].get<std::string>(),
+                 line["received"].get<int64_t>(), line["accepted"].get<int64_t>(),
+                 line["rejected"].get<int64_t>(), line["duplicate"].get<int64_t>(),
+                 line["late"].get<int64_t>(), line["blocked"].get<int64_t>());
     }
   } else {
     for (const json& line : lines) {
       const std::string table = "bronze." + line["source"].get<std::string>();
       std::vector<std::vector<std::string>> cells;
-      const auto add = [&](const std::string& what, const char* key, const std::string& where) {
+      const auto add = [&](const std::string& what, const char* key,
+                           const std::string& where) {
         cells.push_back({what, std::to_string(line[key].get<int64_t>()), where});
       };
       add("received", "received", "");
       add("= accepted", "accepted", table);
       add("+ rejected", "rejected", table + "$rejected");
-      for (const auto& [reason, count] : line["rejected_by_reason"].items()) cells.push_back({"    " + reason, std::to_string(count.get<int64_t>()), ""});
+      for (const auto& [reason, count] : line["rejected_by_reason"].items())
+        cells.push_back({"    " + reason, std::to_string(count.get<int64_t>()), ""});
       add("+ duplicate", "duplicate", "counted");
-      if (line["conflicting"].get<int64_t>() > 0) add("    of other content", "conflicting", table + "$duplicate");
+      if (line["conflicting"].get<int64_t>() > 0)
+        add("    of other content", "conflicting", table + "$duplicate");
       add("+ late", "late", table + "$late");
       add("+ blocked", "blocked", "counted, payload not kept");
       PrintTable({line["source"].get<std::string>(), "records", "stored in"}, cells);
     }
     if (lines.empty()) fmt::print("no source has been read yet\n");
-    if (!lines.empty() && balanced) fmt::print("balanced: every record received ended in exactly one place\n");
+    if (!lines.empty() && balanced)
+      fmt::print("balanced: every record received ended in exactly one place\n");
   }
   return balanced ? kFine : Fail("the ledger does not balance", kFailed);
 }
@@ -96,9 +113,12 @@ int ShowSql(io::Io& io, const Options& options, const std::string& name) {
   const plan::ModelPlan* model = loaded->plan->Find(name);
   if (model == nullptr) {
     std::vector<std::string> names;
-    for (const plan::ModelPlan& one : loaded->plan->models) names.push_back(one.model.name);
+    for (const plan::ModelPlan& one : loaded->plan->models)
+      names.push_back(one.model.name);
     const auto near = project::DidYouMean(name, names);
-    return Fail(fmt::format("no model '{}'; {}", name, near ? fmt::format("did you mean {}?", *near) : fmt::format("there are {}", fmt::join(names, ", "))),
+    return Fail(fmt::format("no model '{}'; {}", name,
+                            near ? fmt::format("did you mean {}?", *near)
+                                 : fmt::format("there are {}", fmt::join(names, ", "))),
                 kWrongCall);
   }
   fmt::print("{};\n", model->completed_sql);
@@ -108,13 +128,20 @@ int ShowSql(io::Io& io, const Options& options, const std::string& name) {
 int ShowModels(io::Io& io, const Options& options) {
   auto catalog = OpenCatalog(io, options);
   if (!catalog.ok()) return Fail(catalog.error());
-  const auto rows = (*catalog)->Sql("SELECT model, lane, halted, inputs FROM weir_models ORDER BY model");
+  const auto rows = (*catalog)->Sql(
+      "SELECT model, lane, halted, inputs FROM weir_models ORDER BY model");
   if (!rows.ok()) return Fail(rows.error());
   json out = json::array();
   std::vector<std::vector<std::string>> cells;
   for (const SqlRow& row : *rows) {
-    out.push_back({{"model", Text(row[0])}, {"lane", Text(row[1])}, {"halted", Text(row[2])}, {"inputs", json::parse(Text(row[3]))}});
-    cells.push_back({Text(row[0]), Text(row[1]), Text(row[2]).empty() ? "up to date with its inputs below" : "halted: " + Text(row[2]), Text(row[3])});
+    out.push_back({{"model", Text(row[0])},
+                   {"lane", Text(row[1])},
+                   {"halted", Text(row[2])},
+                   {"inputs", json::parse(Text(row[3]))}});
+    cells.push_back({Text(row[0]), Text(row[1]),
+                     Text(row[2]).empty() ? "up to date with its inputs below"
+                                          : "halted: " + Text(row[2]),
+                     Text(row[3])});
   }
   if (options.format == Format::kJson) {
     fmt::print("{}\n", out.dump(1));
@@ -127,15 +154,22 @@ int ShowModels(io::Io& io, const Options& options) {
 int ShowEpochs(io::Io& io, const Options& options) {
   auto catalog = OpenCatalog(io, options);
   if (!catalog.ok()) return Fail(catalog.error());
-  const auto rows = (*catalog)->Sql("SELECT epoch, lane, committed_at, frontier FROM weir_epochs ORDER BY epoch DESC LIMIT 20");
+  const auto rows = (*catalog)->Sql(
+      "SELECT epoch, lane, committed_at, frontier FROM weir_epochs ORDER BY epoch DESC "
+      "LIMIT 20");
   if (!rows.ok()) return Fail(rows.error());
   json out = json::array();
   std::vector<std::vector<std::string>> cells;
   for (const SqlRow& row : *rows) {
     const auto frontier = flow::ParseFrontier(Text(row[3]));
-    const std::string summary = frontier.ok() ? flow::FrontierSummary(*frontier) : Text(row[3]);
-    out.push_back({{"epoch", Integer(row[0])}, {"lane", Text(row[1])}, {"committed_at", FormatTimestamp(Integer(row[2]))}, {"frontier", json::parse(summary)}});
-    cells.push_back({std::to_string(Integer(row[0])), Text(row[1]), FormatTimestamp(Integer(row[2])), summary});
+    const std::string summary =
+        frontier.ok() ? flow::FrontierSummary(*frontier) : Text(row[3]);
+    out.push_back({{"epoch", Integer(row[0])},
+                   {"lane", Text(row[1])},
+                   {"committed_at", FormatTimestamp(Integer(row[2]))},
+                   {"frontier", json::parse(summary)}});
+    cells.push_back({std::to_string(Integer(row[0])), Text(row[1]),
+                     FormatTimestamp(Integer(row[2])), summary});
   }
   if (options.format == Format::kJson) {
     fmt::print("{}\n", out.dump(1));
@@ -146,18 +180,39 @@ int ShowEpochs(io::Io& io, const Options& options) {
 }
 
 void ExplainOne(const plan::ModelPlan& model) {
-  fmt::print("{}\n  reads     {}\n  kept by   {}{}\n", model.model.name, fmt::join(model.inputs, ", "), plan::BlockKindName(model.kind),
-             model.kind == plan::BlockKind::kFullRefresh ? ", on a lane of its own: " + model.why_not_better : "");
-  fmt::print("  key       {}\n", model.key.empty() ? "none known: equal rows are counted" : fmt::format("{}", fmt::join(model.key, ", ")));
+  fmt::print("{}\n  reads     {}\n  kept by   {}{}\n", model.model.name,
+             fmt::join(model.inputs, ", "), plan::BlockKindName(model.kind),
+             model.kind == plan::BlockKind::kFullRefresh
+                 ? ", on a lane of its own: " + model.why_not_better
+                 : "");
+  fmt::print("  key       {}\n", model.key.empty()
+                                     ? "none known: equal rows are counted"
+                                     : fmt::format("{}", fmt::join(model.key, ", ")));
   switch (model.kind) {
     case plan::BlockKind::kAggregate:
-      fmt::print("  state     one entry per group{}\n", model.aggregate.input_retracts ? ", and per distinct value of what min, max and arg_* look at" : "");
-      fmt::print("  a changed input row costs one update of its group, and one old and one new output row a step\n");
+      fmt::print("  state     one entry per group{}\n",
+                 model.aggregate.input_retracts
+                     ? ", and per distinct value of what min, max and arg_* look at"
+                     : "");
+      fmt::print(
+          "  a changed input row costs one update of its group, and one old and one new "
+          "output row a step\n");
       break;
-    case plan::BlockKind::kDistinct: fmt::print("  state     one entry per distinct row\n"); break;
-    case plan::BlockKind::kTop: fmt::print("  state     one entry per row that may be among the first of its key\n"); break;
-    case plan::BlockKind::kRowWise: fmt::print("  state     none\n"); break;
-    case plan::BlockKind::kFullRefresh: fmt::print("  state     none; every refresh reads its inputs whole and writes only what differs\n"); break;
+    case plan::BlockKind::kDistinct:
+      fmt::print("  state     one entry per distinct row\n");
+      break;
+    case plan::BlockKind::kTop:
+      fmt::print(
+          "  state     one entry per row that may be among the first of its key\n");
+      break;
+    case plan::BlockKind::kRowWise:
+      fmt::print("  state     none\n");
+      break;
+    case plan::BlockKind::kFullRefresh:
+      fmt::print(
+          "  state     none; every refresh reads its inputs whole and writes only what "
+          "differs\n");
+      break;
   }
   if (!model.pre_sql.empty()) fmt::print("  before    {}\n", model.pre_sql);
   if (!model.post_sql.empty()) fmt::print("  after     {}\n", model.post_sql);
@@ -173,9 +228,13 @@ int Check(io::Io& io, const Options& options) {
     return kFailed;
   }
   if (options.format == Format::kJson) {
-    fmt::print("{}\n", json{{"faults", 0}, {"contracts", loaded->project->contracts.size()}, {"models", loaded->plan->models.size()}}.dump());
+    fmt::print("{}\n", json{{"faults", 0},
+                            {"contracts", loaded->project->contracts.size()},
+                            {"models", loaded->plan->models.size()}}
+                           .dump());
   } else {
-    fmt::print("{}: {} contracts and {} models, no faults\n", loaded->project->name, loaded->project->contracts.size(), loaded->plan->models.size());
+    fmt::print("{}: {} contracts and {} models, no faults\n", loaded->project->name,
+               loaded->project->contracts.size(), loaded->plan->models.size());
   }
   return kFine;
 }
@@ -190,7 +249,8 @@ int List(io::Io& io, const Options& options) {
   for (const iceberg::TableRef& ref : *tables) {
     const auto path = iceberg::PathOf(ref.metadata_location);
     const auto text = path.ok() ? io.ReadAll(*path) : Result<std::string>(path.error());
-    const auto metadata = text.ok() ? iceberg::ParseMetadata(*text) : Result<iceberg::Metadata>(text.error());
+    const auto metadata = text.ok() ? iceberg::ParseMetadata(*text)
+                                    : Result<iceberg::Metadata>(text.error());
     if (!metadata.ok()) return Fail(metadata.error());
     const iceberg::Snapshot* snapshot = metadata->current();
     const auto total = [&](const char* key) -> std::string {
@@ -198,12 +258,20 @@ int List(io::Io& io, const Options& options) {
       const auto found = snapshot->summary.find(key);
       return found == snapshot->summary.end() ? "0" : found->second;
     };
-    // total-records counts the rows of all data files; deletion vectors take some away again.
-    const int64_t rows = std::atoll(total("total-records").c_str()) - std::atoll(total("total-position-deletes").c_str());
-    const std::string committed = snapshot == nullptr ? "" : FormatTimestamp(snapshot->timestamp);
-    out.push_back({{"table", ref.name}, {"rows", rows}, {"files", std::atoll(total("total-data-files").c_str())}, {"bytes", std::atoll(total("total-files-size").c_str())},
-                   {"committed_at", committed}, {"metadata", ref.metadata_location}});
-    cells.push_back({ref.name, std::to_string(rows), total("total-data-files"), total("total-files-size"), committed});
+    // total-records counts the rows of all data files; deletion vectors take some away
+    // again.
+    const int64_t rows = std::atoll(total("total-records").c_str()) -
+                         std::atoll(total("total-position-deletes").c_str());
+    const std::string committed =
+        snapshot == nullptr ? "" : FormatTimestamp(snapshot->timestamp);
+    out.push_back({{"table", ref.name},
+                   {"rows", rows},
+                   {"files", std::atoll(total("total-data-files").c_str())},
+                   {"bytes", std::atoll(total("total-files-size").c_str())},
+                   {"committed_at", committed},
+                   {"metadata", ref.metadata_location}});
+    cells.push_back({ref.name, std::to_string(rows), total("total-data-files"),
+                     total("total-files-size"), committed});
   }
   if (options.format == Format::kJson) {
     fmt::print("{}\n", out.dump(1));
@@ -216,16 +284,21 @@ int List(io::Io& io, const Options& options) {
   return kFine;
 }
 
-int Show(io::Io& io, const Options& options, const std::string& what, const std::string& name) {
+int Show(io::Io& io, const Options& options, const std::string& what,
+         const std::string& name) {
   if (what == "ledger") return ShowLedger(io, options);
   if (what == "models") return ShowModels(io, options);
   if (what == "epochs") return ShowEpochs(io, options);
   if (what == "sql") {
-    if (name.empty()) return Fail("show sql needs a model: weir show sql silver.trips", kWrongCall);
+    if (name.empty())
+      return Fail("show sql needs a model: weir show sql silver.trips", kWrongCall);
     return ShowSql(io, options, name);
   }
   const auto near = project::DidYouMean(what, {"ledger", "models", "epochs", "sql"});
-  return Fail(fmt::format("nothing called '{}' to show; {}", what, near ? fmt::format("did you mean {}?", *near) : "there are ledger, models, epochs and sql MODEL"), kWrongCall);
+  return Fail(fmt::format("nothing called '{}' to show; {}", what,
+                          near ? fmt::format("did you mean {}?", *near)
+                               : "there are ledger, models, epochs and sql MODEL"),
+              kWrongCall);
 }
 
 int Explain(io::Io& io, const Options& options, const std::string& name) {
@@ -233,17 +306,25 @@ int Explain(io::Io& io, const Options& options, const std::string& name) {
   const auto loaded = Load(io, options, &faults);
   if (!loaded) return kFailed;
   std::vector<std::string> names;
-  for (const plan::ModelPlan& model : loaded->plan->models) names.push_back(model.model.name);
+  for (const plan::ModelPlan& model : loaded->plan->models)
+    names.push_back(model.model.name);
   if (!name.empty() && loaded->plan->Find(name) == nullptr) {
     const auto near = project::DidYouMean(name, names);
-    return Fail(fmt::format("no model '{}'; {}", name, near ? fmt::format("did you mean {}?", *near) : fmt::format("there are {}", fmt::join(names, ", "))), kWrongCall);
+    return Fail(fmt::format("no model '{}'; {}", name,
+                            near ? fmt::format("did you mean {}?", *near)
+                                 : fmt::format("there are {}", fmt::join(names, ", "))),
+                kWrongCall);
   }
   if (options.format == Format::kJson) {
     json out = json::array();
     for (const plan::ModelPlan& model : loaded->plan->models) {
       if (!name.empty() && model.model.name != name) continue;
-      out.push_back({{"model", model.model.name}, {"kind", plan::BlockKindName(model.kind)}, {"key", model.key}, {"inputs", model.inputs},
-                     {"why_not_better", model.why_not_better}, {"completed_sql", model.completed_sql}});
+      out.push_back({{"model", model.model.name},
+                     {"kind", plan::BlockKindName(model.kind)},
+                     {"key", model.key},
+                     {"inputs", model.inputs},
+                     {"why_not_better", model.why_not_better},
+                     {"completed_sql", model.completed_sql}});
     }
     fmt::print("{}\n", out.dump(1));
     return kFine;

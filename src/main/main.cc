@@ -15,7 +15,8 @@ namespace weir::main {
 namespace {
 
 constexpr const char* kAbout =
-    "Weir takes events in, holds them to their contracts, and keeps bronze, silver and gold\n"
+    "Weir takes events in, holds them to their contracts, and keeps bronze, silver and "
+    "gold\n"
     "Iceberg tables correct and fresh while they arrive.\n\n"
     "A first look:   weir init my_project && weir run --once --project my_project\n";
 
@@ -38,19 +39,32 @@ struct Arguments {
 };
 
 void AddProject(CLI::App* app, Arguments& a) {
-  app->add_option("--project", a.options.project, "the project's folder, with its weir.yml")->capture_default_str();
-  app->add_option("--profile", a.options.profile, "a profile of weir.yml whose configuration wins");
-  app->add_option("--set", a.sets, "one setting: --set weir.step.rows=1000 (may be repeated)")->take_all();
+  app->add_option("--project", a.options.project,
+                  "the project's folder, with its weir.yml")
+      ->capture_default_str();
+  app->add_option("--profile", a.options.profile,
+                  "a profile of weir.yml whose configuration wins");
+  app->add_option("--set", a.sets,
+                  "one setting: --set weir.step.rows=1000 (may be repeated)")
+      ->take_all();
 }
 
-void AddData(CLI::App* app, Arguments& a) { app->add_option("--data", a.options.data, "the data directory (default: .weir in the project)"); }
+void AddData(CLI::App* app, Arguments& a) {
+  app->add_option("--data", a.options.data,
+                  "the data directory (default: .weir in the project)");
+}
 
 void AddFormat(CLI::App* app, Arguments& a) {
-  app->add_option("-o,--output", a.format, "how to print: text, json or csv")->check(CLI::IsMember({"text", "json", "csv"}))->capture_default_str();
+  app->add_option("-o,--output", a.format, "how to print: text, json or csv")
+      ->check(CLI::IsMember({"text", "json", "csv"}))
+      ->capture_default_str();
 }
 
 void AddSources(CLI::App* app, Arguments& a) {
-  app->add_option("--source", a.sources, "read a source from other files: --source NAME=PATH (a file, folder, glob, or name with {partition})")->take_all();
+  app->add_option("--source", a.sources,
+                  "read a source from other files: --source NAME=PATH (a file, folder, "
+                  "glob, or name with {partition})")
+      ->take_all();
 }
 
 // What the words of a wrong call may have meant.
@@ -63,7 +77,8 @@ std::string Suggestion(CLI::App& app, const std::vector<std::string>& words) {
   }
   if (verb == nullptr) {
     const auto near = words.empty() ? std::nullopt : project::DidYouMean(words[0], verbs);
-    return near ? fmt::format("did you mean `weir {}`?", *near) : fmt::format("the commands are {}", fmt::join(verbs, ", "));
+    return near ? fmt::format("did you mean `weir {}`?", *near)
+                : fmt::format("the commands are {}", fmt::join(verbs, ", "));
   }
   std::vector<std::string> known;
   for (const CLI::Option* option : verb->get_options()) {
@@ -73,7 +88,8 @@ std::string Suggestion(CLI::App& app, const std::vector<std::string>& words) {
     if (!word.starts_with("--")) continue;
     const std::string flag = word.substr(0, word.find('='));
     if (std::find(known.begin(), known.end(), flag) != known.end()) continue;
-    if (const auto near = project::DidYouMean(flag, known)) return fmt::format("did you mean {}?", *near);
+    if (const auto near = project::DidYouMean(flag, known))
+      return fmt::format("did you mean {}?", *near);
   }
   return fmt::format("see `weir {} --help`", verb->get_name());
 }
@@ -81,7 +97,10 @@ std::string Suggestion(CLI::App& app, const std::vector<std::string>& words) {
 int Generate(io::Io& io, Arguments& a) {
   if (a.generator != "rides") {
     const auto near = project::DidYouMean(a.generator, {"rides"});
-    return Fail(near ? fmt::format("no generator '{}'; did you mean {}?", a.generator, *near) : fmt::format("no generator '{}'; there is rides", a.generator), kWrongCall);
+    return Fail(
+        near ? fmt::format("no generator '{}'; did you mean {}?", a.generator, *near)
+             : fmt::format("no generator '{}'; there is rides", a.generator),
+        kWrongCall);
   }
   for (size_t from = 0; from < a.months.size();) {
     const size_t comma = std::min(a.months.find(',', from), a.months.size());
@@ -90,8 +109,10 @@ int Generate(io::Io& io, Arguments& a) {
   }
   const auto counts = generate::GenerateRides(io, a.rides, [](int64_t, int64_t) {});
   if (!counts.ok()) return Fail(counts.error());
-  fmt::print("{} events of {} trips in {}: {} accepted, {} rejected, {} duplicate, {} late\n", counts->received, counts->trips, a.rides.out, counts->accepted,
-             counts->rejected, counts->duplicate, counts->late);
+  fmt::print(
+      "{} events of {} trips in {}: {} accepted, {} rejected, {} duplicate, {} late\n",
+      counts->received, counts->trips, a.rides.out, counts->accepted, counts->rejected,
+      counts->duplicate, counts->late);
   return kFine;
 }
 
@@ -100,7 +121,11 @@ int Dispatch(CLI::App& app, Arguments& a, io::Io& io) {
   if (verb == "init") return Init(io, a.dir);
   if (verb == "check") return Check(io, a.options);
   if (verb == "run") {
-    if (!a.once) return Fail("`weir run` takes in what is there and ends: say --once. To keep running use `weir up`", kWrongCall);
+    if (!a.once)
+      return Fail(
+          "`weir run` takes in what is there and ends: say --once. To keep running use "
+          "`weir up`",
+          kWrongCall);
     return RunOnce(io, a.options);
   }
   if (verb == "up") return Up(io, a.options, a.run);
@@ -117,94 +142,147 @@ int Main(int argc, char** argv) {
   CLI::App app{kAbout, "weir"};
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("weir ") + WEIR_VERSION);
-  app.add_flag("-v,--verbose", a.verbose, "write events of every kind to stderr, not only warnings");
+  app.add_flag("-v,--verbose", a.verbose,
+               "write events of every kind to stderr, not only warnings");
 
   CLI::App* init = app.add_subcommand("init", "make a new project to begin from");
   init->add_option("DIR", a.dir, "the folder to make it in")->required();
 
-  CLI::App* check = app.add_subcommand("check", "find every fault of a project: file, line and fix");
+  CLI::App* check =
+      app.add_subcommand("check", "find every fault of a project: file, line and fix");
   AddProject(check, a);
   AddFormat(check, a);
 
-  CLI::App* run = app.add_subcommand("run", "take in what is there, bring every table up to date, and end");
+  CLI::App* run = app.add_subcommand(
+      "run", "take in what is there, bring every table up to date, and end");
   run->add_flag("--once", a.once, "one pass over the files that are there now");
   AddProject(run, a);
   AddData(run, a);
   AddSources(run, a);
   AddFormat(run, a);
 
-  CLI::App* up = app.add_subcommand("up", "keep running: HTTP gateway, folders watched, tables kept fresh");
+  CLI::App* up = app.add_subcommand(
+      "up", "keep running: HTTP gateway, folders watched, tables kept fresh");
   AddProject(up, a);
   AddData(up, a);
   AddSources(up, a);
   AddFormat(up, a);
-  up->add_option("--address", a.run.address, "where the gateway listens")->capture_default_str();
-  up->add_option("--port", a.run.port, "its port; 0 takes a free one and prints it")->check(CLI::Range(0, 65535))->capture_default_str();
+  up->add_option("--address", a.run.address, "where the gateway listens")
+      ->capture_default_str();
+  up->add_option("--port", a.run.port, "its port; 0 takes a free one and prints it")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
 
-  CLI::App* query = app.add_subcommand("query", "run SQL over the tables, also beside a running `weir up`");
-  query->add_option("SQL", a.sql, "a SELECT; tables may say AS OF TIMESTAMP '…' or AS OF VERSION n")->required();
+  CLI::App* query = app.add_subcommand(
+      "query", "run SQL over the tables, also beside a running `weir up`");
+  query
+      ->add_option("SQL", a.sql,
+                   "a SELECT; tables may say AS OF TIMESTAMP '…' or AS OF VERSION n")
+      ->required();
   query->add_option("--as-of", a.as_of, "read all tables as they were at this time");
   AddData(query, a);
-  query->add_option("--project", a.options.project, "the project whose .weir is read when --data is not given")->capture_default_str();
+  query
+      ->add_option("--project", a.options.project,
+                   "the project whose .weir is read when --data is not given")
+      ->capture_default_str();
   AddFormat(query, a);
 
-  CLI::App* ls = app.add_subcommand("ls", "list the tables with their rows, files and bytes");
+  CLI::App* ls =
+      app.add_subcommand("ls", "list the tables with their rows, files and bytes");
   AddProject(ls, a);
   AddData(ls, a);
   AddFormat(ls, a);
 
-  CLI::App* show = app.add_subcommand("show", "show ledger | models | epochs | sql MODEL");
-  show->add_option("WHAT", a.what, "ledger: where every record went; models: lanes and versions; epochs: the last commits; sql: a model's completed SQL")->required();
+  CLI::App* show =
+      app.add_subcommand("show", "show ledger | models | epochs | sql MODEL");
+  show->add_option("WHAT", a.what,
+                   "ledger: where every record went; models: lanes and versions; epochs: "
+                   "the last commits; sql: a model's completed SQL")
+      ->required();
   show->add_option("NAME", a.name, "the model, for sql");
   AddProject(show, a);
   AddData(show, a);
   AddFormat(show, a);
 
-  CLI::App* explain = app.add_subcommand("explain", "how a model is kept up to date, and why so");
+  CLI::App* explain =
+      app.add_subcommand("explain", "how a model is kept up to date, and why so");
   explain->add_option("MODEL", a.name, "one model; all when left out");
   AddProject(explain, a);
   AddFormat(explain, a);
 
-  CLI::App* relocate = app.add_subcommand("relocate", "mend the tables of a data directory that was moved");
+  CLI::App* relocate = app.add_subcommand(
+      "relocate", "mend the tables of a data directory that was moved");
   AddData(relocate, a);
-  relocate->add_option("--project", a.options.project, "the project whose .weir it is when --data is not given")->capture_default_str();
+  relocate
+      ->add_option("--project", a.options.project,
+                   "the project whose .weir it is when --data is not given")
+      ->capture_default_str();
 
-  CLI::App* generate = app.add_subcommand("generate", "write an example's input and the right answer to it");
+  CLI::App* generate = app.add_subcommand(
+      "generate", "write an example's input and the right answer to it");
   generate->add_option("NAME", a.generator, "rides")->required();
   generate->add_option("--out", a.rides.out, "the folder to write to")->required();
-  generate->add_option("--scale", a.rides.scale, "trips per real trip")->capture_default_str();
-  generate->add_option("--seed", a.rides.seed, "another seed gives other dice")->capture_default_str();
-  generate->add_option("--months", a.months, "months of real trips, as 2019-05,2019-06; all when left out");
-  generate->add_option("--partitions", a.rides.partitions, "files, by trip")->capture_default_str();
-  generate->add_option("--late", a.rides.late, "share of events that come up to 40 hours late")->capture_default_str();
-  generate->add_option("--parked", a.rides.parked, "share that comes two to four days late")->capture_default_str();
-  generate->add_option("--duplicate", a.rides.duplicate, "share delivered twice")->capture_default_str();
-  generate->add_option("--bad", a.rides.bad, "share broken on the way")->capture_default_str();
-  generate->add_option("--returning", a.rides.returning, "share delivered again after days")->capture_default_str();
-  generate->add_option("--conflict", a.rides.conflict, "share delivered again with other content")->capture_default_str();
-  generate->add_option("--cancelled", a.rides.cancelled, "share of trips that end early")->capture_default_str();
-  generate->add_option("--correct", a.rides.correct, "share of trips with a corrected payment")->capture_default_str();
+  generate->add_option("--scale", a.rides.scale, "trips per real trip")
+      ->capture_default_str();
+  generate->add_option("--seed", a.rides.seed, "another seed gives other dice")
+      ->capture_default_str();
+  generate->add_option("--months", a.months,
+                       "months of real trips, as 2019-05,2019-06; all when left out");
+  generate->add_option("--partitions", a.rides.partitions, "files, by trip")
+      ->capture_default_str();
+  generate
+      ->add_option("--late", a.rides.late,
+                   "share of events that come up to 40 hours late")
+      ->capture_default_str();
+  generate
+      ->add_option("--parked", a.rides.parked, "share that comes two to four days late")
+      ->capture_default_str();
+  generate->add_option("--duplicate", a.rides.duplicate, "share delivered twice")
+      ->capture_default_str();
+  generate->add_option("--bad", a.rides.bad, "share broken on the way")
+      ->capture_default_str();
+  generate
+      ->add_option("--returning", a.rides.returning, "share delivered again after days")
+      ->capture_default_str();
+  generate
+      ->add_option("--conflict", a.rides.conflict,
+                   "share delivered again with other content")
+      ->capture_default_str();
+  generate->add_option("--cancelled", a.rides.cancelled, "share of trips that end early")
+      ->capture_default_str();
+  generate
+      ->add_option("--correct", a.rides.correct,
+                   "share of trips with a corrected payment")
+      ->capture_default_str();
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);
-    return Fail(fmt::format("{}; {}", e.what(), Suggestion(app, std::vector<std::string>(argv + 1, argv + argc))), kWrongCall);
+    return Fail(
+        fmt::format("{}; {}", e.what(),
+                    Suggestion(app, std::vector<std::string>(argv + 1, argv + argc))),
+        kWrongCall);
   }
   if (a.verbose) SetEventSeverity(Severity::kInfo);
-  a.options.format = a.format == "json" ? Format::kJson : a.format == "csv" ? Format::kCsv : Format::kText;
+  a.options.format = a.format == "json"  ? Format::kJson
+                     : a.format == "csv" ? Format::kCsv
+                                         : Format::kText;
   project::Settings probe;
   for (const std::string& text : a.sets) {
     const auto pair = Pair(text);
-    if (!pair) return Fail(fmt::format("--set {}: write --set KEY=VALUE", text), kWrongCall);
-    if (Status fits = project::ApplySetting(probe, pair->first, pair->second); !fits.ok()) {
+    if (!pair)
+      return Fail(fmt::format("--set {}: write --set KEY=VALUE", text), kWrongCall);
+    if (Status fits = project::ApplySetting(probe, pair->first, pair->second);
+        !fits.ok()) {
       return Fail(fmt::format("--set {}: {}", text, fits.error().message), kWrongCall);
     }
     a.options.sets.push_back(*pair);
   }
   for (const std::string& text : a.sources) {
     const auto pair = Pair(text);
-    if (!pair) return Fail(fmt::format("--source {}: write --source NAME=PATH", text), kWrongCall);
+    if (!pair)
+      return Fail(fmt::format("--source {}: write --source NAME=PATH", text), kWrongCall);
     a.options.sources.insert(*pair);
   }
   const char* trace = std::getenv("WEIR_IO_TRACE");

@@ -11,7 +11,8 @@
 
 namespace weir::main {
 
-int RunQuery(io::Io& io, const Options& options, const std::string& sql, const std::string& as_of) {
+int RunQuery(io::Io& io, const Options& options, const std::string& sql,
+             const std::string& as_of) {
   const std::string data_dir = DataDir(options);
   query::QueryOptions query;
   query.catalog_path = commit::CatalogPath(data_dir);
@@ -19,15 +20,22 @@ int RunQuery(io::Io& io, const Options& options, const std::string& sql, const s
   query.duck.threads = 2;
   query.duck.memory_bytes_max = int64_t{1} << 30;
   query.duck.temp_dir = io::Join(data_dir, "tmp");
-  if (!io.Exists(query.catalog_path)) return Fail(fmt::format("no lake at {}: `weir run` makes one, or point --data at it", data_dir), kFailed);
-  const query::Format format = options.format == Format::kJson ? query::Format::kJson : options.format == Format::kCsv ? query::Format::kCsv : query::Format::kText;
+  if (!io.Exists(query.catalog_path))
+    return Fail(fmt::format("no lake at {}: `weir run` makes one, or point --data at it",
+                            data_dir),
+                kFailed);
+  const query::Format format = options.format == Format::kJson  ? query::Format::kJson
+                               : options.format == Format::kCsv ? query::Format::kCsv
+                                                                : query::Format::kText;
   const auto printer = query::NewPrinter(format, [](std::string_view text) -> Status {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) return Unavailable("cannot write to standard output");
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
+      return Unavailable("cannot write to standard output");
     return {};
   });
   SystemClock clock;
   const auto report = query::RunQuery(
-      io, clock, sql, query, CancelToken(), [&](const data::Schema& schema) { return printer->Begin(schema); },
+      io, clock, sql, query, CancelToken(),
+      [&](const data::Schema& schema) { return printer->Begin(schema); },
       [&](std::shared_ptr<arrow::RecordBatch> rows) -> Result<bool> {
         WEIR_TRY(printer->Rows(*rows));
         return true;

@@ -34,8 +34,10 @@ class ProgressLine {
   void Show(const flow::RunReport& report) {
     if (!terminal_) return;
     const double seconds = static_cast<double>(report.wall) / 1e6;
-    fmt::print(stderr, "\r\033[K{:>12} events  {:>9.0f}/s  {} commits  {:.1f} s", Grouped(report.received),
-               seconds > 0 ? static_cast<double>(report.received) / seconds : 0, report.epochs, seconds);
+    fmt::print(stderr, "\r\033[K{:>12} events  {:>9.0f}/s  {} commits  {:.1f} s",
+               Grouped(report.received),
+               seconds > 0 ? static_cast<double>(report.received) / seconds : 0,
+               report.epochs, seconds);
     std::fflush(stderr);
     shown_ = true;
   }
@@ -44,7 +46,9 @@ class ProgressLine {
   }
   static std::string Grouped(int64_t value) {
     std::string text = std::to_string(value);
-    for (auto i = static_cast<ptrdiff_t>(text.size()) - 3; i > (value < 0 ? 1 : 0); i -= 3) text.insert(static_cast<size_t>(i), 1, ',');
+    for (auto i = static_cast<ptrdiff_t>(text.size()) - 3; i > (value < 0 ? 1 : 0);
+         i -= 3)
+      text.insert(static_cast<size_t>(i), 1, ',');
     return text;
   }
 
@@ -53,7 +57,8 @@ class ProgressLine {
   bool shown_ = false;
 };
 
-void PrintReport(const flow::RunReport& report, Format format, const std::string& data_dir) {
+void PrintReport(const flow::RunReport& report, Format format,
+                 const std::string& data_dir) {
   if (format == Format::kJson) {
     fmt::print("{}\n", report.Json());
     return;
@@ -62,33 +67,43 @@ void PrintReport(const flow::RunReport& report, Format format, const std::string
   if (report.received == 0) {
     fmt::print("nothing new arrived\n");
   } else {
-    fmt::print("{} records in {:.1f} s ({:.0f}/s), {} steps, {} commits\n", ProgressLine::Grouped(report.received), seconds,
-               seconds > 0 ? static_cast<double>(report.received) / seconds : 0, report.steps, report.epochs);
+    fmt::print("{} records in {:.1f} s ({:.0f}/s), {} steps, {} commits\n",
+               ProgressLine::Grouped(report.received), seconds,
+               seconds > 0 ? static_cast<double>(report.received) / seconds : 0,
+               report.steps, report.epochs);
   }
   for (const auto& [source, counts] : report.ledger) {
-    fmt::print("{}: {} received = {} accepted + {} rejected + {} duplicate + {} late + {} blocked\n", source, counts.received, counts.accepted,
-               counts.rejected, counts.duplicate, counts.late, counts.blocked);
+    fmt::print(
+        "{}: {} received = {} accepted + {} rejected + {} duplicate + {} late + {} "
+        "blocked\n",
+        source, counts.received, counts.accepted, counts.rejected, counts.duplicate,
+        counts.late, counts.blocked);
   }
-  for (const auto& [model, why] : report.halted) fmt::print(stderr, "weir: {} stands still: {}\n", model, why);
+  for (const auto& [model, why] : report.halted)
+    fmt::print(stderr, "weir: {} stands still: {}\n", model, why);
   fmt::print("tables: {}\n", data_dir);
 }
 
 flow::FlowOptions FlowOptionsOf(const Options& options) {
   flow::FlowOptions flow;
   flow.data_dir = DataDir(options);
-  for (const auto& [name, path] : options.sources) flow.source_paths[name] = AbsolutePath(path);
+  for (const auto& [name, path] : options.sources)
+    flow.source_paths[name] = AbsolutePath(path);
   return flow;
 }
 
 // --source names must be sources of the project: a wrong one is a wrong call.
-std::optional<std::string> UnknownSource(const Options& options, const project::Project& project) {
+std::optional<std::string> UnknownSource(const Options& options,
+                                         const project::Project& project) {
   std::vector<std::string> names;
-  for (const contract::Contract& contract : project.contracts) names.push_back(contract.name);
+  for (const contract::Contract& contract : project.contracts)
+    names.push_back(contract.name);
   for (const auto& [name, path] : options.sources) {
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     const auto near = project::DidYouMean(name, names);
     return fmt::format("--source {}: no such source; {}", name,
-                       near ? fmt::format("did you mean {}?", *near) : fmt::format("the project has {}", fmt::join(names, ", ")));
+                       near ? fmt::format("did you mean {}?", *near)
+                            : fmt::format("the project has {}", fmt::join(names, ", ")));
   }
   return std::nullopt;
 }
@@ -99,15 +114,18 @@ int RunOnce(io::Io& io, const Options& options) {
   int faults = 0;
   auto loaded = Load(io, options, &faults);
   if (!loaded) return kFailed;
-  if (auto wrong = UnknownSource(options, *loaded->project)) return Fail(*wrong, kWrongCall);
+  if (auto wrong = UnknownSource(options, *loaded->project))
+    return Fail(*wrong, kWrongCall);
   HandleSignals();
   SystemClock clock;
   flow::FlowOptions flow_options = FlowOptionsOf(options);
   const std::string data_dir = flow_options.data_dir;
-  auto flow = flow::Flow::Open(io, clock, *loaded->project, *loaded->plan, std::move(flow_options));
+  auto flow = flow::Flow::Open(io, clock, *loaded->project, *loaded->plan,
+                               std::move(flow_options));
   if (!flow.ok()) return Fail(flow.error());
   ProgressLine line;
-  const auto report = (*flow)->Run(StopSignal(), [&](const flow::RunReport& so_far) { line.Show(so_far); });
+  const auto report = (*flow)->Run(
+      StopSignal(), [&](const flow::RunReport& so_far) { line.Show(so_far); });
   line.Clear();
   if (!report.ok()) return Fail(report.error());
   PrintReport(*report, options.format, data_dir);
@@ -118,23 +136,29 @@ int Up(io::Io& io, const Options& options, const RunFlags& flags) {
   int faults = 0;
   auto loaded = Load(io, options, &faults);
   if (!loaded) return kFailed;
-  if (auto wrong = UnknownSource(options, *loaded->project)) return Fail(*wrong, kWrongCall);
+  if (auto wrong = UnknownSource(options, *loaded->project))
+    return Fail(*wrong, kWrongCall);
   HandleSignals();
   SystemClock clock;
   flow::FlowOptions flow_options = FlowOptionsOf(options);
   flow_options.once = false;
   flow_options.live = true;
   const std::string data_dir = flow_options.data_dir;
-  auto flow = flow::Flow::Open(io, clock, *loaded->project, *loaded->plan, std::move(flow_options));
+  auto flow = flow::Flow::Open(io, clock, *loaded->project, *loaded->plan,
+                               std::move(flow_options));
   if (!flow.ok()) return Fail(flow.error());
   serve::Gateway gateway(*(*flow)->sink());
   net::ServerOptions server_options;
   server_options.address = flags.address;
   server_options.port = flags.port;
-  auto server = net::Server::Listen(server_options, [&](net::Request request, net::Reply reply) { gateway.Handle(std::move(request), std::move(reply)); });
+  auto server =
+      net::Server::Listen(server_options, [&](net::Request request, net::Reply reply) {
+        gateway.Handle(std::move(request), std::move(reply));
+      });
   if (!server.ok()) return Fail(server.error());
   fmt::print("weir {} keeps {} in {}\n", WEIR_VERSION, loaded->project->name, data_dir);
-  fmt::print("send events to http://{}:{}/v1/events/<source>; sources: {}\n", flags.address, (*server)->port(),
+  fmt::print("send events to http://{}:{}/v1/events/<source>; sources: {}\n",
+             flags.address, (*server)->port(),
              fmt::join((*flow)->sink()->sources(), ", "));
   std::fflush(stdout);
   const auto report = (*flow)->Run(StopSignal(), [&](const flow::RunReport&) {});

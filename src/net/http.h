@@ -14,11 +14,12 @@
 namespace weir::net {
 
 struct Request {
-  std::string method;        // "POST"
-  std::string path;          // normalised, percent-decoded, without query
+  std::string method;  // "POST"
+  std::string path;    // normalised, percent-decoded, without query
   std::map<std::string, std::string> query;
   std::map<std::string, std::string> headers;  // names in lower case
-  std::string body;          // chunks joined and decoded: gzip and zstd Content-Encoding are taken off here, within body_bytes_max (else 413)
+  std::string body;  // chunks joined and decoded: gzip and zstd Content-Encoding are
+                     // taken off here, within body_bytes_max (else 413)
 };
 struct Response {
   int status = 200;
@@ -26,8 +27,8 @@ struct Response {
   std::map<std::string, std::string> headers;
   std::string body;
 };
-// Answers later, from any thread, exactly once. Let go without a call, it answers 500. A late one (the connection or the
-// server is gone) does nothing.
+// Answers later, from any thread, exactly once. Let go without a call, it answers 500. A
+// late one (the connection or the server is gone) does nothing.
 using Reply = std::function<void(Response)>;
 // Called on an io thread: must not wait.
 using Handler = std::function<void(Request, Reply)>;
@@ -38,20 +39,26 @@ struct ServerOptions {
   int threads = 1;
   size_t connections_max = 4096;
   size_t header_bytes_max = 16 << 10;
-  size_t body_bytes_max = 64 << 20;       // as sent, and again after decoding
-  size_t bodies_bytes_max = 512 << 20;    // of all requests that are not answered yet; beyond it 503
-  size_t pipelined_max = 64;              // requests of one connection that wait for their answer; the next is not read
-  std::chrono::milliseconds read_timeout = std::chrono::seconds(30);  // for one whole request once its first byte came (slow-loris), and for idle keep-alive
+  size_t body_bytes_max = 64 << 20;  // as sent, and again after decoding
+  size_t bodies_bytes_max =
+      512 << 20;  // of all requests that are not answered yet; beyond it 503
+  size_t pipelined_max =
+      64;  // requests of one connection that wait for their answer; the next is not read
+  std::chrono::milliseconds read_timeout =
+      std::chrono::seconds(30);  // for one whole request once its first byte came
+                                 // (slow-loris), and for idle keep-alive
 };
 
-// Keep-alive and pipelining in order. By itself it answers 400 malformed or ambiguous (two lengths, a length and chunks), 408, 413,
-// 415 unknown Content-Encoding, 417, 431, 503 with Retry-After when connections_max or bodies_bytes_max is reached, 505.
+// Keep-alive and pipelining in order. By itself it answers 400 malformed or ambiguous
+// (two lengths, a length and chunks), 408, 413, 415 unknown Content-Encoding, 417, 431,
+// 503 with Retry-After when connections_max or bodies_bytes_max is reached, 505.
 class Server {
  public:
   virtual ~Server() = default;  // as Stop with 5 s
   static Result<std::unique_ptr<Server>> Listen(ServerOptions options, Handler handler);
   virtual int port() const = 0;
-  // Takes no new request, answers those begun (bounded by `grace`), closes. Not from a handler.
+  // Takes no new request, answers those begun (bounded by `grace`), closes. Not from a
+  // handler.
   virtual void Stop(std::chrono::milliseconds grace) = 0;
 };
 

@@ -14,16 +14,26 @@
 namespace weir::ops {
 namespace {
 
-// Rows are brought in by chunks whose groups fit the second-level cache, so that one loop per call does not fetch them anew each time.
+// Rows are brought in by chunks whose groups fit the second-level cache, so that one loop
+// per call does not fetch them anew each time.
 constexpr size_t kChunkRows = 512;
 constexpr size_t kPrefetchRows = 64;
 constexpr size_t kSegmentGroups = 16'384;
 class Aggregate final : public Operator {
  public:
-  Aggregate(AggregateLayout layout, bool retracts, data::Schema input, const data::Schema& output, state::Store* store, std::string space,
+  Aggregate(AggregateLayout layout, bool retracts, data::Schema input,
+            const data::Schema& output, state::Store* store, std::string space,
             int64_t memory_bytes_max, bool cold)
-      : layout_(std::move(layout)), retracts_(retracts), input_(std::move(input)), output_(data::ToArrow(output)), store_(store),
-        space_(std::move(space)), memory_bytes_max_(memory_bytes_max), cold_(cold), table_(layout_.slot_bytes), update_(layout_, table_) {
+      : layout_(std::move(layout)),
+        retracts_(retracts),
+        input_(std::move(input)),
+        output_(data::ToArrow(output)),
+        store_(store),
+        space_(std::move(space)),
+        memory_bytes_max_(memory_bytes_max),
+        cold_(cold),
+        table_(layout_.slot_bytes),
+        update_(layout_, table_) {
     for (const data::Field& field : output.fields) output_types_.push_back(field.type);
     for (const KeyLayout& key : layout_.keys) key_columns_.push_back(key.column);
   }
@@ -37,15 +47,18 @@ class Aggregate final : public Operator {
   Status Process(int, data::Batch changes, Emitter&) override {
     changes = WEIR_TRY(WithoutZeros(std::move(changes)));
     if (changes.num_rows() == 0) return {};
-    if (!retracts_ && std::any_of(changes.weights.begin(), changes.weights.end(), [](int32_t weight) { return weight < 0; })) {
+    if (!retracts_ && std::any_of(changes.weights.begin(), changes.weights.end(),
+                                  [](int32_t weight) { return weight < 0; })) {
       return Internal("an append-only input takes a row back");
     }
     WEIR_TRY(update_.Load(changes, input_));
-    const std::vector<Hash128> hashes = WEIR_TRY(data::HashKeys(*changes.rows, key_columns_));
+    const std::vector<Hash128> hashes =
+        WEIR_TRY(data::HashKeys(*changes.rows, key_columns_));
     if (cold_) WEIR_TRY(Restore(hashes));
     for (size_t begin = 0; begin < hashes.size(); begin += kChunkRows) {
       const size_t rows = std::min(kChunkRows, hashes.size() - begin);
-      WEIR_TRY(FindGroups(begin, std::span(hashes).subspan(begin, rows), changes.weights));
+      WEIR_TRY(
+          FindGroups(begin, std::span(hashes).subspan(begin, rows), changes.weights));
       update_.Apply(begin, std::span(groups_).first(rows));
     }
     return {};
@@ -84,21 +97,27 @@ class Aggregate final : public Operator {
   int64_t state_keys() const override { return table_.count(); }
 
  private:
-  // Groups that the step touched, in order of the first touch, with the rows that stood for them before it.
+  // Groups that the step touched, in order of the first touch, with the rows that stood
+  // for them before it.
   struct Segment {
     std::vector<Group*> groups;
     std::vector<int32_t> old_row;  // into `old`; -1: there was none
     std::vector<CellColumn> old;
   };
 
-  bool Exists(const Group* group) const { return group->rows > 0 || layout_.keys.empty(); }
+  bool Exists(const Group* group) const {
+    return group->rows > 0 || layout_.keys.empty();
+  }
 
-  // The groups of a chunk's rows into groups_, new ones made; what the step touches for the first time is noted with its old row.
-  Status FindGroups(size_t begin, std::span<const Hash128> hashes, const std::vector<int32_t>& weights) {
+  // The groups of a chunk's rows into groups_, new ones made; what the step touches for
+  // the first time is noted with its old row.
+  Status FindGroups(size_t begin, std::span<const Hash128> hashes,
+                    const std::vector<int32_t>& weights) {
     fresh_.clear();
     groups_.resize(std::max(groups_.size(), hashes.size()));
     for (size_t from = 0; from < hashes.size(); from += kPrefetchRows) {
-      const auto block = hashes.subspan(from, std::min(kPrefetchRows, hashes.size() - from));
+      const auto block =
+          hashes.subspan(from, std::min(kPrefetchRows, hashes.size() - from));
       for (const Hash128& hash : block) table_.PrefetchPlace(hash);
       for (const Hash128& hash : block) table_.PrefetchGroup(hash);
       for (size_t i = from; i < from + block.size(); ++i) {
@@ -145,7 +164,8 @@ class Aggregate final : public Operator {
     if (fresh_.empty()) return {};
     if (segments_.empty() || segments_.back().groups.size() >= kSegmentGroups) {
       segments_.emplace_back();
-      for (const data::Type& type : output_types_) segments_.back().old.emplace_back(type);
+      for (const data::Type& type : output_types_)
+        segments_.back().old.emplace_back(type);
     }
     Segment& segment = segments_.back();
     emitted_.clear();
@@ -162,7 +182,8 @@ class Aggregate final : public Operator {
   Status AppendRows(std::span<Group* const> groups, std::span<CellColumn> columns) {
     size_t column = 0;
     for (const KeyLayout& key : layout_.keys) AppendKeys(key, groups, &columns[column++]);
-    for (const CallLayout& call : layout_.calls) WEIR_TRY(AppendResults(layout_, call, groups, &columns[column++]));
+    for (const CallLayout& call : layout_.calls)
+      WEIR_TRY(AppendResults(layout_, call, groups, &columns[column++]));
     return {};
   }
 
@@ -170,35 +191,44 @@ class Aggregate final : public Operator {
     std::vector<Group*> alive;
     std::vector<int32_t> new_row;
     for (Group* group : segment.groups) {
-      if (group->rows < 0) return Internal("more rows were taken back than there are in group " + GroupText(layout_, group));
+      if (group->rows < 0)
+        return Internal("more rows were taken back than there are in group " +
+                        GroupText(layout_, group));
       new_row.push_back(Exists(group) ? static_cast<int32_t>(alive.size()) : -1);
       if (Exists(group)) alive.push_back(group);
     }
     std::vector<CellColumn> now;
-    for (const data::Type& type : output_types_) now.emplace_back(type).Reserve(alive.size());
+    for (const data::Type& type : output_types_)
+      now.emplace_back(type).Reserve(alive.size());
     WEIR_TRY(AppendRows(alive, now));
 
     std::vector<int32_t> gone, come;
     for (size_t i = 0; i < segment.groups.size(); ++i) {
       Group* group = segment.groups[i];
       const int32_t before = segment.old_row[i], after = new_row[i];
-      if (before >= 0 && after >= 0 && SameResults(segment.old, before, now, after)) continue;
+      if (before >= 0 && after >= 0 && SameResults(segment.old, before, now, after))
+        continue;
       if (before >= 0) gone.push_back(before);
       if (after >= 0) come.push_back(after);
-      group->flags = after >= 0 ? group->flags | Group::kEmitted : group->flags & ~Group::kEmitted;
+      group->flags =
+          after >= 0 ? group->flags | Group::kEmitted : group->flags & ~Group::kEmitted;
     }
     WEIR_TRY(Emit(gone, segment.old, -1, out));
     return Emit(come, now, 1, out);
   }
 
-  bool SameResults(const std::vector<CellColumn>& old, int32_t before, const std::vector<CellColumn>& now, int32_t after) const {
+  bool SameResults(const std::vector<CellColumn>& old, int32_t before,
+                   const std::vector<CellColumn>& now, int32_t after) const {
     for (size_t column = layout_.keys.size(); column < old.size(); ++column) {
-      if (!old[column].Equals(static_cast<size_t>(before), now[column], static_cast<size_t>(after))) return false;
+      if (!old[column].Equals(static_cast<size_t>(before), now[column],
+                              static_cast<size_t>(after)))
+        return false;
     }
     return true;
   }
 
-  Status Emit(const std::vector<int32_t>& rows, std::vector<CellColumn>& columns, int32_t weight, Emitter& out) {
+  Status Emit(const std::vector<int32_t>& rows, std::vector<CellColumn>& columns,
+              int32_t weight, Emitter& out) {
     if (rows.empty()) return {};
     std::vector<CellColumn> chosen;
     const bool all = rows.size() == columns[0].size();
@@ -208,7 +238,8 @@ class Aggregate final : public Operator {
         continue;
       }
       chosen.emplace_back(column.type()).Reserve(rows.size());
-      for (const int32_t row : rows) chosen.back().AppendFrom(column, static_cast<size_t>(row));
+      for (const int32_t row : rows)
+        chosen.back().AppendFrom(column, static_cast<size_t>(row));
     }
     data::Batch batch{WEIR_TRY(FinishRows(output_, chosen)), {}};
     if (weight != 1) batch.weights.assign(rows.size(), weight);
@@ -228,20 +259,25 @@ class Aggregate final : public Operator {
 
   // Fetches the groups that are not in memory.
   Status Restore(std::span<const Hash128> hashes) {
-    return FindMissing(*store_, space_, table_, hashes, [&](Hash128 hash, std::string_view value) -> Status {
-      Group* group = table_.Insert(hash);
-      WEIR_TRY(DecodeGroup(layout_, value, table_, group));
-      group->flags = Group::kEmitted;
-      if (layout_.ranges.empty()) return {};
-      return ScanRange(*store_, space_, hash,
-                       [&](std::string_view entry, int64_t weight) { return RestoreEntry(group, entry, weight); });
-    });
+    return FindMissing(*store_, space_, table_, hashes,
+                       [&](Hash128 hash, std::string_view value) -> Status {
+                         Group* group = table_.Insert(hash);
+                         WEIR_TRY(DecodeGroup(layout_, value, table_, group));
+                         group->flags = Group::kEmitted;
+                         if (layout_.ranges.empty()) return {};
+                         return ScanRange(*store_, space_, hash,
+                                          [&](std::string_view entry, int64_t weight) {
+                                            return RestoreEntry(group, entry, weight);
+                                          });
+                       });
   }
 
   Status RestoreEntry(Group* group, std::string_view call_and_entry, int64_t weight) {
     if (call_and_entry.size() < 2) return Corrupt("a stored range entry is malformed");
-    const auto call = static_cast<size_t>(static_cast<uint8_t>(call_and_entry[0]) << 8 | static_cast<uint8_t>(call_and_entry[1]));
-    if (call >= layout_.calls.size() || layout_.calls[call].form != SlotForm::kRange) return Corrupt("a stored range entry has no call");
+    const auto call = static_cast<size_t>(static_cast<uint8_t>(call_and_entry[0]) << 8 |
+                                          static_cast<uint8_t>(call_and_entry[1]));
+    if (call >= layout_.calls.size() || layout_.calls[call].form != SlotForm::kRange)
+      return Corrupt("a stored range entry has no call");
     SortedCounts*& range = RangeOf(group, layout_.calls[call]);
     if (range == nullptr) range = new SortedCounts;
     const int64_t before = range->bytes();
@@ -256,20 +292,26 @@ class Aggregate final : public Operator {
       key.push_back(static_cast<char>(dirty.call >> 8));
       key.push_back(static_cast<char>(dirty.call));
       key.append(dirty.entry);
-      SortedCounts::Entry* entry = RangeOf(dirty.group, layout_.calls[static_cast<size_t>(dirty.call)])->Find(dirty.entry);
+      SortedCounts::Entry* entry =
+          RangeOf(dirty.group, layout_.calls[static_cast<size_t>(dirty.call)])
+              ->Find(dirty.entry);
       if (entry == nullptr) {
         delta.Erase(space_, key);
         continue;
       }
-      if (entry->weight < 0) return Internal("a value was taken back that is not there in group " + GroupText(layout_, dirty.group));
+      if (entry->weight < 0)
+        return Internal("a value was taken back that is not there in group " +
+                        GroupText(layout_, dirty.group));
       entry->dirty = false;
-      delta.Put(space_, key, {reinterpret_cast<const char*>(&entry->weight), sizeof entry->weight});
+      delta.Put(space_, key,
+                {reinterpret_cast<const char*>(&entry->weight), sizeof entry->weight});
     }
     update_.dirty().clear();
     return {};
   }
 
-  // Only groups without changes since the last checkpoint may go: its delta has been applied by now, so the store has them.
+  // Only groups without changes since the last checkpoint may go: its delta has been
+  // applied by now, so the store has them.
   void Evict() {
     for (Group* group : gone_) {
       if (!group->Is(Group::kDirty) && !Exists(group)) RemoveGroup(group);
@@ -320,22 +362,27 @@ class Aggregate final : public Operator {
   std::vector<Group*> fresh_;    // touched by the chunk for the first time in the step
   std::vector<Group*> emitted_;  // of those, the ones that have a row downstream
   std::vector<Segment> segments_;
-  std::vector<Group*> dirty_;    // changed since the last checkpoint
-  std::vector<Group*> gone_;     // erased by the last checkpoint
-  uint32_t hand_ = 0;            // where the last eviction stopped
+  std::vector<Group*> dirty_;  // changed since the last checkpoint
+  std::vector<Group*> gone_;   // erased by the last checkpoint
+  uint32_t hand_ = 0;          // where the last eviction stopped
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Operator>> NewAggregate(AggregateSpec spec, const data::Schema& input, state::Store* store, std::string space,
+Result<std::unique_ptr<Operator>> NewAggregate(AggregateSpec spec,
+                                               const data::Schema& input,
+                                               state::Store* store, std::string space,
                                                int64_t memory_bytes_max) {
   AggregateLayout layout = WEIR_TRY(AggregateLayout::Make(spec, input));
   const bool cold = store != nullptr && WEIR_TRY(HasRows(*store, space));
-  return std::unique_ptr<Operator>(std::make_unique<Aggregate>(std::move(layout), spec.input_retracts, input, spec.output, store,
-                                                               std::move(space), memory_bytes_max, cold));
+  return std::unique_ptr<Operator>(std::make_unique<Aggregate>(
+      std::move(layout), spec.input_retracts, input, spec.output, store, std::move(space),
+      memory_bytes_max, cold));
 }
 
-Result<std::unique_ptr<Operator>> NewDistinct(const data::Schema& input, state::Store* store, std::string space, int64_t memory_bytes_max) {
+Result<std::unique_ptr<Operator>> NewDistinct(const data::Schema& input,
+                                              state::Store* store, std::string space,
+                                              int64_t memory_bytes_max) {
   AggregateSpec spec;
   spec.keys.resize(input.fields.size());
   std::iota(spec.keys.begin(), spec.keys.end(), 0);

@@ -1,4 +1,5 @@
-// What a group of an aggregate keeps: which slot each key column and each call has, and how values that vary in size hang on it.
+// What a group of an aggregate keeps: which slot each key column and each call has, and
+// how values that vary in size hang on it.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +15,19 @@
 
 namespace weir::ops {
 
-// How a call keeps what it knows of a group, and the bytes of its slot (unaligned, in this order).
+// How a call keeps what it knows of a group, and the bytes of its slot (unaligned, in
+// this order).
 enum class SlotForm : uint8_t {
-  kCount,       // int64
-  kIntegerSum,  // int128 sum, int64 terms
-  kWideIntegerSum,  // int128 sum of the high halves, int128 sum of the low halves, int64 terms: decimals of more than 18 digits
-  kFloatSum,    // NarrowSum, int64 terms, ref of a WideSum
-  kBools,       // int64 true, int64 false
-  kOrdinal,     // int64 ordinal, uint8 present: the extreme of append-only rows
-  kWinner,      // int64 major, ref of the minor, value (a cell, or the ref of one), uint8 null if the call has null_values
-  kRange,       // SortedCounts*: all values in order, for rows that may be retracted
+  kCount,           // int64
+  kIntegerSum,      // int128 sum, int64 terms
+  kWideIntegerSum,  // int128 sum of the high halves, int128 sum of the low halves, int64
+                    // terms: decimals of more than 18 digits
+  kFloatSum,        // NarrowSum, int64 terms, ref of a WideSum
+  kBools,           // int64 true, int64 false
+  kOrdinal,         // int64 ordinal, uint8 present: the extreme of append-only rows
+  kWinner,  // int64 major, ref of the minor, value (a cell, or the ref of one), uint8
+            // null if the call has null_values
+  kRange,   // SortedCounts*: all values in order, for rows that may be retracted
 };
 
 struct CallLayout {
@@ -41,7 +45,9 @@ struct CallLayout {
 
   uint32_t minor_offset() const { return offset + 8; }
   uint32_t value_offset() const { return offset + 12; }
-  uint32_t null_offset() const { return value_offset() + static_cast<uint32_t>(width > 0 ? width : 4); }
+  uint32_t null_offset() const {
+    return value_offset() + static_cast<uint32_t>(width > 0 ? width : 4);
+  }
 };
 
 // uint8 null, then the cell or the ref of one.
@@ -52,14 +58,16 @@ struct KeyLayout {
   data::Type type;
 };
 
-// A ref in a winner's slot that names a row of the chunk being worked on instead of an item.
+// A ref in a winner's slot that names a row of the chunk being worked on instead of an
+// item.
 inline constexpr uint32_t kPendingRow = uint32_t{1} << 31;
 // A ref in a winner's slot that stands for a minor without bytes.
 inline constexpr uint32_t kEmptyMinor = kPendingRow - 1;
 
 struct AggregateLayout {
   // kInvalid: a call that has no meaning, or whose result type is not one it can have.
-  static Result<AggregateLayout> Make(const AggregateSpec& spec, const data::Schema& input);
+  static Result<AggregateLayout> Make(const AggregateSpec& spec,
+                                      const data::Schema& input);
 
   std::vector<KeyLayout> keys;
   std::vector<CallLayout> calls;
@@ -69,24 +77,35 @@ struct AggregateLayout {
   uint32_t slot_bytes = 0;
 
   // Where slots hold refs into the heap. Refs of one order may name the same item.
-  struct RefSlot { uint32_t offset; int order; };  // order -1: not shared
+  struct RefSlot {
+    uint32_t offset;
+    int order;
+  };  // order -1: not shared
   std::vector<RefSlot> refs;
 };
 
-// Adds `item` to the group's heap, which may move its items (all refs in the slots follow).
-uint32_t AddHeapItem(GroupTable& table, Group* group, const AggregateLayout& layout, std::string_view item);
+// Adds `item` to the group's heap, which may move its items (all refs in the slots
+// follow).
+uint32_t AddHeapItem(GroupTable& table, Group* group, const AggregateLayout& layout,
+                     std::string_view item);
 
 // The group without its header, as docs/formats/state.md has it; ranges are stored apart.
 void EncodeGroup(const AggregateLayout& layout, Group* group, std::string* out);
-Status DecodeGroup(const AggregateLayout& layout, std::string_view bytes, GroupTable& table, Group* group);
+Status DecodeGroup(const AggregateLayout& layout, std::string_view bytes,
+                   GroupTable& table, Group* group);
 
 inline SortedCounts*& RangeOf(Group* group, const CallLayout& call) {
   return *reinterpret_cast<SortedCounts**>(group->slots() + call.offset);
 }
 
-// A range's entry: order key, uint8 null, the value's cell, uint32 bytes of the order key.
-void AppendRangeEntry(std::string_view order_key, bool null, std::string_view cell, std::string* out);
-struct RangeValue { bool null; std::string_view cell; };
+// A range's entry: order key, uint8 null, the value's cell, uint32 bytes of the order
+// key.
+void AppendRangeEntry(std::string_view order_key, bool null, std::string_view cell,
+                      std::string* out);
+struct RangeValue {
+  bool null;
+  std::string_view cell;
+};
 RangeValue RangeEntryValue(std::string_view entry);
 
 }  // namespace weir::ops

@@ -10,37 +10,48 @@ namespace {
 
 using enum AggregateKind;
 
-data::Type TypeOf(std::string_view text) { return SchemaFromText(fmt::format("x {}", text)).fields[0].type; }
+data::Type TypeOf(std::string_view text) {
+  return SchemaFromText(fmt::format("x {}", text)).fields[0].type;
+}
 
-AggregateCall Call(AggregateKind kind, int argument, std::string_view result) { return {kind, argument, {}, {}, -1, TypeOf(result)}; }
+AggregateCall Call(AggregateKind kind, int argument, std::string_view result) {
+  return {kind, argument, {}, {}, -1, TypeOf(result)};
+}
 
 // The first `keys` columns are the key.
-AggregateSpec Spec(const data::Schema& input, int keys, std::vector<AggregateCall> calls, bool retracts) {
+AggregateSpec Spec(const data::Schema& input, int keys, std::vector<AggregateCall> calls,
+                   bool retracts) {
   AggregateSpec spec;
   spec.input_retracts = retracts;
   for (int i = 0; i < keys; ++i) {
     spec.keys.push_back(i);
     spec.output.fields.push_back(input.fields[static_cast<size_t>(i)]);
   }
-  for (size_t i = 0; i < calls.size(); ++i) spec.output.fields.push_back({fmt::format("a{}", i), calls[i].result});
+  for (size_t i = 0; i < calls.size(); ++i)
+    spec.output.fields.push_back({fmt::format("a{}", i), calls[i].result});
   spec.calls = std::move(calls);
   return spec;
 }
 
 class AggregateTest : public OperatorTest {
  public:
-  AggregateTest(std::string_view input, int keys, std::vector<AggregateCall> calls, bool retracts = true, int64_t memory = 1 << 30)
+  AggregateTest(std::string_view input, int keys, std::vector<AggregateCall> calls,
+                bool retracts = true, int64_t memory = 1 << 30)
       : AggregateTest(SchemaFromText(input), keys, std::move(calls), retracts, memory) {}
 
  private:
-  AggregateTest(const data::Schema& input, int keys, std::vector<AggregateCall> calls, bool retracts, int64_t memory)
+  AggregateTest(const data::Schema& input, int keys, std::vector<AggregateCall> calls,
+                bool retracts, int64_t memory)
       : AggregateTest(input, Spec(input, keys, std::move(calls), retracts), memory) {}
   AggregateTest(const data::Schema& input, const AggregateSpec& spec, int64_t memory)
-      : OperatorTest(input, spec.output, [=](state::Store* store) { return NewAggregate(spec, input, store, "op/t", memory); }) {}
+      : OperatorTest(input, spec.output, [=](state::Store* store) {
+          return NewAggregate(spec, input, store, "op/t", memory);
+        }) {}
 };
 
 TEST(AggregateTest, ReplacesAGroupsRowWhenItChanges) {
-  AggregateTest t("name string, n int", 1, {Call(kCountStar, -1, "int"), Call(kSum, 1, "decimal(38,0)")});
+  AggregateTest t("name string, n int", 1,
+                  {Call(kCountStar, -1, "int"), Call(kSum, 1, "decimal(38,0)")});
   EXPECT_EQ(t.Feed("+ ann 1, + bob 5, + ann 2"), "+ ann 2 3, + bob 1 5");
   EXPECT_EQ(t.Feed("+ ann 4"), "- ann 2 3, + ann 3 7");
   EXPECT_EQ(t.Feed("- ann 1"), "- ann 3 7, + ann 2 6");
@@ -70,7 +81,9 @@ TEST(AggregateTest, AGroupWithoutRowsVanishesAndMayComeBack) {
 }
 
 TEST(AggregateTest, WithoutKeysThereIsOneRowEvenOverNoInput) {
-  AggregateTest t("n int", 0, {Call(kCountStar, -1, "int"), Call(kSum, 0, "int"), Call(kMin, 0, "int")});
+  AggregateTest t(
+      "n int", 0,
+      {Call(kCountStar, -1, "int"), Call(kSum, 0, "int"), Call(kMin, 0, "int")});
   EXPECT_EQ(t.Feed(""), "+ 0 NULL NULL");
   EXPECT_EQ(t.Feed(""), "");
   EXPECT_EQ(t.Feed("+ 5, + 3"), "- 0 NULL NULL, + 2 8 3");
@@ -82,8 +95,10 @@ TEST(AggregateTest, WithoutKeysThereIsOneRowEvenOverNoInput) {
 
 TEST(AggregateTest, NullsGroupTogetherAndDoNotCount) {
   AggregateTest t("k string, n int", 1,
-                  {Call(kCountStar, -1, "int"), Call(kCount, 1, "int"), Call(kSum, 1, "int"), Call(kAvg, 1, "double"), Call(kMax, 1, "int")});
-  EXPECT_EQ(t.Feed("+ NULL NULL, + NULL NULL, + '' NULL"), "+ NULL 2 0 NULL NULL NULL, + '' 1 0 NULL NULL NULL");
+                  {Call(kCountStar, -1, "int"), Call(kCount, 1, "int"),
+                   Call(kSum, 1, "int"), Call(kAvg, 1, "double"), Call(kMax, 1, "int")});
+  EXPECT_EQ(t.Feed("+ NULL NULL, + NULL NULL, + '' NULL"),
+            "+ NULL 2 0 NULL NULL NULL, + '' 1 0 NULL NULL NULL");
   EXPECT_EQ(t.Feed("+ NULL 4"), "- NULL 2 0 NULL NULL NULL, + NULL 3 1 4 4 4");
   EXPECT_EQ(t.Feed("- NULL 4"), "- NULL 3 1 4 4 4, + NULL 2 0 NULL NULL NULL");
 }
@@ -97,17 +112,20 @@ TEST(AggregateTest, AFilterLetsOnlyTrueThrough) {
 }
 
 class WinnerTest : public testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(, WinnerTest, testing::Bool(),
-                         [](const auto& info) { return info.param ? "RetractingInput" : "AppendOnlyInput"; });
+INSTANTIATE_TEST_SUITE_P(, WinnerTest, testing::Bool(), [](const auto& info) {
+  return info.param ? "RetractingInput" : "AppendOnlyInput";
+});
 
 TEST_P(WinnerTest, ArgExtremesSkipNullsAndBreakTiesByTheNextColumn) {
   AggregateCall newest = Call(kArgMax, 1, "string"), oldest = Call(kArgMin, 1, "string");
   newest.order = oldest.order = {2, 3};
-  AggregateTest t("k string, v string, ts stamp, id string", 1, {newest, oldest}, GetParam());
+  AggregateTest t("k string, v string, ts stamp, id string", 1, {newest, oldest},
+                  GetParam());
   EXPECT_EQ(t.Feed("+ a x 5 i1, + a NULL 9 i2, + a y NULL i3"), "+ a x x");
   EXPECT_EQ(t.Feed("+ a z 5 i0"), "- a x x, + a x z");
   EXPECT_EQ(t.Feed("+ a w 5 i10"), "- a x z, + a w z");
-  EXPECT_EQ(t.Feed("+ a u 5 NULL"), "- a w z, + a u z") << "a NULL in a tie column comes last";
+  EXPECT_EQ(t.Feed("+ a u 5 NULL"), "- a w z, + a u z")
+      << "a NULL in a tie column comes last";
   t.Commit();
   t.Restart();
   EXPECT_EQ(t.Feed("+ a t 5 i9"), "");
@@ -119,7 +137,8 @@ TEST_P(WinnerTest, FirstAndLastTakeNullsAsValues) {
   first.order = last.order = {2};
   AggregateTest t("k string, v int, ts int", 1, {first, last}, GetParam());
   EXPECT_EQ(t.Feed("+ a 1 10, + a NULL 5, + a 3 7"), "+ a NULL 1");
-  EXPECT_EQ(t.Feed("+ a NULL NULL"), "- a NULL 1, + a NULL NULL") << "a NULL order comes last";
+  EXPECT_EQ(t.Feed("+ a NULL NULL"), "- a NULL 1, + a NULL NULL")
+      << "a NULL order comes last";
   EXPECT_EQ(t.Feed("+ b 1 9223372036854775807, + b 2 NULL"), "+ b 1 2");
 }
 
@@ -136,20 +155,29 @@ TEST_P(WinnerTest, DescendingOrdersKeepNullsLast) {
 }
 
 TEST_P(WinnerTest, ExtremesOfEveryTypeFollowItsOrder) {
-  struct Case { const char *type, *values, *min, *max; };
-  for (const Case& c : {Case{"bool", "true false", "false", "true"}, Case{"int32", "-5 7 0", "-5", "7"},
-                        Case{"int", "-9223372036854775808 9223372036854775807", "-9223372036854775808", "9223372036854775807"},
-                        Case{"double", "nan -inf 1.5 -2.5", "-inf", "nan"}, Case{"float", "-0.5 0.25 inf", "-0.5", "inf"},
-                        Case{"decimal(10,2)", "-1.50 2.25", "-1.50", "2.25"},
-                        Case{"decimal(38,3)", "-99999999999999999999.001 0.001 7", "-99999999999999999999.001", "7.000"},
-                        Case{"date", "100 -100", "-100", "100"}, Case{"stamp", "5 -5", "-5", "5"}, Case{"time", "1 2", "1", "2"},
-                        Case{"string", "b ab a bb", "a", "bb"}, Case{"binary", "\xff a", "a", "\xff"},
-                        Case{"uuid", "b0 a1", "00000000000000a1", "00000000000000b0"}}) {
-    AggregateTest t(fmt::format("k int, v {}", c.type), 1, {Call(kMin, 1, c.type), Call(kMax, 1, c.type)}, GetParam());
+  struct Case {
+    const char *type, *values, *min, *max;
+  };
+  for (const Case& c :
+       {Case{"bool", "true false", "false", "true"}, Case{"int32", "-5 7 0", "-5", "7"},
+        Case{"int", "-9223372036854775808 9223372036854775807", "-9223372036854775808",
+             "9223372036854775807"},
+        Case{"double", "nan -inf 1.5 -2.5", "-inf", "nan"},
+        Case{"float", "-0.5 0.25 inf", "-0.5", "inf"},
+        Case{"decimal(10,2)", "-1.50 2.25", "-1.50", "2.25"},
+        Case{"decimal(38,3)", "-99999999999999999999.001 0.001 7",
+             "-99999999999999999999.001", "7.000"},
+        Case{"date", "100 -100", "-100", "100"}, Case{"stamp", "5 -5", "-5", "5"},
+        Case{"time", "1 2", "1", "2"}, Case{"string", "b ab a bb", "a", "bb"},
+        Case{"binary", "\xff a", "a", "\xff"},
+        Case{"uuid", "b0 a1", "00000000000000a1", "00000000000000b0"}}) {
+    AggregateTest t(fmt::format("k int, v {}", c.type), 1,
+                    {Call(kMin, 1, c.type), Call(kMax, 1, c.type)}, GetParam());
     std::string rows;
     std::istringstream values(c.values);
     for (std::string value; values >> value;) rows += fmt::format("+ 1 {},", value);
-    EXPECT_EQ(t.Feed(rows + "+ 1 NULL"), fmt::format("+ 1 {} {}", c.min, c.max)) << c.type;
+    EXPECT_EQ(t.Feed(rows + "+ 1 NULL"), fmt::format("+ 1 {} {}", c.min, c.max))
+        << c.type;
     t.Commit();
     t.Restart();
     EXPECT_EQ(t.Feed(rows), "") << c.type;
@@ -157,7 +185,10 @@ TEST_P(WinnerTest, ExtremesOfEveryTypeFollowItsOrder) {
 }
 
 TEST_P(WinnerTest, BothZerosAreOne) {
-  AggregateTest t("k double, v double", 1, {Call(kMin, 1, "double"), Call(kMax, 1, "double"), Call(kCountStar, -1, "int")}, GetParam());
+  AggregateTest t(
+      "k double, v double", 1,
+      {Call(kMin, 1, "double"), Call(kMax, 1, "double"), Call(kCountStar, -1, "int")},
+      GetParam());
   EXPECT_EQ(t.Feed("+ -0.0 -0.0, + 0.0 0.0, + -0.0 -0.0"), "+ 0 0 0 3");
 }
 
@@ -188,7 +219,8 @@ TEST(AggregateTest, ExtremesFallBackWhenTheWinnerIsTakenAway) {
 }
 
 TEST(AggregateTest, BooleansRetract) {
-  AggregateTest t("k int, v bool", 1, {Call(kBoolAnd, 1, "bool"), Call(kBoolOr, 1, "bool")});
+  AggregateTest t("k int, v bool", 1,
+                  {Call(kBoolAnd, 1, "bool"), Call(kBoolOr, 1, "bool")});
   EXPECT_EQ(t.Feed("+ 1 NULL"), "+ 1 NULL NULL");
   EXPECT_EQ(t.Feed("+ 1 true"), "- 1 NULL NULL, + 1 true true");
   EXPECT_EQ(t.Feed("+ 1 false"), "- 1 true true, + 1 false true");
@@ -196,7 +228,8 @@ TEST(AggregateTest, BooleansRetract) {
 }
 
 TEST(AggregateTest, FloatSumsComeBackToWhatTheyWere) {
-  AggregateTest t("k int, v double", 1, {Call(kSum, 1, "double"), Call(kAvg, 1, "double")});
+  AggregateTest t("k int, v double", 1,
+                  {Call(kSum, 1, "double"), Call(kAvg, 1, "double")});
   EXPECT_EQ(t.Feed("+ 1 0.1, + 1 0.2, + 1 0.3"), "+ 1 0.6 0.2");
   EXPECT_EQ(t.Feed("+ 1 1e300"), "- 1 0.6 0.2, + 1 1e+300 2.5e+299");
   t.Commit();
@@ -204,26 +237,35 @@ TEST(AggregateTest, FloatSumsComeBackToWhatTheyWere) {
   EXPECT_EQ(t.Feed("- 1 1e300"), "- 1 1e+300 2.5e+299, + 1 0.6 0.2");
   EXPECT_EQ(t.Feed("+ 1 nan"), "- 1 0.6 0.2, + 1 nan nan");
   EXPECT_EQ(t.Feed("+ 1 inf"), "");
-  EXPECT_EQ(t.Feed("- 1 nan, - 1 inf, - 1 0.3"), "- 1 nan nan, + 1 0.30000000000000004 0.15000000000000002");
+  EXPECT_EQ(t.Feed("- 1 nan, - 1 inf, - 1 0.3"),
+            "- 1 nan nan, + 1 0.30000000000000004 0.15000000000000002");
 }
 
 TEST(AggregateTest, IntegerSumsAreWideAndNameTheGroupThatOverflows) {
-  AggregateTest t("k string, v int", 1, {Call(kSum, 1, "decimal(38,0)"), Call(kAvg, 1, "double")});
-  EXPECT_EQ(t.Feed("+ a 9223372036854775807, + a 9223372036854775807"), "+ a 18446744073709551614 9.223372036854776e+18");
+  AggregateTest t("k string, v int", 1,
+                  {Call(kSum, 1, "decimal(38,0)"), Call(kAvg, 1, "double")});
+  EXPECT_EQ(t.Feed("+ a 9223372036854775807, + a 9223372036854775807"),
+            "+ a 18446744073709551614 9.223372036854776e+18");
   AggregateTest narrow("k string, v int", 1, {Call(kSum, 1, "int")});
-  EXPECT_THAT(narrow.Feed("+ ann 9223372036854775807, + ann 1"), testing::HasSubstr("does not fit long in group ann"));
+  EXPECT_THAT(narrow.Feed("+ ann 9223372036854775807, + ann 1"),
+              testing::HasSubstr("does not fit long in group ann"));
 }
 
 TEST(AggregateTest, DecimalSumsUseTheirScale) {
   const char* max = "99999999999999999999999999999999999999";
   AggregateTest t("k int, v decimal(38,0), m decimal(9,2)", 1,
-                  {Call(kSum, 1, "decimal(38,0)"), Call(kSum, 2, "decimal(38,2)"), Call(kAvg, 2, "double"), Call(kAvg, 1, "double")});
-  EXPECT_EQ(t.Feed(fmt::format("+ 1 {} 0.10, + 1 -{} 0.25, + 1 7 NULL", max, max)), fmt::format("+ 1 7 0.35 0.175 {}", 7.0 / 3));
-  EXPECT_THAT(t.Feed(fmt::format("+ 1 {} 0", max)), testing::HasSubstr("does not fit decimal(38,0)"));
+                  {Call(kSum, 1, "decimal(38,0)"), Call(kSum, 2, "decimal(38,2)"),
+                   Call(kAvg, 2, "double"), Call(kAvg, 1, "double")});
+  EXPECT_EQ(t.Feed(fmt::format("+ 1 {} 0.10, + 1 -{} 0.25, + 1 7 NULL", max, max)),
+            fmt::format("+ 1 7 0.35 0.175 {}", 7.0 / 3));
+  EXPECT_THAT(t.Feed(fmt::format("+ 1 {} 0", max)),
+              testing::HasSubstr("does not fit decimal(38,0)"));
 }
 
 TEST(AggregateTest, WeightsCountAsOftenAsTheySay) {
-  AggregateTest t("k int, v int", 1, {Call(kCountStar, -1, "int"), Call(kSum, 1, "int"), Call(kMax, 1, "int")});
+  AggregateTest t(
+      "k int, v int", 1,
+      {Call(kCountStar, -1, "int"), Call(kSum, 1, "int"), Call(kMax, 1, "int")});
   EXPECT_EQ(t.Feed("+3 1 5, +0 2 5"), "+ 1 3 15 5");
   EXPECT_EQ(t.Feed("-2 1 5"), "- 1 3 15 5, + 1 1 5 5");
 }
@@ -235,8 +277,10 @@ TEST(AggregateTest, WhatCannotBeIsAnError) {
   EXPECT_THAT(t.Feed("- 7 1"), testing::HasSubstr("group 7"));
 
   const data::Schema input = SchemaFromText("k int, v string");
-  for (const AggregateCall& call : {Call(kSum, 1, "int"), Call(kMax, 1, "int"), Call(kArgMax, 1, "string"), Call(kFirst, 1, "string"),
-                                    Call(kBoolAnd, 0, "bool"), Call(kCount, 9, "int"), Call(kSum, 0, "decimal(38,2)")}) {
+  for (const AggregateCall& call :
+       {Call(kSum, 1, "int"), Call(kMax, 1, "int"), Call(kArgMax, 1, "string"),
+        Call(kFirst, 1, "string"), Call(kBoolAnd, 0, "bool"), Call(kCount, 9, "int"),
+        Call(kSum, 0, "decimal(38,2)")}) {
     auto made = NewAggregate(Spec(input, 1, {call}, true), input, nullptr, "s", 0);
     ASSERT_FALSE(made.ok());
     EXPECT_EQ(made.error().code, Code::kInvalid);
@@ -246,7 +290,8 @@ TEST(AggregateTest, WhatCannotBeIsAnError) {
 TEST(AggregateTest, GroupsThatDoNotFitInMemoryComeBackFromTheStore) {
   AggregateCall newest = Call(kArgMax, 1, "string");
   newest.order = {2};
-  AggregateTest t("k int, v string, ts int", 1, {newest, Call(kCountStar, -1, "int")}, true, 100'000);
+  AggregateTest t("k int, v string, ts int", 1, {newest, Call(kCountStar, -1, "int")},
+                  true, 100'000);
   for (int round = 0; round < 3; ++round) {
     for (int k = 0; k < 2000; ++k) t.Feed(fmt::format("+ {} v{} {}", k, round, round));
     t.Commit();
@@ -259,22 +304,27 @@ TEST(AggregateTest, GroupsThatDoNotFitInMemoryComeBackFromTheStore) {
 TEST(AggregateTest, AnInsertOnlyFilledStateSurvivesARestartBetweenAnyTwoSteps) {
   AggregateCall newest = Call(kArgMax, 1, "string");
   newest.order = {2, 3};
-  AggregateTest t("k int, v string, ts int, id string", 1, {newest, Call(kMin, 2, "int"), Call(kMin, 1, "string")}, false);
+  AggregateTest t("k int, v string, ts int, id string", 1,
+                  {newest, Call(kMin, 2, "int"), Call(kMin, 1, "string")}, false);
   EXPECT_EQ(t.Feed("+ 1 b 1 i1"), "+ 1 b 1 b");
   t.Commit();
   t.Restart();
   EXPECT_EQ(t.Feed("+ 1 a 2 i2"), "- 1 b 1 b, + 1 a 1 a");
   t.Restart();
-  EXPECT_EQ(t.Feed("+ 1 a 2 i2"), "- 1 b 1 b, + 1 a 1 a") << "what was not committed is forgotten";
+  EXPECT_EQ(t.Feed("+ 1 a 2 i2"), "- 1 b 1 b, + 1 a 1 a")
+      << "what was not committed is forgotten";
 }
 
 class DistinctTest : public OperatorTest {
  public:
-  explicit DistinctTest(std::string_view columns) : DistinctTest(SchemaFromText(columns)) {}
+  explicit DistinctTest(std::string_view columns)
+      : DistinctTest(SchemaFromText(columns)) {}
 
  private:
   explicit DistinctTest(const data::Schema& schema)
-      : OperatorTest(schema, schema, [=](state::Store* store) { return NewDistinct(schema, store, "op/d", 1 << 20); }) {}
+      : OperatorTest(schema, schema, [=](state::Store* store) {
+          return NewDistinct(schema, store, "op/d", 1 << 20);
+        }) {}
 };
 
 TEST(DistinctTest, EmitsTheFirstAndTheLastOfEqualRows) {
@@ -290,16 +340,20 @@ TEST(DistinctTest, EmitsTheFirstAndTheLastOfEqualRows) {
 
 class TopTest : public OperatorTest {
  public:
-  TopTest(std::string_view columns, TopSpec spec) : TopTest(SchemaFromText(columns), std::move(spec)) {}
+  TopTest(std::string_view columns, TopSpec spec)
+      : TopTest(SchemaFromText(columns), std::move(spec)) {}
 
  private:
   TopTest(const data::Schema& schema, TopSpec spec)
-      : OperatorTest(schema, schema, [=](state::Store* store) { return NewTop(spec, schema, store, "op/t", 1 << 20); }) {}
+      : OperatorTest(schema, schema, [=](state::Store* store) {
+          return NewTop(spec, schema, store, "op/t", 1 << 20);
+        }) {}
 };
 
 TEST(TopTest, KeepsTheFirstRowOfAKey) {
   for (const bool retracts : {false, true}) {
-    TopTest t("k string, ts int, v string", {.keys = {0}, .order = {1, 2}, .input_retracts = retracts});
+    TopTest t("k string, ts int, v string",
+              {.keys = {0}, .order = {1, 2}, .input_retracts = retracts});
     EXPECT_EQ(t.Feed("+ a 5 x, + a 4 y, + b 1 z"), "+ a 4 y, + b 1 z");
     EXPECT_EQ(t.Feed("+ a 6 q"), "");
     t.Commit();
@@ -310,7 +364,9 @@ TEST(TopTest, KeepsTheFirstRowOfAKey) {
 }
 
 TEST(TopTest, KeepsNRowsInTheirOrderAndFillsUpAfterRetractions) {
-  TopTest t("k string, n int", {.keys = {0}, .order = {1}, .descending = {true}, .n = 2, .input_retracts = true});
+  TopTest t(
+      "k string, n int",
+      {.keys = {0}, .order = {1}, .descending = {true}, .n = 2, .input_retracts = true});
   EXPECT_EQ(t.Feed("+ a 1, + a 2, + a 3"), "+ a 3, + a 2");
   EXPECT_EQ(t.Feed("+ a 3"), "+ a 3, - a 2");
   EXPECT_EQ(t.Feed("-2 a 3"), "-2 a 3, + a 2, + a 1");

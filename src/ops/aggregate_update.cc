@@ -14,7 +14,8 @@ void AddTo(char* at, T value) {
 
 Status AggregateUpdate::Load(const data::Batch& batch, const data::Schema& input) {
   WEIR_TRY(columns_.Load(batch.rows, input, layout_.used_columns));
-  for (size_t i = 0; i < orders_.size(); ++i) WEIR_TRY(orders_[i].Load(layout_.orders[i], columns_));
+  for (size_t i = 0; i < orders_.size(); ++i)
+    WEIR_TRY(orders_[i].Load(layout_.orders[i], columns_));
   weights_ = batch.weights.empty() ? nullptr : batch.weights.data();
   return {};
 }
@@ -29,18 +30,35 @@ void AggregateUpdate::Apply(size_t begin, std::span<Group* const> groups) {
   for (size_t i = 0; i < layout_.calls.size(); ++i) {
     const CallLayout& call = layout_.calls[i];
     switch (call.form) {
-      case SlotForm::kCount: Count(call); break;
-      case SlotForm::kIntegerSum: SumIntegers(call); break;
-      case SlotForm::kWideIntegerSum: SumWideIntegers(call); break;
-      case SlotForm::kFloatSum: SumFloats(call); break;
-      case SlotForm::kBools: Bools(call); break;
-      case SlotForm::kOrdinal: Ordinals(call); break;
-      case SlotForm::kWinner: FindWinners(call, &winners_[i]); break;
-      case SlotForm::kRange: Ranges(static_cast<int>(i)); break;
+      case SlotForm::kCount:
+        Count(call);
+        break;
+      case SlotForm::kIntegerSum:
+        SumIntegers(call);
+        break;
+      case SlotForm::kWideIntegerSum:
+        SumWideIntegers(call);
+        break;
+      case SlotForm::kFloatSum:
+        SumFloats(call);
+        break;
+      case SlotForm::kBools:
+        Bools(call);
+        break;
+      case SlotForm::kOrdinal:
+        Ordinals(call);
+        break;
+      case SlotForm::kWinner:
+        FindWinners(call, &winners_[i]);
+        break;
+      case SlotForm::kRange:
+        Ranges(static_cast<int>(i));
+        break;
     }
   }
   for (size_t i = 0; i < layout_.calls.size(); ++i) {
-    if (layout_.calls[i].form == SlotForm::kWinner) KeepWinners(layout_.calls[i], winners_[i]);
+    if (layout_.calls[i].form == SlotForm::kWinner)
+      KeepWinners(layout_.calls[i], winners_[i]);
   }
 }
 
@@ -54,7 +72,9 @@ void AggregateUpdate::ForEachSelected(const CallLayout& call, F&& f) {
   };
   if (call.filter >= 0) use(columns_.True(call.filter));
   if (call.argument_present) use(columns_.Column(call.argument).valid());
-  if (call.order_present) use(columns_.Column(layout_.orders[static_cast<size_t>(call.order)].columns[0]).valid());
+  if (call.order_present)
+    use(columns_.Column(layout_.orders[static_cast<size_t>(call.order)].columns[0])
+            .valid());
   if (count == 0) {
     for (size_t row = begin_; row < end_; ++row) f(row);
     return;
@@ -63,12 +83,15 @@ void AggregateUpdate::ForEachSelected(const CallLayout& call, F&& f) {
     uint64_t selected = masks[0][word];
     for (size_t i = 1; i < count; ++i) selected &= masks[i][word];
     if (end_ - word * 64 < 64) selected &= (uint64_t{1} << (end_ - word * 64)) - 1;
-    for (; selected != 0; selected &= selected - 1) f(word * 64 + static_cast<size_t>(std::countr_zero(selected)));
+    for (; selected != 0; selected &= selected - 1)
+      f(word * 64 + static_cast<size_t>(std::countr_zero(selected)));
   }
 }
 
 void AggregateUpdate::Count(const CallLayout& call) {
-  ForEachSelected(call, [&](size_t row) { AddTo<int64_t>(group(row)->slots() + call.offset, weight(row)); });
+  ForEachSelected(call, [&](size_t row) {
+    AddTo<int64_t>(group(row)->slots() + call.offset, weight(row));
+  });
 }
 
 void AggregateUpdate::SumIntegers(const CallLayout& call) {
@@ -86,7 +109,8 @@ void AggregateUpdate::SumWideIntegers(const CallLayout& call) {
     char* slot = group(row)->slots() + call.offset;
     const Int128 value = ReadAs<Int128>(reinterpret_cast<const char*>(values + row));
     AddTo<Int128>(slot, (value >> 64) * weight(row));
-    AddTo<Int128>(slot + 16, static_cast<Int128>(static_cast<uint64_t>(value)) * weight(row));
+    AddTo<Int128>(slot + 16,
+                  static_cast<Int128>(static_cast<uint64_t>(value)) * weight(row));
     AddTo<int64_t>(slot + 32, weight(row));
   });
 }
@@ -105,7 +129,8 @@ void AggregateUpdate::SumFloats(const CallLayout& call) {
     uint32_t ref = ReadAs<uint32_t>(slot + 24);
     if (ref == 0) {
       const WideSum none;
-      ref = AddHeapItem(table_, g, layout_, {reinterpret_cast<const char*>(&none), sizeof none});
+      ref = AddHeapItem(table_, g, layout_,
+                        {reinterpret_cast<const char*>(&none), sizeof none});
       WriteAs(slot + 24, ref);
     }
     char* item = GroupTable::MutableItem(g->heap, ref);
@@ -118,7 +143,8 @@ void AggregateUpdate::SumFloats(const CallLayout& call) {
 void AggregateUpdate::Bools(const CallLayout& call) {
   const int64_t* values = columns_.Integers(call.argument);
   ForEachSelected(call, [&](size_t row) {
-    AddTo<int64_t>(group(row)->slots() + call.offset + (values[row] != 0 ? 0 : 8), weight(row));
+    AddTo<int64_t>(group(row)->slots() + call.offset + (values[row] != 0 ? 0 : 8),
+                   weight(row));
   });
 }
 
@@ -132,12 +158,16 @@ void AggregateUpdate::Ordinals(const CallLayout& call) {
       slot[8] = 1;
     });
   };
-  if (call.smallest) update(std::less<int64_t>());
-  else update(std::greater<int64_t>());
+  if (call.smallest)
+    update(std::less<int64_t>());
+  else
+    update(std::greater<int64_t>());
 }
 
-// A row that wins is only noted in the slot: most lose again to a row of the same chunk, and their values need not be copied.
-void AggregateUpdate::FindWinners(const CallLayout& call, std::vector<uint32_t>* winners) {
+// A row that wins is only noted in the slot: most lose again to a row of the same chunk,
+// and their values need not be copied.
+void AggregateUpdate::FindWinners(const CallLayout& call,
+                                  std::vector<uint32_t>* winners) {
   winners->clear();
   const int64_t* majors = orders_[static_cast<size_t>(call.order)].majors();
   const auto find = [&](auto&& better) {
@@ -145,18 +175,24 @@ void AggregateUpdate::FindWinners(const CallLayout& call, std::vector<uint32_t>*
       char* slots = group(row)->slots();
       const uint32_t ref = ReadAs<uint32_t>(slots + call.minor_offset());
       const int64_t best = ReadAs<int64_t>(slots + call.offset), major = majors[row];
-      if (ref != 0 && !better(major, best) && (major != best || !WinsTie(call, slots, ref, row))) return;
+      if (ref != 0 && !better(major, best) &&
+          (major != best || !WinsTie(call, slots, ref, row)))
+        return;
       WriteAs(slots + call.offset, major);
       WriteAs(slots + call.minor_offset(), kPendingRow | static_cast<uint32_t>(row));
       winners->push_back(static_cast<uint32_t>(row));
     });
   };
-  if (call.smallest) find(std::less<int64_t>());
-  else find(std::greater<int64_t>());
+  if (call.smallest)
+    find(std::less<int64_t>());
+  else
+    find(std::greater<int64_t>());
 }
 
-// Rows that are equal in their whole order are told apart by their values, so that arrival does not decide.
-bool AggregateUpdate::WinsTie(const CallLayout& call, const char* slots, uint32_t ref, size_t row) const {
+// Rows that are equal in their whole order are told apart by their values, so that
+// arrival does not decide.
+bool AggregateUpdate::WinsTie(const CallLayout& call, const char* slots, uint32_t ref,
+                              size_t row) const {
   const OrderKeys& order = orders_[static_cast<size_t>(call.order)];
   const InputColumn& argument = columns_.Column(call.argument);
   const GroupHeap& heap = group(row)->heap;
@@ -171,8 +207,11 @@ bool AggregateUpdate::WinsTie(const CallLayout& call, const char* slots, uint32_
     if (ref != kEmptyMinor) best_minor = GroupTable::Item(heap, ref);
     best_null = call.null_values && slots[call.null_offset()] != 0;
     if (!best_null) {
-      best_cell = call.width > 0 ? std::string_view(slots + call.value_offset(), static_cast<size_t>(call.width))
-                                 : GroupTable::Item(heap, ReadAs<uint32_t>(slots + call.value_offset()));
+      best_cell =
+          call.width > 0
+              ? std::string_view(slots + call.value_offset(),
+                                 static_cast<size_t>(call.width))
+              : GroupTable::Item(heap, ReadAs<uint32_t>(slots + call.value_offset()));
     }
   }
   int difference = order.Minor(row).compare(best_minor);
@@ -182,28 +221,36 @@ bool AggregateUpdate::WinsTie(const CallLayout& call, const char* slots, uint32_
   return call.smallest ? difference < 0 : difference > 0;
 }
 
-void AggregateUpdate::KeepWinners(const CallLayout& call, const std::vector<uint32_t>& winners) {
+void AggregateUpdate::KeepWinners(const CallLayout& call,
+                                  const std::vector<uint32_t>& winners) {
   const OrderKeys& order = orders_[static_cast<size_t>(call.order)];
   const InputColumn& argument = columns_.Column(call.argument);
   std::vector<uint32_t>& owners = minor_owner_[static_cast<size_t>(call.order)];
   for (const uint32_t row : winners) {
     Group* g = group(row);
-    if (ReadAs<uint32_t>(g->slots() + call.minor_offset()) != (kPendingRow | row)) continue;
+    if (ReadAs<uint32_t>(g->slots() + call.minor_offset()) != (kPendingRow | row))
+      continue;
     uint32_t& owner = owners[row - begin_];
     const std::string_view minor = order.Minor(row);
     uint32_t ref = kEmptyMinor;
-    if (owner != 0) ref = ReadAs<uint32_t>(g->slots() + owner);
-    else if (!minor.empty()) ref = AddHeapItem(table_, g, layout_, minor);
+    if (owner != 0)
+      ref = ReadAs<uint32_t>(g->slots() + owner);
+    else if (!minor.empty())
+      ref = AddHeapItem(table_, g, layout_, minor);
     WriteAs(g->slots() + call.minor_offset(), ref);
     owner = call.minor_offset();
 
     const bool null = argument.IsNull(row);
     if (call.null_values) g->slots()[call.null_offset()] = null ? 1 : 0;
     if (call.width > 0) {
-      std::memcpy(g->slots() + call.value_offset(), argument.Cell(row).data(), static_cast<size_t>(call.width));
+      std::memcpy(g->slots() + call.value_offset(), argument.Cell(row).data(),
+                  static_cast<size_t>(call.width));
     } else {
-      WriteAs(g->slots() + call.value_offset(), uint32_t{0});  // the old value's item may go if room is made
-      if (!null) WriteAs(g->slots() + call.value_offset(), AddHeapItem(table_, g, layout_, argument.Cell(row)));
+      WriteAs(g->slots() + call.value_offset(),
+              uint32_t{0});  // the old value's item may go if room is made
+      if (!null)
+        WriteAs(g->slots() + call.value_offset(),
+                AddHeapItem(table_, g, layout_, argument.Cell(row)));
     }
   }
 }
@@ -219,7 +266,9 @@ void AggregateUpdate::Ranges(int call_index) {
     entry_.clear();
     order.AppendTo(row, &order_key_);
     char scratch[8];
-    AppendRangeEntry(order_key_, argument.IsNull(row), CanonicalCell(argument.Cell(row), call.argument_type, scratch), &entry_);
+    AppendRangeEntry(order_key_, argument.IsNull(row),
+                     CanonicalCell(argument.Cell(row), call.argument_type, scratch),
+                     &entry_);
     const int64_t before = range->bytes();
     SortedCounts::Entry* entry = range->Add(entry_, weight(row));
     range_bytes_ += range->bytes() - before;

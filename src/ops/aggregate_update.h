@@ -1,4 +1,5 @@
-// The loops that bring rows into groups: one tight loop per call over the rows of a chunk.
+// The loops that bring rows into groups: one tight loop per call over the rows of a
+// chunk.
 #pragma once
 
 #include <functional>
@@ -18,14 +19,16 @@ struct DirtyEntry {
 
 class AggregateUpdate {
  public:
-  AggregateUpdate(const AggregateLayout& layout, GroupTable& table) : layout_(layout), table_(table), orders_(layout.orders.size()) {}
+  AggregateUpdate(const AggregateLayout& layout, GroupTable& table)
+      : layout_(layout), table_(table), orders_(layout.orders.size()) {}
 
   // The batch that Apply's rows are of.
   Status Load(const data::Batch& batch, const data::Schema& input);
 
   BatchColumns& columns() { return columns_; }
 
-  // Rows [begin, begin + groups.size()) of the batch come into their groups; `begin` is a multiple of 64.
+  // Rows [begin, begin + groups.size()) of the batch come into their groups; `begin` is a
+  // multiple of 64.
   void Apply(size_t begin, std::span<Group* const> groups);
 
   // Range entries that changed; the caller empties it.
@@ -58,8 +61,11 @@ class AggregateUpdate {
 
   size_t begin_ = 0, end_ = 0;
   std::span<Group* const> groups_;
-  std::vector<std::vector<uint32_t>> winners_;  // per call: rows of the chunk that won, also those that lost again
-  std::vector<std::vector<uint32_t>> minor_owner_;  // per order and row of the chunk: the slot offset that holds the ref of its minor
+  std::vector<std::vector<uint32_t>>
+      winners_;  // per call: rows of the chunk that won, also those that lost again
+  std::vector<std::vector<uint32_t>>
+      minor_owner_;  // per order and row of the chunk: the slot offset that holds the ref
+                     // of its minor
   std::vector<DirtyEntry> dirty_;
   std::string entry_, order_key_;
   int64_t range_bytes_ = 0;

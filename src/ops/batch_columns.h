@@ -10,7 +10,8 @@
 
 namespace weir::ops {
 
-// Whether the values of a type map to int64 in order, one to one (of floats all NaNs are one and the greatest, both zeros are one).
+// Whether the values of a type map to int64 in order, one to one (of floats all NaNs are
+// one and the greatest, both zeros are one).
 bool IsOrdinal(const data::Type& type);
 // The inverse of BatchColumns::Ordinals, as a cell.
 void AppendOrdinal(int64_t ordinal, const data::Type& type, CellColumn* out);
@@ -18,14 +19,18 @@ void AppendOrdinal(int64_t ordinal, const data::Type& type, CellColumn* out);
 class BatchColumns {
  public:
   // Views `rows` until the next Load. Only `used` columns can be asked for.
-  Status Load(std::shared_ptr<arrow::RecordBatch> rows, const data::Schema& schema, std::span<const int> used);
+  Status Load(std::shared_ptr<arrow::RecordBatch> rows, const data::Schema& schema,
+              std::span<const int> used);
 
   size_t rows() const { return rows_; }
   const std::shared_ptr<arrow::RecordBatch>& batch() const { return batch_; }
-  const InputColumn& Column(int column) const { return *columns_[static_cast<size_t>(column)].input; }
+  const InputColumn& Column(int column) const {
+    return *columns_[static_cast<size_t>(column)].input;
+  }
   // Rows where a bool column is true.
   const Bits& True(int column);
-  // Values of integers, bool, decimals of up to 18 digits and stamps; of NULL rows anything.
+  // Values of integers, bool, decimals of up to 18 digits and stamps; of NULL rows
+  // anything.
   const int64_t* Integers(int column);
   // Integers that order as the values do, of an ordinal type.
   const int64_t* Ordinals(int column);

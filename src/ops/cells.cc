@@ -20,9 +20,11 @@ Bits AlignedBits(const uint8_t* bits, int64_t offset, int64_t length) {
   for (size_t word = 0; word < out.size(); ++word) {
     const int64_t from = offset / 8 + static_cast<int64_t>(word) * 8;
     uint64_t low = 0;
-    std::memcpy(&low, bits + from, static_cast<size_t>(std::min<int64_t>(8, bytes - from)));
+    std::memcpy(&low, bits + from,
+                static_cast<size_t>(std::min<int64_t>(8, bytes - from)));
     out[word] = low >> shift;
-    if (shift > 0 && from + 8 < bytes) out[word] |= uint64_t{bits[from + 8]} << (64 - shift);
+    if (shift > 0 && from + 8 < bytes)
+      out[word] |= uint64_t{bits[from + 8]} << (64 - shift);
   }
   if (length % 64 != 0 && !out.empty()) out.back() &= (uint64_t{1} << (length % 64)) - 1;
   return out;
@@ -32,18 +34,23 @@ Bits AlignedBits(const uint8_t* bits, int64_t offset, int64_t length) {
 
 int CellWidth(const data::Type& type) {
   switch (type.kind) {
-    case data::Kind::kBool: return 1;
+    case data::Kind::kBool:
+      return 1;
     case data::Kind::kInt32:
     case data::Kind::kFloat:
-    case data::Kind::kDate: return 4;
+    case data::Kind::kDate:
+      return 4;
     case data::Kind::kInt64:
     case data::Kind::kDouble:
     case data::Kind::kTime:
     case data::Kind::kTimestamp:
-    case data::Kind::kTimestampTz: return 8;
+    case data::Kind::kTimestampTz:
+      return 8;
     case data::Kind::kDecimal:
-    case data::Kind::kUuid: return 16;
-    default: return 0;
+    case data::Kind::kUuid:
+      return 16;
+    default:
+      return 0;
   }
 }
 
@@ -60,32 +67,41 @@ std::string_view CanonicalFloat(std::string_view cell, char* scratch) {
 
 }  // namespace
 
-std::string_view CanonicalCell(std::string_view cell, const data::Type& type, char (&scratch)[8]) {
+std::string_view CanonicalCell(std::string_view cell, const data::Type& type,
+                               char (&scratch)[8]) {
   if (type.kind == data::Kind::kDouble) return CanonicalFloat<double>(cell, scratch);
   if (type.kind == data::Kind::kFloat) return CanonicalFloat<float>(cell, scratch);
   return cell;
 }
 
-Result<InputColumn> InputColumn::Make(std::shared_ptr<arrow::Array> array, const data::Type& type) {
+Result<InputColumn> InputColumn::Make(std::shared_ptr<arrow::Array> array,
+                                      const data::Type& type) {
   const auto expected = data::ToArrow(type);
   const arrow::ArrayData& data = *array->data();
   if (data.type->id() != expected->id()) {
-    return Internal("a column of type " + data.type->ToString() + " stands where " + expected->ToString() + " is declared");
+    return Internal("a column of type " + data.type->ToString() + " stands where " +
+                    expected->ToString() + " is declared");
   }
   InputColumn out;
   out.type_ = type;
   out.width_ = CellWidth(type);
-  if (array->null_count() > 0) out.valid_ = AlignedBits(data.buffers[0]->data(), data.offset, data.length);
+  if (array->null_count() > 0)
+    out.valid_ = AlignedBits(data.buffers[0]->data(), data.offset, data.length);
   if (type.kind == data::Kind::kBool) {
     const auto& bools = static_cast<const arrow::BooleanArray&>(*array);
-    out.own_values_ = std::make_shared<std::string>(static_cast<size_t>(data.length), '\0');
-    for (int64_t i = 0; i < data.length; ++i) (*out.own_values_)[static_cast<size_t>(i)] = bools.Value(i) ? 1 : 0;
+    out.own_values_ =
+        std::make_shared<std::string>(static_cast<size_t>(data.length), '\0');
+    for (int64_t i = 0; i < data.length; ++i)
+      (*out.own_values_)[static_cast<size_t>(i)] = bools.Value(i) ? 1 : 0;
     out.values_ = out.own_values_->data();
   } else if (out.width_ > 0) {
-    out.values_ = reinterpret_cast<const char*>(data.GetValues<uint8_t>(1, 0)) + data.offset * out.width_;
+    out.values_ = reinterpret_cast<const char*>(data.GetValues<uint8_t>(1, 0)) +
+                  data.offset * out.width_;
   } else if (!type.is_nested()) {
     out.offsets_ = data.GetValues<int32_t>(1);
-    out.values_ = data.buffers[2] == nullptr ? "" : reinterpret_cast<const char*>(data.buffers[2]->data());
+    out.values_ = data.buffers[2] == nullptr
+                      ? ""
+                      : reinterpret_cast<const char*>(data.buffers[2]->data());
   } else {
     out.own_values_ = std::make_shared<std::string>();
     out.own_offsets_ = std::make_shared<std::vector<int32_t>>(1, 0);
@@ -106,14 +122,18 @@ CellColumn::CellColumn(const data::Type& type) : type_(type), width_(CellWidth(t
 
 void CellColumn::Reserve(size_t rows) {
   valid_.reserve(rows);
-  if (width_ > 0) bytes_.reserve(rows * static_cast<size_t>(width_));
-  else offsets_.reserve(rows + 1);
+  if (width_ > 0)
+    bytes_.reserve(rows * static_cast<size_t>(width_));
+  else
+    offsets_.reserve(rows + 1);
 }
 
 void CellColumn::AppendNull() {
   valid_.push_back(0);
-  if (width_ > 0) bytes_.append(static_cast<size_t>(width_), '\0');
-  else offsets_.push_back(offsets_.back());
+  if (width_ > 0)
+    bytes_.append(static_cast<size_t>(width_), '\0');
+  else
+    offsets_.push_back(offsets_.back());
 }
 
 void CellColumn::Append(std::string_view cell) {
@@ -163,15 +183,18 @@ Result<std::shared_ptr<arrow::Array>> CellColumn::Finish() {
   } else if (width_ > 0) {
     buffers.push_back(arrow::Buffer::FromString(std::move(bytes_)));
   } else {
-    if (bytes_.size() > std::numeric_limits<int32_t>::max()) return Invalid("one step changes more than 2 GiB of one text column");
-    buffers.push_back(arrow::Buffer::FromVector(std::vector<int32_t>(offsets_.begin(), offsets_.end())));
+    if (bytes_.size() > std::numeric_limits<int32_t>::max())
+      return Invalid("one step changes more than 2 GiB of one text column");
+    buffers.push_back(arrow::Buffer::FromVector(
+        std::vector<int32_t>(offsets_.begin(), offsets_.end())));
     buffers.push_back(arrow::Buffer::FromString(std::move(bytes_)));
   }
   *this = CellColumn(type_);
   return arrow::MakeArray(arrow::ArrayData::Make(type, rows, std::move(buffers), nulls));
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> FinishRows(const std::shared_ptr<arrow::Schema>& schema, std::span<CellColumn> columns) {
+Result<std::shared_ptr<arrow::RecordBatch>> FinishRows(
+    const std::shared_ptr<arrow::Schema>& schema, std::span<CellColumn> columns) {
   const auto rows = columns.empty() ? 0 : static_cast<int64_t>(columns[0].size());
   std::vector<std::shared_ptr<arrow::Array>> arrays;
   for (CellColumn& column : columns) arrays.push_back(WEIR_TRY(column.Finish()));

@@ -1,7 +1,9 @@
-// Cells: the bytes of one value of one column, as operators keep them in their state, and columns of cells on their way in and out.
+// Cells: the bytes of one value of one column, as operators keep them in their state, and
+// columns of cells on their way in and out.
 //
-// A cell of a fixed-width type is its Arrow value (bool as one byte), of string and binary its bytes, of a nested type the encoding of
-// EncodeNested. Whether a value is NULL is kept beside it.
+// A cell of a fixed-width type is its Arrow value (bool as one byte), of string and
+// binary its bytes, of a nested type the encoding of EncodeNested. Whether a value is
+// NULL is kept beside it.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +35,10 @@ void WriteAs(char* at, const T& value) {
   std::memcpy(at, &value, sizeof value);
 }
 
-// The cell that stands for all values equal to this one: of floats one NaN and one zero. `scratch` holds it if it is another.
-std::string_view CanonicalCell(std::string_view cell, const data::Type& type, char (&scratch)[8]);
+// The cell that stands for all values equal to this one: of floats one NaN and one zero.
+// `scratch` holds it if it is another.
+std::string_view CanonicalCell(std::string_view cell, const data::Type& type,
+                               char (&scratch)[8]);
 
 // One bit a row, 64 rows a word. Empty: all ones.
 using Bits = std::vector<uint64_t>;
@@ -43,19 +47,26 @@ using Bits = std::vector<uint64_t>;
 class InputColumn {
  public:
   // kInternal when the array is not of that type.
-  static Result<InputColumn> Make(std::shared_ptr<arrow::Array> array, const data::Type& type);
+  static Result<InputColumn> Make(std::shared_ptr<arrow::Array> array,
+                                  const data::Type& type);
 
   const data::Type& type() const { return type_; }
   int width() const { return width_; }
   const Bits& valid() const { return valid_; }
-  bool IsNull(size_t row) const { return !valid_.empty() && (valid_[row / 64] >> (row % 64) & 1) == 0; }
+  bool IsNull(size_t row) const {
+    return !valid_.empty() && (valid_[row / 64] >> (row % 64) & 1) == 0;
+  }
 
   // Of a type of that width, not bool.
   template <class T>
-  const T* values() const { return reinterpret_cast<const T*>(values_); }
+  const T* values() const {
+    return reinterpret_cast<const T*>(values_);
+  }
   std::string_view Cell(size_t row) const {
-    if (width_ > 0) return {values_ + row * static_cast<size_t>(width_), static_cast<size_t>(width_)};
-    return {values_ + offsets_[row], static_cast<size_t>(offsets_[row + 1] - offsets_[row])};
+    if (width_ > 0)
+      return {values_ + row * static_cast<size_t>(width_), static_cast<size_t>(width_)};
+    return {values_ + offsets_[row],
+            static_cast<size_t>(offsets_[row + 1] - offsets_[row])};
   }
 
  private:
@@ -69,7 +80,8 @@ class InputColumn {
   std::shared_ptr<std::vector<int32_t>> own_offsets_;
 };
 
-// A column under construction. Cells of equal values are equal bytes, except that floating NaNs and zeros may differ.
+// A column under construction. Cells of equal values are equal bytes, except that
+// floating NaNs and zeros may differ.
 class CellColumn {
  public:
   explicit CellColumn(const data::Type& type);
@@ -89,8 +101,11 @@ class CellColumn {
   size_t size() const { return valid_.size(); }
   bool IsNull(size_t row) const { return valid_[row] == 0; }
   std::string_view Cell(size_t row) const {
-    if (width_ > 0) return {bytes_.data() + row * static_cast<size_t>(width_), static_cast<size_t>(width_)};
-    return {bytes_.data() + offsets_[row], static_cast<size_t>(offsets_[row + 1] - offsets_[row])};
+    if (width_ > 0)
+      return {bytes_.data() + row * static_cast<size_t>(width_),
+              static_cast<size_t>(width_)};
+    return {bytes_.data() + offsets_[row],
+            static_cast<size_t>(offsets_[row + 1] - offsets_[row])};
   }
   // Whether row i here and row j there are the same cell; NULL equals NULL.
   bool Equals(size_t i, const CellColumn& other, size_t j) const {
@@ -110,9 +125,11 @@ class CellColumn {
 };
 
 // The columns as rows of `schema`; leaves them empty.
-Result<std::shared_ptr<arrow::RecordBatch>> FinishRows(const std::shared_ptr<arrow::Schema>& schema, std::span<CellColumn> columns);
+Result<std::shared_ptr<arrow::RecordBatch>> FinishRows(
+    const std::shared_ptr<arrow::Schema>& schema, std::span<CellColumn> columns);
 
-// A whole row as bytes: per column one byte (0 value, 1 NULL), then the cell, of a variable one its length (uint32) before it.
+// A whole row as bytes: per column one byte (0 value, 1 NULL), then the cell, of a
+// variable one its length (uint32) before it.
 void AppendRow(std::span<const InputColumn> columns, size_t row, std::string* out);
 // The inverse: appends the row's cells to `columns`.
 Status DecodeRow(std::string_view bytes, std::span<CellColumn> columns);

@@ -14,8 +14,11 @@ constexpr int kWideExponent = -1074;
 void AddMagnitude(std::span<uint64_t> limbs, UInt128 magnitude, int bit, bool negative) {
   const auto first = static_cast<size_t>(bit / 64);
   const int shift = bit % 64;
-  const uint64_t low = static_cast<uint64_t>(magnitude), high = static_cast<uint64_t>(magnitude >> 64);
-  const uint64_t parts[3] = {low << shift, shift == 0 ? high : high << shift | low >> (64 - shift), shift == 0 ? 0 : high >> (64 - shift)};
+  const uint64_t low = static_cast<uint64_t>(magnitude),
+                 high = static_cast<uint64_t>(magnitude >> 64);
+  const uint64_t parts[3] = {low << shift,
+                             shift == 0 ? high : high << shift | low >> (64 - shift),
+                             shift == 0 ? 0 : high >> (64 - shift)};
   uint64_t carry = 0;
   for (size_t i = first; i < limbs.size(); ++i) {
     const uint64_t part = i - first < 3 ? parts[i - first] : 0;
@@ -33,7 +36,9 @@ void AddMagnitude(std::span<uint64_t> limbs, UInt128 magnitude, int bit, bool ne
   }
 }
 
-UInt128 Magnitude(Int128 value) { return value < 0 ? -static_cast<UInt128>(value) : static_cast<UInt128>(value); }
+UInt128 Magnitude(Int128 value) {
+  return value < 0 ? -static_cast<UInt128>(value) : static_cast<UInt128>(value);
+}
 
 // The highest set bit; -1: none.
 int TopBit(std::span<const uint64_t> limbs) {
@@ -60,14 +65,19 @@ uint64_t BitsFrom(std::span<const uint64_t> limbs, int bit) {
   return out;
 }
 
-// magnitude · 2^exponent to nearest even; `inexact`: the magnitude has lost something below its last bit.
+// magnitude · 2^exponent to nearest even; `inexact`: the magnitude has lost something
+// below its last bit.
 double Rounded(std::span<const uint64_t> magnitude, int exponent, bool inexact) {
   const int top = TopBit(magnitude);
   if (top < 0) return 0;
-  const int last = std::max({top - 52, kWideExponent - exponent, 0});  // the result's lowest bit
+  const int last =
+      std::max({top - 52, kWideExponent - exponent, 0});  // the result's lowest bit
   if (last > top + 1) return 0;
-  uint64_t mantissa = last > top ? 0 : BitsFrom(magnitude, last) & ((uint64_t{1} << (top - last + 1)) - 1);
-  if (last > 0 && (magnitude[static_cast<size_t>((last - 1) / 64)] >> ((last - 1) % 64) & 1) != 0) {
+  uint64_t mantissa =
+      last > top ? 0
+                 : BitsFrom(magnitude, last) & ((uint64_t{1} << (top - last + 1)) - 1);
+  if (last > 0 &&
+      (magnitude[static_cast<size_t>((last - 1) / 64)] >> ((last - 1) % 64) & 1) != 0) {
     const bool above_half = inexact || AnyBitBelow(magnitude, last - 1);
     if (above_half || (mantissa & 1) != 0) ++mantissa;
   }
@@ -75,10 +85,12 @@ double Rounded(std::span<const uint64_t> magnitude, int exponent, bool inexact) 
 }
 
 // quotient = numerator · 2^128 / divisor; whether something remained.
-bool Divide(std::span<const uint64_t> numerator, uint64_t divisor, std::span<uint64_t> quotient) {
+bool Divide(std::span<const uint64_t> numerator, uint64_t divisor,
+            std::span<uint64_t> quotient) {
   uint64_t remainder = 0;
   for (size_t i = quotient.size(); i-- > 0;) {
-    const UInt128 part = static_cast<UInt128>(remainder) << 64 | (i >= 2 ? numerator[i - 2] : 0);
+    const UInt128 part =
+        static_cast<UInt128>(remainder) << 64 | (i >= 2 ? numerator[i - 2] : 0);
     quotient[i] = static_cast<uint64_t>(part / divisor);
     remainder = static_cast<uint64_t>(part % divisor);
   }
@@ -87,7 +99,8 @@ bool Divide(std::span<const uint64_t> numerator, uint64_t divisor, std::span<uin
 
 }  // namespace
 
-double RoundedQuotient(std::span<const uint64_t> numerator, int exponent, uint64_t divisor) {
+double RoundedQuotient(std::span<const uint64_t> numerator, int exponent,
+                       uint64_t divisor) {
   constexpr size_t kLimbsMax = WideSum::kLimbs;
   WEIR_CHECK(numerator.size() <= kLimbsMax && divisor > 0);
   uint64_t buffer[kLimbsMax], wider[kLimbsMax + 2];
@@ -110,7 +123,8 @@ double RoundedQuotient(std::span<const uint64_t> numerator, int exponent, uint64
 }
 
 double RoundedQuotient(Int128 numerator, uint64_t divisor) {
-  const uint64_t limbs[2] = {static_cast<uint64_t>(numerator), static_cast<uint64_t>(numerator >> 64)};
+  const uint64_t limbs[2] = {static_cast<uint64_t>(numerator),
+                             static_cast<uint64_t>(numerator >> 64)};
   return RoundedQuotient(limbs, 0, divisor);
 }
 
@@ -124,17 +138,22 @@ void WideSum::Add(double term, int64_t weight) {
   uint64_t mantissa = bits & ((uint64_t{1} << 52) - 1);
   if (exponent > 0) mantissa |= uint64_t{1} << 52;
   const bool negative = (bits >> 63 != 0) != (weight < 0);
-  AddMagnitude(limbs, static_cast<UInt128>(mantissa) * static_cast<uint64_t>(Magnitude(weight)), exponent > 0 ? exponent - 1 : 0, negative);
+  AddMagnitude(limbs,
+               static_cast<UInt128>(mantissa) * static_cast<uint64_t>(Magnitude(weight)),
+               exponent > 0 ? exponent - 1 : 0, negative);
 }
 
 void WideSum::Add(NarrowSum sum) {
-  AddMagnitude(limbs, Magnitude(sum.value), -NarrowSum::kScale - kWideExponent, sum.value < 0);
+  AddMagnitude(limbs, Magnitude(sum.value), -NarrowSum::kScale - kWideExponent,
+               sum.value < 0);
 }
 
 double RoundedSum(NarrowSum narrow, const WideSum* wide, uint64_t divisor) {
   if (wide == nullptr) {
-    if (divisor == 1) return std::ldexp(static_cast<double>(narrow.value), -NarrowSum::kScale);
-    const uint64_t limbs[2] = {static_cast<uint64_t>(narrow.value), static_cast<uint64_t>(narrow.value >> 64)};
+    if (divisor == 1)
+      return std::ldexp(static_cast<double>(narrow.value), -NarrowSum::kScale);
+    const uint64_t limbs[2] = {static_cast<uint64_t>(narrow.value),
+                               static_cast<uint64_t>(narrow.value >> 64)};
     return RoundedQuotient(limbs, -NarrowSum::kScale, divisor);
   }
   const bool up = wide->positive_infinity > 0, down = wide->negative_infinity > 0;

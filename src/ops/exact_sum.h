@@ -1,8 +1,10 @@
-// Sums of doubles without rounding: the result does not depend on the order of the terms, on how they are grouped, or on terms that were
-// added and taken away again. It is rounded once, to nearest even, when it is read.
+// Sums of doubles without rounding: the result does not depend on the order of the terms,
+// on how they are grouped, or on terms that were added and taken away again. It is
+// rounded once, to nearest even, when it is read.
 //
-// Almost all sums fit a NarrowSum, 128 bits at the scale 2^-72: terms below 2^53 that are multiples of 2^-72. What does not fit goes to a
-// WideSum, a fixed-point number that spans the whole range of double; the sum is then the two together.
+// Almost all sums fit a NarrowSum, 128 bits at the scale 2^-72: terms below 2^53 that are
+// multiples of 2^-72. What does not fit goes to a WideSum, a fixed-point number that
+// spans the whole range of double; the sum is then the two together.
 #pragma once
 
 #include <bit>
@@ -35,7 +37,9 @@ struct NarrowSum {
       scaled = mantissa >> -shift;
     }
     if (bits >> 63) scaled = -scaled;
-    if (weight != 1 && __builtin_mul_overflow(scaled, static_cast<Int128>(weight), &scaled)) return false;
+    if (weight != 1 &&
+        __builtin_mul_overflow(scaled, static_cast<Int128>(weight), &scaled))
+      return false;
     Int128 sum;
     if (__builtin_add_overflow(value, scaled, &sum)) return false;
     value = sum;
@@ -45,21 +49,25 @@ struct NarrowSum {
 
 // Plain bytes, also when stored (docs/formats/ops.md).
 struct WideSum {
-  // Bit 0 is 2^-1074, the smallest double; the largest is below 2^2098, and 2^77 of them fit.
+  // Bit 0 is 2^-1074, the smallest double; the largest is below 2^2098, and 2^77 of them
+  // fit.
   static constexpr int kLimbs = 34;
 
   int64_t nan = 0, positive_infinity = 0, negative_infinity = 0;  // how many
-  uint64_t limbs[kLimbs] = {};                                    // two's complement, little end first
+  uint64_t limbs[kLimbs] = {};  // two's complement, little end first
 
   void Add(double term, int64_t weight);
   void Add(NarrowSum sum);
 };
 
-// (narrow + wide) / divisor, correctly rounded; `wide` may be null, `divisor` > 0. NaN when there is a NaN or infinities of both signs.
+// (narrow + wide) / divisor, correctly rounded; `wide` may be null, `divisor` > 0. NaN
+// when there is a NaN or infinities of both signs.
 double RoundedSum(NarrowSum narrow, const WideSum* wide, uint64_t divisor = 1);
 
-// numerator · 2^exponent / divisor as the nearest double, ties to even; limbs little end first, two's complement.
-double RoundedQuotient(std::span<const uint64_t> numerator, int exponent, uint64_t divisor);
+// numerator · 2^exponent / divisor as the nearest double, ties to even; limbs little end
+// first, two's complement.
+double RoundedQuotient(std::span<const uint64_t> numerator, int exponent,
+                       uint64_t divisor);
 double RoundedQuotient(Int128 numerator, uint64_t divisor);
 
 }  // namespace weir::ops

@@ -21,7 +21,10 @@ size_t SizeBytes(size_t item_bytes) {
 }  // namespace
 
 GroupTable::GroupTable(size_t slot_bytes)
-    : slot_bytes_(slot_bytes), stride_((sizeof(Group) + slot_bytes + 7) / 8 * 8), places_(kPlacesMin), mask_(kPlacesMin - 1) {}
+    : slot_bytes_(slot_bytes),
+      stride_((sizeof(Group) + slot_bytes + 7) / 8 * 8),
+      places_(kPlacesMin),
+      mask_(kPlacesMin - 1) {}
 
 GroupTable::~GroupTable() {
   for (uint32_t i = 0; i < index_end_; ++i) std::free(GroupAt(i)->heap.bytes);
@@ -47,12 +50,14 @@ void GroupTable::PrefetchGroup(Hash128 hash) const {
   for (size_t at = hash.low & mask_; places_[at].index != 0; at = (at + 1) & mask_) {
     if (places_[at].tag != tag) continue;
     const char* group = reinterpret_cast<const char*>(GroupAt(places_[at].index - 1));
-    for (size_t line = 0; line < stride_; line += kLineBytes) __builtin_prefetch(group + line);
+    for (size_t line = 0; line < stride_; line += kLineBytes)
+      __builtin_prefetch(group + line);
     return;
   }
 }
 
-// A place is found by the low 32 bits of the hash alone, so moving places does not touch the groups.
+// A place is found by the low 32 bits of the hash alone, so moving places does not touch
+// the groups.
 void GroupTable::Grow() {
   std::vector<Place> old(places_.size() * 2);
   WEIR_CHECK(old.size() <= size_t{1} << 32);
@@ -106,7 +111,8 @@ Group* GroupTable::At(uint32_t index) const {
 }
 
 int64_t GroupTable::bytes() const {
-  return count_ * static_cast<int64_t>(stride_) + heap_bytes_ + static_cast<int64_t>(places_.size() * sizeof(Place));
+  return count_ * static_cast<int64_t>(stride_) + heap_bytes_ +
+         static_cast<int64_t>(places_.size() * sizeof(Place));
 }
 
 std::string_view GroupTable::Item(const GroupHeap& heap, uint32_t ref) {
@@ -120,7 +126,9 @@ std::string_view GroupTable::Item(const GroupHeap& heap, uint32_t ref) {
   return {reinterpret_cast<const char*>(at), size};
 }
 
-char* GroupTable::MutableItem(GroupHeap& heap, uint32_t ref) { return const_cast<char*>(Item(heap, ref).data()); }
+char* GroupTable::MutableItem(GroupHeap& heap, uint32_t ref) {
+  return const_cast<char*>(Item(heap, ref).data());
+}
 
 bool GroupTable::HasRoom(const GroupHeap& heap, size_t item_bytes) {
   return heap.size + SizeBytes(item_bytes) + item_bytes <= heap.capacity;
@@ -140,7 +148,8 @@ uint32_t GroupTable::AddItem(GroupHeap& heap, std::string_view item) {
 GroupHeap GroupTable::RenewHeap(Group* group, size_t capacity) {
   WEIR_CHECK(capacity < size_t{1} << 31);  // the operators mark refs with the highest bit
   const GroupHeap old = group->heap;
-  group->heap = {static_cast<char*>(std::malloc(capacity)), 0, static_cast<uint32_t>(capacity)};
+  group->heap = {static_cast<char*>(std::malloc(capacity)), 0,
+                 static_cast<uint32_t>(capacity)};
   WEIR_CHECK(group->heap.bytes != nullptr);
   heap_bytes_ += static_cast<int64_t>(capacity);
   return old;

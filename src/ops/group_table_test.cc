@@ -47,7 +47,8 @@ TEST(GroupTableTest, HeapItemsOfAnySizeComeBack) {
     items.emplace_back(GroupTable::AddItem(group->heap, item), item);
   }
   EXPECT_FALSE(GroupTable::HasRoom(group->heap, 40'000));
-  for (const auto& [ref, item] : items) EXPECT_EQ(GroupTable::Item(group->heap, ref), item);
+  for (const auto& [ref, item] : items)
+    EXPECT_EQ(GroupTable::Item(group->heap, ref), item);
   table.Remove(group);
 }
 

@@ -1,7 +1,9 @@
-// Values of nested types as bytes that stand for themselves: equal values of one type, and only they, have equal bytes.
+// Values of nested types as bytes that stand for themselves: equal values of one type,
+// and only they, have equal bytes.
 //   value   1 byte (0 value, 1 NULL), then by type
 //   fixed   its Arrow bytes, bool one byte        string, binary   uint32 length, bytes
-//   struct  its fields in order                   list, map        uint32 count, the elements (of a map: key, value)
+//   struct  its fields in order                   list, map        uint32 count, the
+//   elements (of a map: key, value)
 #pragma once
 
 #include <arrow/type_fwd.h>

@@ -17,26 +17,31 @@ class Emitter {
   virtual Status Emit(data::Batch changes) = 0;
 };
 
-// Inputs and outputs are batches of changes: every row carries a weight, +1 for an insert and -1 for a delete.
+// Inputs and outputs are batches of changes: every row carries a weight, +1 for an insert
+// and -1 for a delete.
 //
-// The scheduler calls an operator from one thread at a time and waits for it to return, so operators hold no locks and do no I/O except
-// batched state reads. An error means that the flow stops and continues later from its last commit.
+// The scheduler calls an operator from one thread at a time and waits for it to return,
+// so operators hold no locks and do no I/O except batched state reads. An error means
+// that the flow stops and continues later from its last commit.
 class Operator {
  public:
   virtual ~Operator() = default;
 
-  // Consumes changes that arrive on input `port`; may emit any number of batches, or keep them until Flush.
+  // Consumes changes that arrive on input `port`; may emit any number of batches, or keep
+  // them until Flush.
   virtual Status Process(int port, data::Batch changes, Emitter& out) = 0;
 
-  // The step is over: emit what the step changed. Called once a step, after all Process calls.
+  // The step is over: emit what the step changed. Called once a step, after all Process
+  // calls.
   virtual Status Flush(Emitter& out) { return {}; }
 
   // No row older than `time` will arrive any more.
   virtual Status Advance(Micros time, Emitter& out) { return {}; }
 
-  // Adds to `delta` all that is needed to continue exactly after this epoch, as absolute values of what changed since the last call.
-  // Called between steps. What the call before this one added has been applied to the store by now: an operator over its memory budget
-  // drops from memory what has not changed since.
+  // Adds to `delta` all that is needed to continue exactly after this epoch, as absolute
+  // values of what changed since the last call. Called between steps. What the call
+  // before this one added has been applied to the store by now: an operator over its
+  // memory budget drops from memory what has not changed since.
   virtual Status Checkpoint(state::Delta& delta) { return {}; }
 
   // Bytes and keys held in memory.

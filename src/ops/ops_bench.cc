@@ -1,4 +1,5 @@
-// Rows a second of the aggregate that examples/rides needs: 6 min(ts) FILTER and 11 arg_max(v, ts, event_id) per trip.
+// Rows a second of the aggregate that examples/rides needs: 6 min(ts) FILTER and 11
+// arg_max(v, ts, event_id) per trip.
 //   ops_bench [ROWS [STEP_ROWS]]
 #include <fmt/format.h>
 
@@ -19,42 +20,56 @@ constexpr int kKinds = 6, kFields = 11, kFirstField = 3 + kKinds;
 data::Schema RideColumns() {
   std::string columns = "trip_id string, ts stamp, event_id string";
   for (int i = 0; i < kKinds; ++i) columns += fmt::format(", is_{} bool", i);
-  columns += ", rider string, driver string, pickup int32, dropoff int32, distance double, fare double, tip double, total double, "
-             "payment string, surge double, wait double";
+  columns +=
+      ", rider string, driver string, pickup int32, dropoff int32, distance double, fare "
+      "double, tip double, total double, "
+      "payment string, surge double, wait double";
   return SchemaFromText(columns);
 }
 
 // Which of the fields an event of each kind carries.
-constexpr uint32_t kCarries[kKinds] = {0b10000000101, 0b00000000010, 0b00000000010, 0b01000000000, 0b00000111010, 0b00111100000};
+constexpr uint32_t kCarries[kKinds] = {0b10000000101, 0b00000000010, 0b00000000010,
+                                       0b01000000000, 0b00000111010, 0b00111100000};
 
-// Trips begin one after the other; the six events of one are spread over some 2,000 others.
-std::vector<data::Batch> Rides(const data::Schema& schema, int64_t rows, int64_t step_rows) {
+// Trips begin one after the other; the six events of one are spread over some 2,000
+// others.
+std::vector<data::Batch> Rides(const data::Schema& schema, int64_t rows,
+                               int64_t step_rows) {
   std::mt19937_64 random(7);
   std::vector<std::pair<int64_t, int>> events;
   for (int64_t trip = 0; trip * kKinds < rows; ++trip) {
-    for (int kind = 0; kind < kKinds; ++kind) events.emplace_back(trip * 100 + kind * 30'000 + static_cast<int64_t>(random() % 20'000), kind);
+    for (int kind = 0; kind < kKinds; ++kind)
+      events.emplace_back(
+          trip * 100 + kind * 30'000 + static_cast<int64_t>(random() % 20'000), kind);
   }
   std::vector<size_t> order(events.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return events[a].first < events[b].first; });
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return events[a].first < events[b].first; });
 
   std::vector<data::Batch> batches;
   for (size_t from = 0; from < order.size(); from += static_cast<size_t>(step_rows)) {
     std::vector<CellColumn> columns;
     for (const auto& field : schema.fields) columns.emplace_back(field.type);
-    for (size_t i = from; i < std::min(order.size(), from + static_cast<size_t>(step_rows)); ++i) {
+    for (size_t i = from;
+         i < std::min(order.size(), from + static_cast<size_t>(step_rows)); ++i) {
       const auto trip = static_cast<int64_t>(order[i] / kKinds);
       const auto [ts, kind] = events[order[i]];
       columns[0].Append(fmt::format("t-2018-01-{:07}", trip));
       columns[1].AppendFixed(ts);
       columns[2].Append(fmt::format("2018-01-{:07}-payment_event_{}", trip, kind));
-      for (int k = 0; k < kKinds; ++k) columns[static_cast<size_t>(3 + k)].AppendFixed(static_cast<uint8_t>(k == kind));
+      for (int k = 0; k < kKinds; ++k)
+        columns[static_cast<size_t>(3 + k)].AppendFixed(static_cast<uint8_t>(k == kind));
       for (size_t f = 0; f < kFields; ++f) {
         CellColumn& column = columns[kFirstField + f];
-        if ((kCarries[kind] >> f & 1) == 0) column.AppendNull();
-        else if (CellWidth(column.type()) == 0) column.Append(fmt::format("rider-{}", random() % 100'000));
-        else if (CellWidth(column.type()) == 4) column.AppendFixed(static_cast<int32_t>(random() % 265));
-        else column.AppendFixed(static_cast<double>(random() % 10'000) / 100);
+        if ((kCarries[kind] >> f & 1) == 0)
+          column.AppendNull();
+        else if (CellWidth(column.type()) == 0)
+          column.Append(fmt::format("rider-{}", random() % 100'000));
+        else if (CellWidth(column.type()) == 4)
+          column.AppendFixed(static_cast<int32_t>(random() % 265));
+        else
+          column.AppendFixed(static_cast<double>(random() % 10'000) / 100);
       }
     }
     batches.push_back({*FinishRows(data::ToArrow(schema), columns), {}});
@@ -65,12 +80,19 @@ std::vector<data::Batch> Rides(const data::Schema& schema, int64_t rows, int64_t
 AggregateSpec RidesSpec(const data::Schema& schema) {
   AggregateSpec spec;
   spec.keys = {0};
-  for (int k = 0; k < kKinds; ++k) spec.calls.push_back({AggregateKind::kMin, 1, {}, {}, 3 + k, schema.fields[1].type});
+  for (int k = 0; k < kKinds; ++k)
+    spec.calls.push_back({AggregateKind::kMin, 1, {}, {}, 3 + k, schema.fields[1].type});
   for (int f = 0; f < kFields; ++f) {
-    spec.calls.push_back({AggregateKind::kArgMax, kFirstField + f, {1, 2}, {}, -1, schema.fields[static_cast<size_t>(kFirstField + f)].type});
+    spec.calls.push_back({AggregateKind::kArgMax,
+                          kFirstField + f,
+                          {1, 2},
+                          {},
+                          -1,
+                          schema.fields[static_cast<size_t>(kFirstField + f)].type});
   }
   spec.output.fields.push_back(schema.fields[0]);
-  for (size_t i = 0; i < spec.calls.size(); ++i) spec.output.fields.push_back({fmt::format("a{}", i), spec.calls[i].result});
+  for (size_t i = 0; i < spec.calls.size(); ++i)
+    spec.output.fields.push_back({fmt::format("a{}", i), spec.calls[i].result});
   return spec;
 }
 
@@ -99,7 +121,8 @@ double Seconds(auto&& work) {
 void Run(int64_t rows, int64_t step_rows) {
   const data::Schema schema = RideColumns();
   const std::vector<data::Batch> batches = Rides(schema, rows, step_rows);
-  auto op = *NewAggregate(RidesSpec(schema), schema, nullptr, "op/bench", int64_t{1} << 40);
+  auto op =
+      *NewAggregate(RidesSpec(schema), schema, nullptr, "op/bench", int64_t{1} << 40);
   CountRows out;
   double process = 0, flush = 0;
   for (const data::Batch& batch : batches) {
@@ -109,16 +132,21 @@ void Run(int64_t rows, int64_t step_rows) {
   state::Delta delta;
   const double checkpoint = Seconds([&] { WEIR_CHECK(op->Checkpoint(delta).ok()); });
   const auto groups = static_cast<double>(op->state_keys());
-  fmt::print("{{\"rows\": {}, \"step_rows\": {}, \"rows_per_s\": {:.0f}, \"process_ns_per_row\": {:.0f}, \"flush_ns_per_row\": {:.0f}, "
-             "\"emitted\": {}, \"groups\": {:.0f}, \"bytes_per_group\": {:.0f}, \"checkpoint_ns_per_group\": {:.0f}, \"delta_bytes_per_group\": {:.0f}}}\n",
-             rows, step_rows, static_cast<double>(rows) / (process + flush), process / static_cast<double>(rows) * 1e9,
-             flush / static_cast<double>(rows) * 1e9, out.rows, groups, static_cast<double>(op->state_bytes()) / groups, checkpoint / groups * 1e9,
-             static_cast<double>(delta.bytes()) / groups);
+  fmt::print(
+      "{{\"rows\": {}, \"step_rows\": {}, \"rows_per_s\": {:.0f}, "
+      "\"process_ns_per_row\": {:.0f}, \"flush_ns_per_row\": {:.0f}, "
+      "\"emitted\": {}, \"groups\": {:.0f}, \"bytes_per_group\": {:.0f}, "
+      "\"checkpoint_ns_per_group\": {:.0f}, \"delta_bytes_per_group\": {:.0f}}}\n",
+      rows, step_rows, static_cast<double>(rows) / (process + flush),
+      process / static_cast<double>(rows) * 1e9, flush / static_cast<double>(rows) * 1e9,
+      out.rows, groups, static_cast<double>(op->state_bytes()) / groups,
+      checkpoint / groups * 1e9, static_cast<double>(delta.bytes()) / groups);
 }
 
 }  // namespace
 }  // namespace weir::ops
 
 int main(int argc, char** argv) {
-  weir::ops::Run(argc > 1 ? std::stoll(argv[1]) : 1'000'000, argc > 2 ? std::stoll(argv[2]) : 100'000);
+  weir::ops::Run(argc > 1 ? std::stoll(argv[1]) : 1'000'000,
+                 argc > 2 ? std::stoll(argv[2]) : 100'000);
 }

@@ -12,7 +12,8 @@ constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
 
 int64_t PrefixOf(std::string_view bytes) {
   uint64_t out = 0;
-  for (size_t i = 0; i < 8; ++i) out = out << 8 | (i < bytes.size() ? static_cast<uint8_t>(bytes[i]) : 0);
+  for (size_t i = 0; i < 8; ++i)
+    out = out << 8 | (i < bytes.size() ? static_cast<uint8_t>(bytes[i]) : 0);
   return static_cast<int64_t>(out ^ kSign);
 }
 
@@ -37,9 +38,11 @@ Status OrderKeys::LoadMajors(const OrderSpec& spec, BatchColumns& columns) {
   majors_ = own_majors_.data();
   if (ordinal) {
     const int64_t* ordinals = columns.Ordinals(first);
-    for (size_t row = 0; row < columns.rows(); ++row) own_majors_[row] = descending ? ~ordinals[row] : ordinals[row];
+    for (size_t row = 0; row < columns.rows(); ++row)
+      own_majors_[row] = descending ? ~ordinals[row] : ordinals[row];
   } else {
-    const data::RowBytes bytes = WEIR_TRY(data::EncodeKeys(*columns.batch(), std::span(&first, 1)));
+    const data::RowBytes bytes =
+        WEIR_TRY(data::EncodeKeys(*columns.batch(), std::span(&first, 1)));
     for (size_t row = 0; row < columns.rows(); ++row) {
       const int64_t prefix = PrefixOf(bytes[row]);
       own_majors_[row] = descending ? ~prefix : prefix;
@@ -51,28 +54,32 @@ Status OrderKeys::LoadMajors(const OrderSpec& spec, BatchColumns& columns) {
   return {};
 }
 
-// The null flag of the first column where it counts, the first column where its number is only a prefix, the others.
+// The null flag of the first column where it counts, the first column where its number is
+// only a prefix, the others.
 Status OrderKeys::LoadMinors(const OrderSpec& spec, BatchColumns& columns) {
   const InputColumn& first = columns.Column(spec.columns[0]);
   const size_t from = IsOrdinal(first.type()) ? 1 : 0;
   form_ = MinorForm::kNone;
   if (from == spec.columns.size() && !spec.first_nulls) return {};
   const auto rest = std::span(spec.columns).subspan(from);
-  if (!spec.terminated && !spec.first_nulls && rest.size() == 1 && !spec.Descending(from)) {
+  if (!spec.terminated && !spec.first_nulls && rest.size() == 1 &&
+      !spec.Descending(from)) {
     text_ = &columns.Column(rest[0]);
     form_ = MinorForm::kText;
     if (text_->type().kind == data::Kind::kString) return {};
   }
   form_ = MinorForm::kEncoded;
   bool any_descending = false;
-  for (size_t i = from; i < spec.columns.size(); ++i) any_descending |= spec.Descending(i);
+  for (size_t i = from; i < spec.columns.size(); ++i)
+    any_descending |= spec.Descending(i);
   if (!spec.first_nulls && !any_descending) {
     encoded_ = WEIR_TRY(data::EncodeKeys(*columns.batch(), rest));
     return {};
   }
 
   std::vector<data::RowBytes> parts;
-  for (const int column : rest) parts.push_back(WEIR_TRY(data::EncodeKeys(*columns.batch(), std::span(&column, 1))));
+  for (const int column : rest)
+    parts.push_back(WEIR_TRY(data::EncodeKeys(*columns.batch(), std::span(&column, 1))));
   encoded_ = {};
   for (size_t row = 0; row < columns.rows(); ++row) {
     if (spec.first_nulls) encoded_.bytes.push_back(first.IsNull(row) ? 1 : 0);
@@ -84,7 +91,8 @@ Status OrderKeys::LoadMinors(const OrderSpec& spec, BatchColumns& columns) {
       const bool null = columns.Column(rest[i]).IsNull(row);
       encoded_.bytes.push_back(null ? 1 : 0);
       if (null) continue;
-      for (const char byte : parts[i][row]) encoded_.bytes.push_back(static_cast<char>(~byte));
+      for (const char byte : parts[i][row])
+        encoded_.bytes.push_back(static_cast<char>(~byte));
     }
     encoded_.offsets.push_back(static_cast<uint32_t>(encoded_.bytes.size()));
   }
@@ -93,7 +101,8 @@ Status OrderKeys::LoadMinors(const OrderSpec& spec, BatchColumns& columns) {
 
 void OrderKeys::AppendTo(size_t row, std::string* out) const {
   const uint64_t major = static_cast<uint64_t>(majors_[row]) ^ kSign;
-  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(major >> shift));
+  for (int shift = 56; shift >= 0; shift -= 8)
+    out->push_back(static_cast<char>(major >> shift));
   out->append(Minor(row));
 }
 

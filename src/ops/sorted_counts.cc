@@ -8,7 +8,9 @@ namespace {
 
 auto LowerBound(auto& chunk, std::string_view key) {
   return std::lower_bound(chunk.begin(), chunk.end(), key,
-                          [](const SortedCounts::Entry& entry, std::string_view k) { return std::string_view(entry.key) < k; });
+                          [](const SortedCounts::Entry& entry, std::string_view k) {
+                            return std::string_view(entry.key) < k;
+                          });
 }
 
 }  // namespace
@@ -16,7 +18,9 @@ auto LowerBound(auto& chunk, std::string_view key) {
 // The last chunk that begins at or before `key`; the first one if all begin after it.
 size_t SortedCounts::ChunkOf(std::string_view key) const {
   const auto after = std::upper_bound(chunks_.begin(), chunks_.end(), key,
-                                      [](std::string_view k, const Chunk& chunk) { return k < std::string_view(chunk.front().key); });
+                                      [](std::string_view k, const Chunk& chunk) {
+                                        return k < std::string_view(chunk.front().key);
+                                      });
   return after == chunks_.begin() ? 0 : static_cast<size_t>(after - chunks_.begin()) - 1;
 }
 
@@ -52,7 +56,8 @@ SortedCounts::Entry* SortedCounts::Add(std::string_view key, int64_t weight) {
 
   auto at = static_cast<size_t>(it - chunk.begin());
   const size_t half = chunk.size() / 2;
-  Chunk upper(std::make_move_iterator(chunk.begin() + static_cast<ptrdiff_t>(half)), std::make_move_iterator(chunk.end()));
+  Chunk upper(std::make_move_iterator(chunk.begin() + static_cast<ptrdiff_t>(half)),
+              std::make_move_iterator(chunk.end()));
   chunk.resize(half);
   chunks_.insert(chunks_.begin() + static_cast<ptrdiff_t>(index) + 1, std::move(upper));
   return at < half ? &chunks_[index][at] : &chunks_[index + 1][at - half];

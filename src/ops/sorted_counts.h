@@ -1,4 +1,5 @@
-// A multiset of byte strings in byte order: each with the sum of its weights. A weight that falls to zero takes its string away.
+// A multiset of byte strings in byte order: each with the sum of its weights. A weight
+// that falls to zero takes its string away.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +14,12 @@ class SortedCounts {
   struct Entry {
     std::string key;
     int64_t weight = 0;
-    bool dirty = false;  // the owner's mark; a string that went away and came back is unmarked
+    bool dirty =
+        false;  // the owner's mark; a string that went away and came back is unmarked
   };
 
-  // Adds `weight`; returns the entry, or nullptr when it went away. The pointer holds until the next Add.
+  // Adds `weight`; returns the entry, or nullptr when it went away. The pointer holds
+  // until the next Add.
   Entry* Add(std::string_view key, int64_t weight);
   Entry* Find(std::string_view key);
   void RemoveLast();
@@ -26,9 +29,9 @@ class SortedCounts {
   const Entry& Last() const { return chunks_.back().back(); }
 
   bool empty() const { return count_ == 0; }
-  int64_t size() const { return count_; }            // strings
+  int64_t size() const { return count_; }  // strings
   int64_t total_weight() const { return weight_; }
-  int64_t bytes() const { return bytes_; }           // roughly
+  int64_t bytes() const { return bytes_; }  // roughly
 
   // In order, until `visit` returns false.
   template <class Visit>

@@ -28,7 +28,8 @@ Result<bool> HasRows(state::Store& store, std::string_view space) {
   return any;
 }
 
-Status FindMissing(state::Store& store, std::string_view space, const GroupTable& table, std::span<const Hash128> hashes,
+Status FindMissing(state::Store& store, std::string_view space, const GroupTable& table,
+                   std::span<const Hash128> hashes,
                    const std::function<Status(Hash128, std::string_view)>& found) {
   std::vector<Hash128> missing;
   for (const Hash128& hash : hashes) {
@@ -37,7 +38,8 @@ Status FindMissing(state::Store& store, std::string_view space, const GroupTable
   std::sort(missing.begin(), missing.end());
   missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
   for (size_t from = 0; from < missing.size(); from += kKeysAtOnce) {
-    const auto block = std::span(missing).subspan(from, std::min(kKeysAtOnce, missing.size() - from));
+    const auto block =
+        std::span(missing).subspan(from, std::min(kKeysAtOnce, missing.size() - from));
     std::vector<std::string> keys;
     for (const Hash128& hash : block) keys.push_back(GroupKeyOf(hash));
     const std::vector<std::string_view> views(keys.begin(), keys.end());
@@ -54,8 +56,9 @@ Status ScanRange(state::Store& store, std::string_view space, Hash128 hash,
   const std::string prefix = RangePrefixOf(hash);
   Status visited;
   WEIR_TRY(store.Scan(space, prefix, [&](std::string_view key, std::string_view weight) {
-    visited = weight.size() == sizeof(int64_t) ? visit(key.substr(prefix.size()), ReadAs<int64_t>(weight.data()))
-                                               : Status(Corrupt("a stored range entry is malformed"));
+    visited = weight.size() == sizeof(int64_t)
+                  ? visit(key.substr(prefix.size()), ReadAs<int64_t>(weight.data()))
+                  : Status(Corrupt("a stored range entry is malformed"));
     return visited.ok();
   }));
   return visited;

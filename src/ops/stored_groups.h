@@ -11,19 +11,24 @@
 
 namespace weir::ops {
 
-std::string GroupKeyOf(Hash128 hash);     // 'g' hash -> the group
-std::string RangePrefixOf(Hash128 hash);  // 'x' hash, … -> the weight of one entry of one of its ranges
+std::string GroupKeyOf(Hash128 hash);  // 'g' hash -> the group
+std::string RangePrefixOf(
+    Hash128 hash);  // 'x' hash, … -> the weight of one entry of one of its ranges
 
 // Whether the space has any row.
 Result<bool> HasRows(state::Store& store, std::string_view space);
 
 // Looks up the groups that are not in `table`; `found` is told of those that are stored.
-Status FindMissing(state::Store& store, std::string_view space, const GroupTable& table, std::span<const Hash128> hashes,
-                   const std::function<Status(Hash128 hash, std::string_view value)>& found);
+Status FindMissing(
+    state::Store& store, std::string_view space, const GroupTable& table,
+    std::span<const Hash128> hashes,
+    const std::function<Status(Hash128 hash, std::string_view value)>& found);
 
-// Visits the range entries stored for a group: what follows RangePrefixOf in the key, and the weight.
-Status ScanRange(state::Store& store, std::string_view space, Hash128 hash,
-                 const std::function<Status(std::string_view entry, int64_t weight)>& visit);
+// Visits the range entries stored for a group: what follows RangePrefixOf in the key, and
+// the weight.
+Status ScanRange(
+    state::Store& store, std::string_view space, Hash128 hash,
+    const std::function<Status(std::string_view entry, int64_t weight)>& visit);
 
 // The rows whose weight is not zero.
 Result<data::Batch> WithoutZeros(data::Batch changes);

@@ -42,10 +42,12 @@ __int128 ParseDecimal(std::string_view text, int scale) {
 
 std::string DecimalText(__int128 value, int scale) {
   const bool negative = value < 0;
-  auto magnitude = negative ? -static_cast<unsigned __int128>(value) : static_cast<unsigned __int128>(value);
+  auto magnitude = negative ? -static_cast<unsigned __int128>(value)
+                            : static_cast<unsigned __int128>(value);
   std::string digits;
   for (; magnitude > 0 || static_cast<int>(digits.size()) <= scale; magnitude /= 10) {
-    digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(magnitude % 10)));
+    digits.insert(digits.begin(),
+                  static_cast<char>('0' + static_cast<int>(magnitude % 10)));
   }
   if (scale > 0) digits.insert(digits.size() - static_cast<size_t>(scale), ".");
   return (negative ? "-" : "") + digits;
@@ -55,16 +57,25 @@ void AppendText(std::string_view text, CellColumn* column) {
   const data::Type& type = column->type();
   if (text == "NULL") return column->AppendNull();
   switch (type.kind) {
-    case Kind::kBool: return column->AppendFixed(static_cast<uint8_t>(text == "true"));
+    case Kind::kBool:
+      return column->AppendFixed(static_cast<uint8_t>(text == "true"));
     case Kind::kInt32:
-    case Kind::kDate: return column->AppendFixed(static_cast<int32_t>(std::stol(std::string(text))));
-    case Kind::kFloat: return column->AppendFixed(std::stof(std::string(text)));
-    case Kind::kDouble: return column->AppendFixed(std::stod(std::string(text)));
-    case Kind::kDecimal: return column->AppendFixed(ParseDecimal(text, type.scale));
-    case Kind::kUuid: return column->Append(std::string(16 - std::min<size_t>(16, text.size()), '0') + std::string(text));
+    case Kind::kDate:
+      return column->AppendFixed(static_cast<int32_t>(std::stol(std::string(text))));
+    case Kind::kFloat:
+      return column->AppendFixed(std::stof(std::string(text)));
+    case Kind::kDouble:
+      return column->AppendFixed(std::stod(std::string(text)));
+    case Kind::kDecimal:
+      return column->AppendFixed(ParseDecimal(text, type.scale));
+    case Kind::kUuid:
+      return column->Append(std::string(16 - std::min<size_t>(16, text.size()), '0') +
+                            std::string(text));
     case Kind::kString:
-    case Kind::kBinary: return column->Append(text == "''" ? "" : text);
-    default: return column->AppendFixed(static_cast<int64_t>(std::stoll(std::string(text))));
+    case Kind::kBinary:
+      return column->Append(text == "''" ? "" : text);
+    default:
+      return column->AppendFixed(static_cast<int64_t>(std::stoll(std::string(text))));
   }
 }
 
@@ -72,16 +83,23 @@ std::string CellText(const InputColumn& column, size_t row) {
   if (column.IsNull(row)) return "NULL";
   const char* cell = column.Cell(row).data();
   switch (column.type().kind) {
-    case Kind::kBool: return *cell != 0 ? "true" : "false";
+    case Kind::kBool:
+      return *cell != 0 ? "true" : "false";
     case Kind::kInt32:
-    case Kind::kDate: return std::to_string(ReadAs<int32_t>(cell));
-    case Kind::kFloat: return fmt::format("{}", ReadAs<float>(cell));
-    case Kind::kDouble: return fmt::format("{}", ReadAs<double>(cell));
-    case Kind::kDecimal: return DecimalText(ReadAs<__int128>(cell), column.type().scale);
+    case Kind::kDate:
+      return std::to_string(ReadAs<int32_t>(cell));
+    case Kind::kFloat:
+      return fmt::format("{}", ReadAs<float>(cell));
+    case Kind::kDouble:
+      return fmt::format("{}", ReadAs<double>(cell));
+    case Kind::kDecimal:
+      return DecimalText(ReadAs<__int128>(cell), column.type().scale);
     case Kind::kUuid:
     case Kind::kString:
-    case Kind::kBinary: return column.Cell(row).empty() ? "''" : std::string(column.Cell(row));
-    default: return std::to_string(ReadAs<int64_t>(cell));
+    case Kind::kBinary:
+      return column.Cell(row).empty() ? "''" : std::string(column.Cell(row));
+    default:
+      return std::to_string(ReadAs<int64_t>(cell));
   }
 }
 
@@ -91,18 +109,23 @@ data::Schema SchemaFromText(std::string_view columns) {
   data::Schema schema;
   for (size_t at = 0; at < columns.size();) {
     size_t end = at;
-    for (int depth = 0; end < columns.size() && (columns[end] != ',' || depth > 0); ++end) {
+    for (int depth = 0; end < columns.size() && (columns[end] != ',' || depth > 0);
+         ++end) {
       depth += (columns[end] == '(') - (columns[end] == ')');
     }
     const std::vector<std::string> words = Split(columns.substr(at, end - at), ' ');
     at = end + 1;
     static const std::map<std::string, Kind> kKinds = {
-        {"bool", Kind::kBool},   {"int32", Kind::kInt32},   {"int", Kind::kInt64},     {"float", Kind::kFloat}, {"double", Kind::kDouble},
-        {"date", Kind::kDate},   {"time", Kind::kTime},     {"stamp", Kind::kTimestampTz}, {"string", Kind::kString}, {"binary", Kind::kBinary},
+        {"bool", Kind::kBool},     {"int32", Kind::kInt32},
+        {"int", Kind::kInt64},     {"float", Kind::kFloat},
+        {"double", Kind::kDouble}, {"date", Kind::kDate},
+        {"time", Kind::kTime},     {"stamp", Kind::kTimestampTz},
+        {"string", Kind::kString}, {"binary", Kind::kBinary},
         {"uuid", Kind::kUuid}};
     data::Field field{words.at(0), {}};
     if (words.at(1).starts_with("decimal(")) {
-      const std::vector<std::string> numbers = Split(words[1].substr(8, words[1].size() - 9), ',');
+      const std::vector<std::string> numbers =
+          Split(words[1].substr(8, words[1].size() - 9), ',');
       field.type = data::Decimal(std::stoi(numbers.at(0)), std::stoi(numbers.at(1)));
     } else {
       field.type = data::Simple(kKinds.at(words[1]));
@@ -120,7 +143,9 @@ data::Batch BatchFromText(const data::Schema& schema, std::string_view rows) {
   for (const std::string& row : Split(rows, ',')) {
     const std::vector<std::string> words = Split(row, ' ');
     WEIR_CHECK(words.size() == columns.size() + 1);
-    batch.weights.push_back(words[0] == "+" ? 1 : words[0] == "-" ? -1 : std::stoi(words[0]));
+    batch.weights.push_back(words[0] == "+"   ? 1
+                            : words[0] == "-" ? -1
+                                              : std::stoi(words[0]));
     only_plus &= batch.weights.back() == 1;
     for (size_t i = 0; i < columns.size(); ++i) AppendText(words[i + 1], &columns[i]);
   }
@@ -134,7 +159,8 @@ data::Batch BatchFromText(const data::Schema& schema, std::string_view rows) {
 std::string TextFromBatch(const data::Schema& schema, const data::Batch& batch) {
   std::vector<InputColumn> columns;
   for (size_t i = 0; i < schema.fields.size(); ++i) {
-    auto column = InputColumn::Make(batch.rows->column(static_cast<int>(i)), schema.fields[i].type);
+    auto column =
+        InputColumn::Make(batch.rows->column(static_cast<int>(i)), schema.fields[i].type);
     WEIR_CHECK(column.ok());
     columns.push_back(*std::move(column));
   }
@@ -143,7 +169,8 @@ std::string TextFromBatch(const data::Schema& schema, const data::Batch& batch) 
     const int32_t weight = batch.weight(row);
     if (row > 0) out += ", ";
     out += weight == 1 ? "+" : weight == -1 ? "-" : fmt::format("{:+}", weight);
-    for (const InputColumn& column : columns) out += " " + CellText(column, static_cast<size_t>(row));
+    for (const InputColumn& column : columns)
+      out += " " + CellText(column, static_cast<size_t>(row));
   }
   return out;
 }
@@ -158,7 +185,10 @@ class OperatorTest::Collector final : public Emitter {
 };
 
 OperatorTest::OperatorTest(data::Schema input, data::Schema output, Make make)
-    : input_(std::move(input)), output_(std::move(output)), make_(std::move(make)), collector_(std::make_unique<Collector>()) {
+    : input_(std::move(input)),
+      output_(std::move(output)),
+      make_(std::move(make)),
+      collector_(std::make_unique<Collector>()) {
   store_ = *state::Store::Open(io_, "state", Epoch{0}, {.deterministic = true});
   Restart();
 }
@@ -171,15 +201,21 @@ void OperatorTest::Restart() {
   op_ = *std::move(op);
 }
 
-Status OperatorTest::Process(data::Batch batch) { return op_->Process(0, std::move(batch), *collector_); }
+Status OperatorTest::Process(data::Batch batch) {
+  return op_->Process(0, std::move(batch), *collector_);
+}
 Status OperatorTest::Flush() { return op_->Flush(*collector_); }
-std::vector<data::Batch> OperatorTest::TakeEmitted() { return std::exchange(collector_->batches, {}); }
+std::vector<data::Batch> OperatorTest::TakeEmitted() {
+  return std::exchange(collector_->batches, {});
+}
 
 std::string OperatorTest::Feed(std::string_view rows) {
-  if (Status status = Process(BatchFromText(input_, rows)); !status.ok()) return status.error().message;
+  if (Status status = Process(BatchFromText(input_, rows)); !status.ok())
+    return status.error().message;
   if (Status status = Flush(); !status.ok()) return status.error().message;
   std::string out;
-  for (const data::Batch& batch : TakeEmitted()) out += (out.empty() ? "" : ", ") + TextFromBatch(output_, batch);
+  for (const data::Batch& batch : TakeEmitted())
+    out += (out.empty() ? "" : ", ") + TextFromBatch(output_, batch);
   return out;
 }
 

@@ -1,5 +1,6 @@
-// For tests: operators fed with rows as text, "+ 1 ann, -2 2 bob": a sign or a signed weight, then the values. NULL, nan and inf are
-// written so; stamps and dates are plain numbers; '' is the empty text.
+// For tests: operators fed with rows as text, "+ 1 ann, -2 2 bob": a sign or a signed
+// weight, then the values. NULL, nan and inf are written so; stamps and dates are plain
+// numbers; '' is the empty text.
 #pragma once
 
 #include <functional>
@@ -28,7 +29,8 @@ class OperatorTest {
   OperatorTest(data::Schema input, data::Schema output, Make make);
   ~OperatorTest();
 
-  // One step of the rows, and what it emitted: "- 1 ann, + 1 bob". An error's message if there was one.
+  // One step of the rows, and what it emitted: "- 1 ann, + 1 bob". An error's message if
+  // there was one.
   std::string Feed(std::string_view rows);
   // One batch without the end of the step.
   Status Process(data::Batch batch);

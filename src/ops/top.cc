@@ -14,14 +14,24 @@ namespace {
 
 constexpr std::string_view kStoredMark = "1";
 
-// Rows of a group as entries of a sorted set: order key, row, uint32 bytes of the order key. Rows that are equal in their whole order are
-// told apart by their bytes, so that arrival does not decide. Append-only inputs keep only the rows that are among the first n.
+// Rows of a group as entries of a sorted set: order key, row, uint32 bytes of the order
+// key. Rows that are equal in their whole order are told apart by their bytes, so that
+// arrival does not decide. Append-only inputs keep only the rows that are among the first
+// n.
 class Top final : public Operator {
  public:
-  Top(TopSpec spec, const data::Schema& input, state::Store* store, std::string space, int64_t memory_bytes_max, bool cold)
-      : spec_(std::move(spec)), input_(input), output_(data::ToArrow(input)), store_(store), space_(std::move(space)),
-        memory_bytes_max_(memory_bytes_max), cold_(cold), order_{spec_.order, spec_.descending, true, true},
-        all_columns_(input.fields.size()), table_(sizeof(SortedCounts*)) {
+  Top(TopSpec spec, const data::Schema& input, state::Store* store, std::string space,
+      int64_t memory_bytes_max, bool cold)
+      : spec_(std::move(spec)),
+        input_(input),
+        output_(data::ToArrow(input)),
+        store_(store),
+        space_(std::move(space)),
+        memory_bytes_max_(memory_bytes_max),
+        cold_(cold),
+        order_{spec_.order, spec_.descending, true, true},
+        all_columns_(input.fields.size()),
+        table_(sizeof(SortedCounts*)) {
     std::iota(all_columns_.begin(), all_columns_.end(), 0);
   }
 
@@ -38,7 +48,8 @@ class Top final : public Operator {
     WEIR_TRY(keys_.Load(order_, columns_));
     inputs_.clear();
     for (const int column : all_columns_) inputs_.push_back(columns_.Column(column));
-    const std::vector<Hash128> hashes = WEIR_TRY(data::HashKeys(*changes.rows, spec_.keys));
+    const std::vector<Hash128> hashes =
+        WEIR_TRY(data::HashKeys(*changes.rows, spec_.keys));
     if (cold_) WEIR_TRY(Restore(hashes));
     for (size_t row = 0; row < hashes.size(); ++row) {
       Group* group = table_.Find(hashes[row]);
@@ -47,7 +58,8 @@ class Top final : public Operator {
         RowsOf(group) = new SortedCounts;
       }
       const int32_t weight = changes.weight(static_cast<int64_t>(row));
-      if (weight < 0 && !spec_.input_retracts) return Internal("an append-only input takes a row back");
+      if (weight < 0 && !spec_.input_retracts)
+        return Internal("an append-only input takes a row back");
       AddRow(group, row, weight);
     }
     return {};
@@ -57,7 +69,8 @@ class Top final : public Operator {
     std::vector<CellColumn> columns;
     for (const data::Field& field : input_.fields) columns.emplace_back(field.type);
     data::Batch batch;
-    for (const Touched& touched : touched_) WEIR_TRY(AppendChanges(touched, columns, &batch.weights));
+    for (const Touched& touched : touched_)
+      WEIR_TRY(AppendChanges(touched, columns, &batch.weights));
     touched_.clear();
     ++step_;
     if (batch.weights.empty()) return {};
@@ -77,7 +90,8 @@ class Top final : public Operator {
       }
       if (kept->weight < 0) return Internal("a row was taken back that is not there");
       kept->dirty = false;
-      delta.Put(space_, key, {reinterpret_cast<const char*>(&kept->weight), sizeof kept->weight});
+      delta.Put(space_, key,
+                {reinterpret_cast<const char*>(&kept->weight), sizeof kept->weight});
     }
     dirty_entries_.clear();
     for (Group* group : dirty_) {
@@ -98,13 +112,17 @@ class Top final : public Operator {
   int64_t state_keys() const override { return table_.count(); }
 
  private:
-  using Chosen = std::vector<std::pair<std::string, int64_t>>;  // entries of the first n rows, with how often they count
+  using Chosen =
+      std::vector<std::pair<std::string, int64_t>>;  // entries of the first n rows, with
+                                                     // how often they count
   struct Touched {
     Group* group;
     Chosen before;
   };
 
-  static SortedCounts*& RowsOf(Group* group) { return *reinterpret_cast<SortedCounts**>(group->slots()); }
+  static SortedCounts*& RowsOf(Group* group) {
+    return *reinterpret_cast<SortedCounts**>(group->slots());
+  }
 
   Chosen ChosenOf(Group* group) const {
     Chosen out;
@@ -146,18 +164,25 @@ class Top final : public Operator {
   }
 
   // Both lists are in order.
-  Status AppendChanges(const Touched& touched, std::span<CellColumn> columns, std::vector<int32_t>* weights) {
+  Status AppendChanges(const Touched& touched, std::span<CellColumn> columns,
+                       std::vector<int32_t>* weights) {
     const Chosen after = ChosenOf(touched.group);
     auto b = touched.before.begin();
     auto a = after.begin();
     while (b != touched.before.end() || a != after.end()) {
-      const bool from_before = a == after.end() || (b != touched.before.end() && b->first <= a->first);
-      const bool from_after = b == touched.before.end() || (a != after.end() && a->first <= b->first);
+      const bool from_before =
+          a == after.end() || (b != touched.before.end() && b->first <= a->first);
+      const bool from_after =
+          b == touched.before.end() || (a != after.end() && a->first <= b->first);
       const std::string& entry = from_before ? b->first : a->first;
       const int64_t weight = (from_after ? a->second : 0) - (from_before ? b->second : 0);
       if (weight != 0) {
-        const auto order_bytes = ReadAs<uint32_t>(entry.data() + entry.size() - sizeof(uint32_t));
-        WEIR_TRY(DecodeRow(std::string_view(entry).substr(order_bytes, entry.size() - order_bytes - sizeof(uint32_t)), columns));
+        const auto order_bytes =
+            ReadAs<uint32_t>(entry.data() + entry.size() - sizeof(uint32_t));
+        WEIR_TRY(
+            DecodeRow(std::string_view(entry).substr(
+                          order_bytes, entry.size() - order_bytes - sizeof(uint32_t)),
+                      columns));
         weights->push_back(static_cast<int32_t>(weight));
       }
       a += from_after;
@@ -167,19 +192,22 @@ class Top final : public Operator {
   }
 
   Status Restore(std::span<const Hash128> hashes) {
-    return FindMissing(*store_, space_, table_, hashes, [&](Hash128 hash, std::string_view) -> Status {
-      auto* rows = new SortedCounts;
-      RowsOf(table_.Insert(hash)) = rows;
-      WEIR_TRY(ScanRange(*store_, space_, hash, [&](std::string_view entry, int64_t weight) -> Status {
-        rows->Add(entry, weight);
-        return {};
-      }));
-      rows_bytes_ += rows->bytes();
-      return {};
-    });
+    return FindMissing(
+        *store_, space_, table_, hashes, [&](Hash128 hash, std::string_view) -> Status {
+          auto* rows = new SortedCounts;
+          RowsOf(table_.Insert(hash)) = rows;
+          WEIR_TRY(ScanRange(*store_, space_, hash,
+                             [&](std::string_view entry, int64_t weight) -> Status {
+                               rows->Add(entry, weight);
+                               return {};
+                             }));
+          rows_bytes_ += rows->bytes();
+          return {};
+        });
   }
 
-  // Only groups without changes since the last checkpoint may go: its delta has been applied by now, so the store has them.
+  // Only groups without changes since the last checkpoint may go: its delta has been
+  // applied by now, so the store has them.
   void Evict() {
     for (Group* group : gone_) {
       if (!group->Is(Group::kDirty) && RowsOf(group)->empty()) RemoveGroup(group);
@@ -227,16 +255,20 @@ class Top final : public Operator {
 
 }  // namespace
 
-Result<std::unique_ptr<Operator>> NewTop(TopSpec spec, const data::Schema& input, state::Store* store, std::string space,
+Result<std::unique_ptr<Operator>> NewTop(TopSpec spec, const data::Schema& input,
+                                         state::Store* store, std::string space,
                                          int64_t memory_bytes_max) {
-  if (spec.order.empty() || spec.n < 1) return Invalid("the first rows of a key need an order and a number of at least 1");
+  if (spec.order.empty() || spec.n < 1)
+    return Invalid("the first rows of a key need an order and a number of at least 1");
   for (const auto* columns : {&spec.keys, &spec.order}) {
     for (const int column : *columns) {
-      if (column < 0 || static_cast<size_t>(column) >= input.fields.size()) return Invalid("a column of the first rows of a key does not exist");
+      if (column < 0 || static_cast<size_t>(column) >= input.fields.size())
+        return Invalid("a column of the first rows of a key does not exist");
     }
   }
   const bool cold = store != nullptr && WEIR_TRY(HasRows(*store, space));
-  return std::unique_ptr<Operator>(std::make_unique<Top>(std::move(spec), input, store, std::move(space), memory_bytes_max, cold));
+  return std::unique_ptr<Operator>(std::make_unique<Top>(
+      std::move(spec), input, store, std::move(space), memory_bytes_max, cold));
 }
 
 }  // namespace weir::ops

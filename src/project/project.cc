@@ -21,7 +21,8 @@ struct Setting {
 
 Result<int64_t> ParseInteger(std::string_view text, int64_t least) {
   int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < least) {
     return Invalid(fmt::format("'{}' is not a whole number of at least {}", text, least));
   }
@@ -29,21 +30,22 @@ Result<int64_t> ParseInteger(std::string_view text, int64_t least) {
 }
 
 template <class T>
-std::function<Status(Settings&, std::string_view)> Integer(T Settings::* member, int64_t least) {
+std::function<Status(Settings&, std::string_view)> Integer(T Settings::*member,
+                                                           int64_t least) {
   return [member, least](Settings& settings, std::string_view text) -> Status {
     settings.*member = static_cast<T>(WEIR_TRY(ParseInteger(text, least)));
     return {};
   };
 }
 
-std::function<Status(Settings&, std::string_view)> Bytes(int64_t Settings::* member) {
+std::function<Status(Settings&, std::string_view)> Bytes(int64_t Settings::*member) {
   return [member](Settings& settings, std::string_view text) -> Status {
     settings.*member = WEIR_TRY(ParseBytes(text));
     return {};
   };
 }
 
-std::function<Status(Settings&, std::string_view)> Duration(Micros Settings::* member) {
+std::function<Status(Settings&, std::string_view)> Duration(Micros Settings::*member) {
   return [member](Settings& settings, std::string_view text) -> Status {
     settings.*member = WEIR_TRY(ParseDuration(text));
     return {};
@@ -67,11 +69,14 @@ const std::vector<Setting>& AllSettings() {
   return all;
 }
 
-// What weir.yml may say at its top. `storage` and `catalog` are read by Spark's runner too.
-const std::vector<std::string> kTopKeys = {"name",     "libraries",     "storage", "catalog",
-                                           "database", "configuration", "profiles"};
+// What weir.yml may say at its top. `storage` and `catalog` are read by Spark's runner
+// too.
+const std::vector<std::string> kTopKeys = {
+    "name", "libraries", "storage", "catalog", "database", "configuration", "profiles"};
 
-int LineOf(const YAML::Node& node) { return node.Mark().is_null() ? 0 : node.Mark().line + 1; }
+int LineOf(const YAML::Node& node) {
+  return node.Mark().is_null() ? 0 : node.Mark().line + 1;
+}
 
 class Loader {
  public:
@@ -111,7 +116,8 @@ class Loader {
       root = YAML::Load(text);
     } catch (const YAML::Exception& e) {
       Add("weir.yml", e.mark.line + 1, "not valid YAML: " + e.msg,
-          text.find('\t') != std::string::npos ? "indent with blanks, YAML allows no tabs" : "");
+          text.find('\t') != std::string::npos ? "indent with blanks, YAML allows no tabs"
+                                               : "");
       return;
     }
     if (!root.IsMap()) {
@@ -133,7 +139,8 @@ class Loader {
     }
     Configure(root["configuration"]);
     if (options.profile.empty()) return;
-    const YAML::Node profile = root["profiles"] ? root["profiles"][options.profile] : YAML::Node();
+    const YAML::Node profile =
+        root["profiles"] ? root["profiles"][options.profile] : YAML::Node();
     if (!profile || !profile.IsMap()) {
       Add("weir.yml", 0, fmt::format("no profile '{}'", options.profile),
           "add it under `profiles:`, or leave --profile away");
@@ -145,14 +152,16 @@ class Loader {
   void Configure(const YAML::Node& node) {
     if (!node) return;
     if (!node.IsMap()) {
-      Add("weir.yml", LineOf(node), "configuration is not a mapping", "write `key: value` lines");
+      Add("weir.yml", LineOf(node), "configuration is not a mapping",
+          "write `key: value` lines");
       return;
     }
     for (const auto& entry : node) {
       const std::string key = entry.first.as<std::string>("");
       const std::string value = entry.second.as<std::string>("");
       if (Status s = ApplySetting(project_.settings, key, value); !s.ok()) {
-        Add("weir.yml", LineOf(entry.first), fmt::format("{}: {}", key, s.error().message), "");
+        Add("weir.yml", LineOf(entry.first),
+            fmt::format("{}: {}", key, s.error().message), "");
       }
     }
   }
@@ -173,7 +182,8 @@ class Loader {
       if (!contract) continue;
       const auto [it, inserted] = files.emplace(data::LowerName(contract->name), file);
       if (!inserted) {
-        Add(file, 0, fmt::format("{} declares the source '{}' too", it->second, contract->name),
+        Add(file, 0,
+            fmt::format("{} declares the source '{}' too", it->second, contract->name),
             "give one of them another name");
         continue;
       }
@@ -205,7 +215,8 @@ class Loader {
       if (!model) continue;
       for (const sql::Model& other : project_.models) {
         if (other.name == model->name) {
-          Add(file, 1, fmt::format("{} defines {} too", other.file, model->name), "rename one");
+          Add(file, 1, fmt::format("{} defines {} too", other.file, model->name),
+              "rename one");
         }
       }
       project_.models.push_back(*std::move(model));
@@ -220,7 +231,8 @@ class Loader {
 
 }  // namespace
 
-std::optional<Project> LoadProject(io::Io& io, const std::string& dir, const ProjectOptions& options,
+std::optional<Project> LoadProject(io::Io& io, const std::string& dir,
+                                   const ProjectOptions& options,
                                    std::vector<Problem>* problems) {
   return Loader(io, dir, problems).Load(options);
 }
@@ -232,8 +244,9 @@ Status ApplySetting(Settings& settings, std::string_view key, std::string_view v
     keys.push_back(setting.key);
   }
   const auto near = DidYouMean(key, keys);
-  return Invalid(near ? fmt::format("no such setting; did you mean {}?", *near)
-                      : fmt::format("no such setting; there are {}", fmt::join(keys, ", ")));
+  return Invalid(
+      near ? fmt::format("no such setting; did you mean {}?", *near)
+           : fmt::format("no such setting; there are {}", fmt::join(keys, ", ")));
 }
 
 Result<int64_t> ParseBytes(std::string_view text) {

@@ -12,7 +12,8 @@
 namespace weir::publish {
 namespace {
 
-// Names of data files sort in append order: "<turn>-<number>-<uuid>.parquet"; a merged file puts its own number behind those of its last input,
+// Names of data files sort in append order: "<turn>-<number>-<uuid>.parquet"; a merged
+// file puts its own number behind those of its last input,
 // "<turn>-<number>-<number>-<uuid>.parquet". Turns count the epochs that wrote something.
 constexpr size_t kOrderedName = 16;
 
@@ -26,19 +27,29 @@ int64_t TurnOf(std::string_view path) {
 class AppendWriter final : public TableWriter {
  public:
   AppendWriter(io::Io& io, TableWriterOptions options, Partitioner partitioner)
-      : io_(io), options_(std::move(options)), metadata_(options_.metadata), partitioner_(std::move(partitioner)) {}
+      : io_(io),
+        options_(std::move(options)),
+        metadata_(options_.metadata),
+        partitioner_(std::move(partitioner)) {}
 
   Status Load() {
     const iceberg::Snapshot* snapshot = metadata_.current();
     if (snapshot == nullptr) return {};
-    for (const iceberg::LiveFile& file : WEIR_TRY(iceberg::LiveFiles(io_, metadata_, *snapshot))) {
-      if (file.vector) return Conflict(fmt::format("{} is append-only, and {} has deleted rows", options_.name, file.data.path));
-      live_[{file.data.spec_id, file.data.partition}].push_back(WithoutStatistics(file.data));
+    for (const iceberg::LiveFile& file :
+         WEIR_TRY(iceberg::LiveFiles(io_, metadata_, *snapshot))) {
+      if (file.vector)
+        return Conflict(fmt::format("{} is append-only, and {} has deleted rows",
+                                    options_.name, file.data.path));
+      live_[{file.data.spec_id, file.data.partition}].push_back(
+          WithoutStatistics(file.data));
       next_turn_ = std::max(next_turn_, TurnOf(file.data.path) + 1);
     }
-    // A merged file stands in a newer manifest than files appended after its rows, so the names carry the order.
+    // A merged file stands in a newer manifest than files appended after its rows, so the
+    // names carry the order.
     for (auto& [partition, files] : live_) {
-      std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return io::BaseName(a.path) < io::BaseName(b.path); });
+      std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) {
+        return io::BaseName(a.path) < io::BaseName(b.path);
+      });
     }
     return {};
   }
@@ -46,11 +57,15 @@ class AppendWriter final : public TableWriter {
   Status Append(data::Batch changes) override {
     if (changes.num_rows() == 0) return {};
     for (const int32_t weight : changes.weights) {
-      if (weight < 0) return Invalid(fmt::format("{} is append-only, but a row of it was retracted", options_.name));
+      if (weight < 0)
+        return Invalid(fmt::format("{} is append-only, but a row of it was retracted",
+                                   options_.name));
     }
     if (!changes.weights.empty()) changes = WEIR_TRY(Repeated(changes));
     if (files_ == nullptr) {
-      files_ = std::make_unique<FileSet>(io_, metadata_.schema(), FilesOptions(options_, metadata_, fmt::format("{:010}", next_turn_++)));
+      files_ = std::make_unique<FileSet>(
+          io_, metadata_.schema(),
+          FilesOptions(options_, metadata_, fmt::format("{:010}", next_turn_++)));
     }
     counters_.rows_written += changes.num_rows();
     return AddByPartition(partitioner_, *files_, changes, nullptr);
@@ -75,7 +90,8 @@ class AppendWriter final : public TableWriter {
     if (!change_) return;
     for (const Merge& merge : merges_) {
       std::vector<iceberg::DataFile>& files = live_[merge.partition];
-      const auto at = files.erase(files.begin() + static_cast<int64_t>(merge.run.first), files.begin() + static_cast<int64_t>(merge.run.last));
+      const auto at = files.erase(files.begin() + static_cast<int64_t>(merge.run.first),
+                                  files.begin() + static_cast<int64_t>(merge.run.last));
       files.insert(at, merge.merged.begin(), merge.merged.end());
     }
     for (size_t i = 0; i < appended_; ++i) {
@@ -92,7 +108,9 @@ class AppendWriter final : public TableWriter {
     Forget();
   }
 
-  int64_t buffered_bytes() const override { return files_ == nullptr ? 0 : files_->open_bytes(); }
+  int64_t buffered_bytes() const override {
+    return files_ == nullptr ? 0 : files_->open_bytes();
+  }
   const Counters& counters() const override { return counters_; }
 
  private:
@@ -109,30 +127,42 @@ class AppendWriter final : public TableWriter {
     appended_ = 0;
   }
 
-  // Only partitions that grow are looked at: the others were when they did. Files of this very epoch wait for the next one.
+  // Only partitions that grow are looked at: the others were when they did. Files of this
+  // very epoch wait for the next one.
   Status MergeSmallFiles(iceberg::FileChange* change) {
     appended_ = change->added.size();
     std::map<Partition, int> grown;
-    for (const iceberg::DataFile& file : change->added) ++grown[{file.spec_id, file.partition}];
+    for (const iceberg::DataFile& file : change->added)
+      ++grown[{file.spec_id, file.partition}];
     for (const auto& [partition, count] : grown) {
       const std::vector<iceberg::DataFile>& files = live_[partition];
       std::vector<int64_t> bytes;
       for (const iceberg::DataFile& file : files) bytes.push_back(file.file_bytes);
-      const std::vector<Run> runs = ChooseMerges(bytes, {options_.merge_files_min, options_.small_file_bytes, options_.file_bytes_target});
-      // From the back, so that the positions of the runs that are still to be replaced stay true in Committed.
-      for (auto run = runs.rbegin(); run != runs.rend(); ++run) WEIR_TRY(MergeRun(partition, files, *run, change));
+      const std::vector<Run> runs =
+          ChooseMerges(bytes, {options_.merge_files_min, options_.small_file_bytes,
+                               options_.file_bytes_target});
+      // From the back, so that the positions of the runs that are still to be replaced
+      // stay true in Committed.
+      for (auto run = runs.rbegin(); run != runs.rend(); ++run)
+        WEIR_TRY(MergeRun(partition, files, *run, change));
     }
     return {};
   }
 
-  Status MergeRun(const Partition& partition, const std::vector<iceberg::DataFile>& files, const Run& run, iceberg::FileChange* change) {
+  Status MergeRun(const Partition& partition, const std::vector<iceberg::DataFile>& files,
+                  const Run& run, iceberg::FileChange* change) {
     std::vector<MergeInput> inputs;
     for (size_t i = run.first; i < run.last; ++i) inputs.push_back({&files[i], nullptr});
     const bool lineage = metadata_.format_version >= 3;
-    FileSetOptions set_options = FilesOptions(options_, metadata_, io::BaseName(inputs.back().file->path).substr(0, kOrderedName));
+    FileSetOptions set_options =
+        FilesOptions(options_, metadata_,
+                     io::BaseName(inputs.back().file->path).substr(0, kOrderedName));
     set_options.spec_id = partition.first;
-    FileSet out(io_, lineage ? WithLineage(metadata_.schema()) : metadata_.schema(), std::move(set_options));
-    if (const Status copied = CopyLive(io_, metadata_.schema(), lineage, inputs, partition.second, out, {}); !copied.ok()) {
+    FileSet out(io_, lineage ? WithLineage(metadata_.schema()) : metadata_.schema(),
+                std::move(set_options));
+    if (const Status copied =
+            CopyLive(io_, metadata_.schema(), lineage, inputs, partition.second, out, {});
+        !copied.ok()) {
       out.Discard();
       return copied.error();
     }
@@ -158,7 +188,8 @@ class AppendWriter final : public TableWriter {
   std::unique_ptr<FileSet> files_;
   // Between Finish and Committed:
   std::optional<iceberg::FileChange> change_;
-  size_t appended_ = 0;  // the first so many of change_->added are new rows, the others merged
+  size_t appended_ =
+      0;  // the first so many of change_->added are new rows, the others merged
   std::vector<Merge> merges_;
   std::vector<iceberg::DataFile> written_;
   Counters counters_;
@@ -166,9 +197,12 @@ class AppendWriter final : public TableWriter {
 
 }  // namespace
 
-Result<std::unique_ptr<TableWriter>> OpenAppendWriter(io::Io& io, TableWriterOptions options) {
-  Partitioner partitioner = WEIR_TRY(Partitioner::Make(options.metadata.schema(), options.metadata.spec()));
-  auto writer = std::make_unique<AppendWriter>(io, std::move(options), std::move(partitioner));
+Result<std::unique_ptr<TableWriter>> OpenAppendWriter(io::Io& io,
+                                                      TableWriterOptions options) {
+  Partitioner partitioner =
+      WEIR_TRY(Partitioner::Make(options.metadata.schema(), options.metadata.spec()));
+  auto writer =
+      std::make_unique<AppendWriter>(io, std::move(options), std::move(partitioner));
   WEIR_TRY(writer->Load());
   return std::unique_ptr<TableWriter>(std::move(writer));
 }

@@ -11,13 +11,16 @@ constexpr int64_t kDay = 86'400'000'000;
 
 TEST(AppendWriterTest, WritesWhatItWasGiven) {
   TestTable table(/*keyed=*/false);
-  const auto change = table.RunEpoch({{{1, 1, "ann", 5}, {2, 2, "bob", 6}}, {{1, 3, "cid", 7}}});
+  const auto change =
+      table.RunEpoch({{{1, 1, "ann", 5}, {2, 2, "bob", 6}}, {{1, 3, "cid", 7}}});
   ASSERT_OK(change);
   EXPECT_EQ((*change)->operation, "append");
-  const std::map<TestRow, int> rows{{{1, 1, "ann", 5}, 1}, {{1, 2, "bob", 6}, 2}, {{1, 3, "cid", 7}, 1}};
+  const std::map<TestRow, int> rows{
+      {{1, 1, "ann", 5}, 1}, {{1, 2, "bob", 6}, 2}, {{1, 3, "cid", 7}, 1}};
   EXPECT_EQ(table.Read(), rows);
   EXPECT_EQ(table.Files().size(), 1u);
-  EXPECT_FALSE((*table.RunEpoch({})).has_value()) << "an epoch without rows changes nothing";
+  EXPECT_FALSE((*table.RunEpoch({})).has_value())
+      << "an epoch without rows changes nothing";
 }
 
 TEST(AppendWriterTest, RefusesRetractions) {
@@ -29,13 +32,22 @@ TEST(AppendWriterTest, RefusesRetractions) {
 }
 
 TEST(AppendWriterTest, SplitsByPartition) {
-  TestTable table(/*keyed=*/false, {}, {{.source_id = 3, .transform = {iceberg::TransformKind::kDay}}, {.source_id = 2, .transform = {iceberg::TransformKind::kTruncate, 1}}});
-  ASSERT_OK(table.RunEpoch({{{1, 1, "ann", 0}, {1, 2, "bob", kDay}, {1, 3, "amy", 5}, {1, 4, "ada", -1}, {1, 5, "abe", kDay - 1}}}));
+  TestTable table(
+      /*keyed=*/false, {},
+      {{.source_id = 3, .transform = {iceberg::TransformKind::kDay}},
+       {.source_id = 2, .transform = {iceberg::TransformKind::kTruncate, 1}}});
+  ASSERT_OK(table.RunEpoch({{{1, 1, "ann", 0},
+                             {1, 2, "bob", kDay},
+                             {1, 3, "amy", 5},
+                             {1, 4, "ada", -1},
+                             {1, 5, "abe", kDay - 1}}}));
   std::map<std::pair<int32_t, std::string>, int64_t> rows;
   for (const iceberg::LiveFile& file : table.Files()) {
-    rows[{std::get<int32_t>(file.data.partition[0]), std::get<std::string>(file.data.partition[1])}] = file.data.record_count;
+    rows[{std::get<int32_t>(file.data.partition[0]),
+          std::get<std::string>(file.data.partition[1])}] = file.data.record_count;
   }
-  EXPECT_EQ(rows, (std::map<std::pair<int32_t, std::string>, int64_t>{{{-1, "a"}, 1}, {{0, "a"}, 3}, {{1, "b"}, 1}}));
+  EXPECT_EQ(rows, (std::map<std::pair<int32_t, std::string>, int64_t>{
+                      {{-1, "a"}, 1}, {{0, "a"}, 3}, {{1, "b"}, 1}}));
   EXPECT_EQ(table.Read().size(), 5u);
 }
 
@@ -43,13 +55,15 @@ TEST(AppendWriterTest, RollsFilesAtTheirTarget) {
   TestTable table(/*keyed=*/false);
   table.options.file_bytes_target = 100'000;
   std::vector<TestRow> rows;
-  for (int64_t i = 0; i < 200'000; ++i) rows.push_back({1, i * 7919, fmt::format("name-{}", i * 104729 % 1000003), i});
+  for (int64_t i = 0; i < 200'000; ++i)
+    rows.push_back({1, i * 7919, fmt::format("name-{}", i * 104729 % 1000003), i});
   ASSERT_OK(table.RunEpoch({rows}));
   EXPECT_GT(table.Files().size(), 3u);
   const std::vector<TestRow> read = table.InOrder();
   ASSERT_EQ(read.size(), rows.size());
   const auto differs = std::mismatch(read.begin(), read.end(), rows.begin()).first;
-  EXPECT_EQ(differs, read.end()) << "row " << differs - read.begin() << " is " << differs->id;
+  EXPECT_EQ(differs, read.end())
+      << "row " << differs - read.begin() << " is " << differs->id;
 }
 
 TEST(AppendWriterTest, MergesSmallFilesInAppendOrder) {
@@ -64,17 +78,20 @@ TEST(AppendWriterTest, MergesSmallFilesInAppendOrder) {
   EXPECT_EQ(rows.size(), 100u);
   EXPECT_EQ(table.Read().size(), 100u);
   for (const iceberg::LiveFile& file : table.Files()) {
-    auto scan = scan::ScanFiles(table.io(), table.metadata(), {file}, table.metadata().schema(), {});
+    auto scan = scan::ScanFiles(table.io(), table.metadata(), {file},
+                                table.metadata().schema(), {});
     const auto batch = *scan->Next();
     const auto& column = static_cast<const arrow::Int64Array&>(*batch->column(0));
-    for (int64_t i = 1; i < batch->num_rows(); ++i) EXPECT_EQ(column.Value(i), column.Value(i - 1) + 1) << file.data.path;
+    for (int64_t i = 1; i < batch->num_rows(); ++i)
+      EXPECT_EQ(column.Value(i), column.Value(i - 1) + 1) << file.data.path;
   }
 }
 
 TEST(AppendWriterTest, AbandonLeavesNothingBehind) {
   TestTable table(/*keyed=*/false);
   ASSERT_OK(table.RunEpoch({{{1, 1, "ann", 5}}}));
-  const std::string folder = io::Join(*iceberg::PathOf(table.metadata().location), "data");
+  const std::string folder =
+      io::Join(*iceberg::PathOf(table.metadata().location), "data");
   const auto before = *table.io().List(folder);
   ASSERT_OK(table.writer().Append(table.Rows({{1, 2, "bob", 6}})));
   state::Delta delta;

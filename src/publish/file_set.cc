@@ -7,7 +7,8 @@
 namespace weir::publish {
 namespace {
 
-constexpr int64_t kRowsAtOnce = 32 << 10;   // a batch is cut into such pieces, so that files roll near their target
+constexpr int64_t kRowsAtOnce =
+    32 << 10;  // a batch is cut into such pieces, so that files roll near their target
 constexpr int64_t kWaitingRows = 16 << 10;  // encoded when so many rows wait …
 constexpr int64_t kWaitingBytes = 8 << 20;  // … or so many bytes
 
@@ -20,7 +21,9 @@ Result<FileSet::OpenFile*> FileSet::FileFor(const Tuple& partition) {
   const std::string dir = io::Join(WEIR_TRY(iceberg::PathOf(options_.location)), "data");
   if (files_.empty()) WEIR_TRY(io_.CreateDirs(dir));
   file.number = static_cast<int32_t>(files_.size());
-  const std::string path = io::Join(dir, fmt::format("{}-{:05}-{}.parquet", options_.name_prefix, file.number, iceberg::NewUuid()));
+  const std::string path =
+      io::Join(dir, fmt::format("{}-{:05}-{}.parquet", options_.name_prefix, file.number,
+                                iceberg::NewUuid()));
   iceberg::DataFile entry;
   entry.path = iceberg::UriOf(path);
   entry.spec_id = options_.spec_id;
@@ -30,12 +33,14 @@ Result<FileSet::OpenFile*> FileSet::FileFor(const Tuple& partition) {
   return &file;
 }
 
-Status FileSet::Add(const std::shared_ptr<arrow::RecordBatch>& rows, const Tuple& partition, std::vector<Placement>* placements) {
+Status FileSet::Add(const std::shared_ptr<arrow::RecordBatch>& rows,
+                    const Tuple& partition, std::vector<Placement>* placements) {
   for (int64_t at = 0; at < rows->num_rows(); at += kRowsAtOnce) {
     const int64_t count = std::min(kRowsAtOnce, rows->num_rows() - at);
     OpenFile& file = *WEIR_TRY(FileFor(partition));
     if (placements != nullptr) {
-      for (int64_t i = 0; i < count; ++i) placements->push_back({file.number, file.rows + i});
+      for (int64_t i = 0; i < count; ++i)
+        placements->push_back({file.number, file.rows + i});
     }
     file.rows += count;
     file.waiting.push_back(count == rows->num_rows() ? rows : rows->Slice(at, count));
@@ -56,7 +61,8 @@ Status FileSet::Add(const std::shared_ptr<arrow::RecordBatch>& rows, const Tuple
 Status FileSet::Flush(OpenFile& file) {
   if (file.waiting.empty()) return {};
   std::shared_ptr<arrow::RecordBatch> rows = file.waiting[0];
-  if (file.waiting.size() > 1) rows = WEIR_ARROW(arrow::ConcatenateRecordBatches(file.waiting));
+  if (file.waiting.size() > 1)
+    rows = WEIR_ARROW(arrow::ConcatenateRecordBatches(file.waiting));
   file.waiting.clear();
   file.waiting_rows = file.waiting_bytes = 0;
   return file.writer->Write(*rows);
@@ -80,7 +86,9 @@ Status FileSet::Finish(OpenFile& file, const Tuple& partition) {
 }
 
 Status FileSet::CloseLargest() {
-  const auto size = [](const OpenFile& file) { return file.writer->bytes_written() + file.waiting_bytes; };
+  const auto size = [](const OpenFile& file) {
+    return file.writer->bytes_written() + file.waiting_bytes;
+  };
   auto largest = open_.begin();
   for (auto it = open_.begin(); it != open_.end(); ++it) {
     if (size(it->second) > size(largest->second)) largest = it;
@@ -110,7 +118,8 @@ void FileSet::Discard() {
 
 int64_t FileSet::open_bytes() const {
   int64_t bytes = 0;
-  for (const auto& [partition, file] : open_) bytes += file.writer->bytes_written() + file.waiting_bytes;
+  for (const auto& [partition, file] : open_)
+    bytes += file.writer->bytes_written() + file.waiting_bytes;
   return bytes;
 }
 

@@ -1,4 +1,5 @@
-// The data files an epoch writes: one open file per partition, rolled at their target size.
+// The data files an epoch writes: one open file per partition, rolled at their target
+// size.
 #pragma once
 
 #include <arrow/type_fwd.h>
@@ -35,11 +36,14 @@ struct FileSetOptions {
 
 class FileSet {
  public:
-  FileSet(io::Io& io, const data::Schema& schema, FileSetOptions options) : io_(io), schema_(schema), options_(std::move(options)) {}
+  FileSet(io::Io& io, const data::Schema& schema, FileSetOptions options)
+      : io_(io), schema_(schema), options_(std::move(options)) {}
 
-  // Rows of one partition, in order. Small batches wait in memory until there are enough for an efficient page; `placements`, if not
-  // null, gets one entry a row, valid at once.
-  Status Add(const std::shared_ptr<arrow::RecordBatch>& rows, const Tuple& partition, std::vector<Placement>* placements);
+  // Rows of one partition, in order. Small batches wait in memory until there are enough
+  // for an efficient page; `placements`, if not null, gets one entry a row, valid at
+  // once.
+  Status Add(const std::shared_ptr<arrow::RecordBatch>& rows, const Tuple& partition,
+             std::vector<Placement>* placements);
 
   // Finishes and syncs all files and their folder. In the order of Placement::file.
   Result<std::vector<iceberg::DataFile>> Close();

@@ -8,7 +8,8 @@ namespace weir::publish {
 namespace {
 
 constexpr size_t kFetchAtOnce = 16 << 10;
-static_assert(sizeof(Location) == 8 && sizeof(Hash128) == 16 && std::endian::native == std::endian::little);
+static_assert(sizeof(Location) == 8 && sizeof(Hash128) == 16 &&
+              std::endian::native == std::endian::little);
 
 template <class T>
 void AppendInteger(T value, std::string* out) {
@@ -76,9 +77,12 @@ void LocationMap::Clear() {
   used_ = 0;
 }
 
-int64_t LocationMap::bytes() const { return static_cast<int64_t>(slots_.capacity() * sizeof(Slot) + many_.size() * 96); }
+int64_t LocationMap::bytes() const {
+  return static_cast<int64_t>(slots_.capacity() * sizeof(Slot) + many_.size() * 96);
+}
 
-KeyIndex::KeyIndex(state::Store* store, std::string space, int64_t bytes_max, MemoryBudget* memory)
+KeyIndex::KeyIndex(state::Store* store, std::string space, int64_t bytes_max,
+                   MemoryBudget* memory)
     : store_(store), space_(std::move(space)), bytes_max_(bytes_max) {
   if (memory != nullptr) claim_ = MemoryClaim(*memory, 0);
 }
@@ -119,7 +123,8 @@ Status KeyIndex::Fetch(std::span<const Hash128> keys) {
     const auto values = WEIR_TRY(store_->GetMany(space_, names));
     for (size_t i = first; i < last; ++i) {
       const std::optional<std::string>& value = values[i - first];
-      memory_.Set(missing[i], value ? WEIR_TRY(ParseIndexValue(*value)) : std::vector<Location>());
+      memory_.Set(missing[i],
+                  value ? WEIR_TRY(ParseIndexValue(*value)) : std::vector<Location>());
     }
   }
   claim_.Resize(memory_.bytes() + staged_.bytes());
@@ -131,23 +136,30 @@ std::span<const Location> KeyIndex::At(const Hash128& key) const {
 }
 
 void KeyIndex::WriteTo(state::Delta* delta) const {
-  // In the store's key order, which its memtable takes in several times faster than hash order.
+  // In the store's key order, which its memtable takes in several times faster than hash
+  // order.
   std::vector<std::pair<uint64_t, Hash128>> order;
   order.reserve(staged_.size());
-  staged_.ForEach([&](const Hash128& key, std::span<const Location>) { order.emplace_back(__builtin_bswap64(key.low), key); });
+  staged_.ForEach([&](const Hash128& key, std::span<const Location>) {
+    order.emplace_back(__builtin_bswap64(key.low), key);
+  });
   std::sort(order.begin(), order.end());
   for (const auto& [first_bytes, key] : order) {
     const std::span<const Location> locations = staged_.Find(key);
     if (locations.empty()) {
       delta->Erase(space_, IndexKey(key));
     } else {
-      delta->Put(space_, IndexKey(key), {reinterpret_cast<const char*>(locations.data()), locations.size_bytes()});
+      delta->Put(
+          space_, IndexKey(key),
+          {reinterpret_cast<const char*>(locations.data()), locations.size_bytes()});
     }
   }
 }
 
 void KeyIndex::Apply() {
-  staged_.ForEach([&](const Hash128& key, std::span<const Location> locations) { memory_.Set(key, locations); });
+  staged_.ForEach([&](const Hash128& key, std::span<const Location> locations) {
+    memory_.Set(key, locations);
+  });
   staged_.Clear();
   if (store_ != nullptr && memory_.bytes() > bytes_max_) {
     memory_.Clear();  // all of it is in the store by now
@@ -156,14 +168,17 @@ void KeyIndex::Apply() {
   claim_.Resize(memory_.bytes());
 }
 
-std::string_view IndexKey(const Hash128& key) { return {reinterpret_cast<const char*>(&key), sizeof(key)}; }
+std::string_view IndexKey(const Hash128& key) {
+  return {reinterpret_cast<const char*>(&key), sizeof(key)};
+}
 
 std::string IndexValue(std::span<const Location> locations) {
   return {reinterpret_cast<const char*>(locations.data()), locations.size_bytes()};
 }
 
 Result<std::vector<Location>> ParseIndexValue(std::string_view value) {
-  if (value.empty() || value.size() % sizeof(Location) != 0) return Corrupt("a key index record of a wrong length");
+  if (value.empty() || value.size() % sizeof(Location) != 0)
+    return Corrupt("a key index record of a wrong length");
   std::vector<Location> out(value.size() / sizeof(Location));
   std::memcpy(out.data(), value.data(), value.size());
   return out;
@@ -173,7 +188,8 @@ std::string IndexSpace(std::string_view table) { return fmt::format("index/{}", 
 std::string FilesSpace(std::string_view table) { return fmt::format("files/{}", table); }
 
 std::string PathInTable(std::string_view location, std::string_view path) {
-  if (path.starts_with(location) && path.substr(location.size()).starts_with('/')) path.remove_prefix(location.size() + 1);
+  if (path.starts_with(location) && path.substr(location.size()).starts_with('/'))
+    path.remove_prefix(location.size() + 1);
   return std::string(path);
 }
 
@@ -181,14 +197,16 @@ std::string HashedColumns(const data::Schema& schema, std::span<const int> colum
   std::string out;
   for (const int column : columns) {
     const data::Field& field = schema.fields[static_cast<size_t>(column)];
-    out += fmt::format("{}{}:{}", out.empty() ? "" : ",", field.id, data::TypeName(field.type));
+    out += fmt::format("{}{}:{}", out.empty() ? "" : ",", field.id,
+                       data::TypeName(field.type));
   }
   return out;
 }
 
 std::string FileKey(uint32_t file) {
   std::string out(4, '\0');
-  for (int i = 0; i < 4; ++i) out[static_cast<size_t>(i)] = static_cast<char>(file >> (24 - 8 * i));
+  for (int i = 0; i < 4; ++i)
+    out[static_cast<size_t>(i)] = static_cast<char>(file >> (24 - 8 * i));
   return out;
 }
 

@@ -1,4 +1,5 @@
-// Where the live rows of a keyed table are: key hash -> positions in files. Byte table: docs/formats/key_index.md.
+// Where the live rows of a keyed table are: key hash -> positions in files. Byte table:
+// docs/formats/key_index.md.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +22,16 @@ struct Location {
   friend auto operator<=>(const Location&, const Location&) = default;
 };
 
-// Stands for the file of a row that is not written yet; its position is the row's number in the batch.
+// Stands for the file of a row that is not written yet; its position is the row's number
+// in the batch.
 inline constexpr uint32_t kPendingFile = 0xFFFFFFFC;
 
-// Open addressing with linear probing: one row of a key costs 24 bytes, at a load of at most 3/4. Keys are hashes already.
+// Open addressing with linear probing: one row of a key costs 24 bytes, at a load of at
+// most 3/4. Keys are hashes already.
 class LocationMap {
  public:
-  // The locations of a key; empty: none (an erased key is one that was Set to none). Valid until the next change.
+  // The locations of a key; empty: none (an erased key is one that was Set to none).
+  // Valid until the next change.
   std::span<const Location> Find(const Hash128& key) const;
   bool Contains(const Hash128& key) const { return SlotOf(key) != nullptr; }
   void Set(const Hash128& key, std::span<const Location> locations);
@@ -54,13 +58,16 @@ class LocationMap {
 
   std::vector<Slot> slots_;
   size_t used_ = 0;
-  std::unordered_map<Hash128, std::vector<Location>, Hash128Hasher> many_;  // equal rows of a table without a key
+  std::unordered_map<Hash128, std::vector<Location>, Hash128Hasher>
+      many_;  // equal rows of a table without a key
 };
 
-// The committed index, in memory while it fits and in the store behind, with the changes of the epoch being finished on top.
+// The committed index, in memory while it fits and in the store behind, with the changes
+// of the epoch being finished on top.
 class KeyIndex {
  public:
-  KeyIndex(state::Store* store, std::string space, int64_t bytes_max, MemoryBudget* memory);
+  KeyIndex(state::Store* store, std::string space, int64_t bytes_max,
+           MemoryBudget* memory);
 
   // Reads it into memory if that many rows fit there.
   Status Load(int64_t rows);
@@ -70,7 +77,9 @@ class KeyIndex {
   std::span<const Location> At(const Hash128& key) const;
 
   // Staged until Apply or Discard.
-  void Set(const Hash128& key, std::span<const Location> locations) { staged_.Set(key, locations); }
+  void Set(const Hash128& key, std::span<const Location> locations) {
+    staged_.Set(key, locations);
+  }
   void WriteTo(state::Delta* delta) const;
   void Apply();
   void Discard() { staged_.Clear(); }
@@ -80,7 +89,8 @@ class KeyIndex {
   const std::string space_;
   const int64_t bytes_max_;
   LocationMap memory_, staged_;
-  bool complete_ = true;  // memory_ holds every key; else what is missing may be in the store
+  bool complete_ =
+      true;  // memory_ holds every key; else what is missing may be in the store
   MemoryClaim claim_;
 };
 
@@ -92,13 +102,14 @@ Result<std::vector<Location>> ParseIndexValue(std::string_view value);
 std::string IndexSpace(std::string_view table);
 std::string FilesSpace(std::string_view table);
 
-// A file of the index: kept so that numbers mean something, and to see whether the index is of the table's current snapshot.
+// A file of the index: kept so that numbers mean something, and to see whether the index
+// is of the table's current snapshot.
 struct IndexedFile {
   int64_t rows = 0, deleted = 0;
   std::string path;  // PathInTable's
 };
-// The path of a file as seen from the table's location ("data/x.parquet"), so that the index survives a move of the table. A file elsewhere
-// keeps its whole path.
+// The path of a file as seen from the table's location ("data/x.parquet"), so that the
+// index survives a move of the table. A file elsewhere keeps its whole path.
 std::string PathInTable(std::string_view location, std::string_view path);
 // The record that says which columns were hashed, beside those of the files.
 inline constexpr std::string_view kColumnsKey = "columns";

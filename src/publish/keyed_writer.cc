@@ -16,26 +16,34 @@
 namespace weir::publish {
 namespace {
 
-constexpr int64_t kConsolidateBytes = 64 << 20;  // buffered changes beyond this are consolidated before the epoch ends
+constexpr int64_t kConsolidateBytes =
+    64 << 20;  // buffered changes beyond this are consolidated before the epoch ends
 
 class KeyedWriter final : public TableWriter {
  public:
   KeyedWriter(io::Io& io, TableWriterOptions options, Partitioner partitioner)
-      : io_(io), options_(std::move(options)), metadata_(options_.metadata), partitioner_(std::move(partitioner)),
-        index_(options_.store, IndexSpace(options_.name), options_.index_bytes_max, options_.memory),
+      : io_(io),
+        options_(std::move(options)),
+        metadata_(options_.metadata),
+        partitioner_(std::move(partitioner)),
+        index_(options_.store, IndexSpace(options_.name), options_.index_bytes_max,
+               options_.memory),
         files_(io, options_.vector_bytes_max) {}
 
   Status Load() {
     const data::Schema& schema = metadata_.schema();
     for (const std::string& name : options_.key) {
       key_columns_.push_back(schema.IndexOf(name));
-      if (key_columns_.back() < 0) return Invalid(fmt::format("KEY column {} is not a column of {}", name, options_.name));
+      if (key_columns_.back() < 0)
+        return Invalid(
+            fmt::format("KEY column {} is not a column of {}", name, options_.name));
     }
     if (key_columns_.empty()) {
       key_columns_.resize(schema.fields.size());
       std::iota(key_columns_.begin(), key_columns_.end(), 0);
     }
-    WEIR_TRY(files_.Load(metadata_, options_.store, options_.name, HashedColumns(schema, key_columns_)));
+    WEIR_TRY(files_.Load(metadata_, options_.store, options_.name,
+                         HashedColumns(schema, key_columns_)));
     return index_.Load(files_.live_rows());
   }
 
@@ -43,7 +51,8 @@ class KeyedWriter final : public TableWriter {
     if (changes.num_rows() == 0) return {};
     buffered_bytes_ += data::ByteSize(changes);
     buffer_.push_back(std::move(changes));
-    if (buffered_bytes_ > kConsolidateBytes && buffered_bytes_ > 2 * consolidated_bytes_) {
+    if (buffered_bytes_ > kConsolidateBytes &&
+        buffered_bytes_ > 2 * consolidated_bytes_) {
       const data::Batch all = WEIR_TRY(Consolidated());
       buffer_ = {all};
       buffered_bytes_ = consolidated_bytes_ = data::ByteSize(all);
@@ -60,16 +69,20 @@ class KeyedWriter final : public TableWriter {
     if (changes.num_rows() == 0) return std::optional<iceberg::FileChange>();
     finished_ = true;
     iceberg::FileChange change;
-    const std::vector<Hash128> hashes = WEIR_TRY(data::HashKeys(*changes.rows, key_columns_));
+    const std::vector<Hash128> hashes =
+        WEIR_TRY(data::HashKeys(*changes.rows, key_columns_));
     WEIR_TRY(index_.Fetch(hashes));
-    const std::vector<int32_t> inserted = WEIR_TRY(has_key() ? ResolveByKey(changes, hashes) : ResolveByRow(changes, hashes));
+    const std::vector<int32_t> inserted = WEIR_TRY(
+        has_key() ? ResolveByKey(changes, hashes) : ResolveByRow(changes, hashes));
     WEIR_TRY(WriteInserted(changes, hashes, inserted, &change));
     WEIR_TRY(RewriteFiles(&change));
     WEIR_TRY(files_.WriteVectors(metadata_.location, &change));
     for (const iceberg::DataFile& vector : change.vectors) written_.push_back(vector);
     index_.WriteTo(&delta);
     files_.WriteTo(&delta);
-    change.operation = change.vectors.empty() && change.removed.empty() ? "append" : change.added.empty() ? "delete" : "overwrite";
+    change.operation = change.vectors.empty() && change.removed.empty() ? "append"
+                       : change.added.empty()                           ? "delete"
+                                                                        : "overwrite";
     return std::optional(std::move(change));
   }
 
@@ -99,12 +112,15 @@ class KeyedWriter final : public TableWriter {
 
   Result<data::Batch> Consolidated() {
     const data::Batch all = WEIR_TRY(data::Concat(buffer_));
-    if (all.append_only()) return all;  // equal rows of a table without key are written as often as they come
+    if (all.append_only())
+      return all;  // equal rows of a table without key are written as often as they come
     return data::Consolidate(all);
   }
 
-  // Retracts first, so that a key may move to its new row. Says which rows of the batch are to be written.
-  Result<std::vector<int32_t>> ResolveByKey(const data::Batch& changes, const std::vector<Hash128>& hashes) {
+  // Retracts first, so that a key may move to its new row. Says which rows of the batch
+  // are to be written.
+  Result<std::vector<int32_t>> ResolveByKey(const data::Batch& changes,
+                                            const std::vector<Hash128>& hashes) {
     std::vector<int32_t> inserted;
     for (int32_t row = 0; row < changes.num_rows(); ++row) {
       if (changes.weight(row) > 0) {
@@ -123,8 +139,10 @@ class KeyedWriter final : public TableWriter {
       const std::span<const Location> at = index_.At(key);
       if (!at.empty() || changes.weight(row) > 1) {
         const bool within = at.empty() || at[0].file == kPendingFile;
-        return FalseKey(data::RowText(*changes.rows, row),
-                        within ? data::RowText(*changes.rows, at.empty() ? row : at[0].position) : WEIR_TRY(StoredRow(at[0])));
+        return FalseKey(
+            data::RowText(*changes.rows, row),
+            within ? data::RowText(*changes.rows, at.empty() ? row : at[0].position)
+                   : WEIR_TRY(StoredRow(at[0])));
       }
       const Location pending{kPendingFile, static_cast<uint32_t>(row)};
       index_.Set(key, std::span(&pending, 1));
@@ -133,7 +151,8 @@ class KeyedWriter final : public TableWriter {
   }
 
   // Equal rows are alike: the newest go first.
-  Result<std::vector<int32_t>> ResolveByRow(const data::Batch& changes, const std::vector<Hash128>& hashes) {
+  Result<std::vector<int32_t>> ResolveByRow(const data::Batch& changes,
+                                            const std::vector<Hash128>& hashes) {
     std::vector<int32_t> inserted;
     std::vector<Location> left;
     for (int32_t row = 0; row < changes.num_rows(); ++row) {
@@ -145,7 +164,8 @@ class KeyedWriter final : public TableWriter {
       const auto going = static_cast<size_t>(-weight);
       if (at.size() < going) return Absent(changes, row);
       left.assign(at.begin(), at.end());
-      for (size_t i = left.size() - going; i < left.size(); ++i) WEIR_TRY(files_.Delete(left[i]));
+      for (size_t i = left.size() - going; i < left.size(); ++i)
+        WEIR_TRY(files_.Delete(left[i]));
       left.resize(left.size() - going);
       index_.Set(key, left);
       counters_.rows_deleted -= weight;
@@ -153,13 +173,16 @@ class KeyedWriter final : public TableWriter {
     return inserted;
   }
 
-  Status WriteInserted(const data::Batch& changes, const std::vector<Hash128>& hashes, const std::vector<int32_t>& inserted, iceberg::FileChange* change) {
+  Status WriteInserted(const data::Batch& changes, const std::vector<Hash128>& hashes,
+                       const std::vector<int32_t>& inserted,
+                       iceberg::FileChange* change) {
     if (inserted.empty()) return {};
     FileSet out(io_, metadata_.schema(), FilesOptions(options_, metadata_, "rows"));
     std::vector<Placement> placements;
     const uint32_t first_number = files_.next_number();
     const data::Batch rows = WEIR_TRY(data::Take({changes.rows, {}}, inserted));
-    if (const Status added = AddByPartition(partitioner_, out, rows, &placements); !added.ok()) {
+    if (const Status added = AddByPartition(partitioner_, out, rows, &placements);
+        !added.ok()) {
       out.Discard();
       return added;
     }
@@ -180,7 +203,8 @@ class KeyedWriter final : public TableWriter {
   }
 
   static Location LocationOf(uint32_t first_number, const Placement& placement) {
-    return {first_number + static_cast<uint32_t>(placement.file), static_cast<uint32_t>(placement.position)};
+    return {first_number + static_cast<uint32_t>(placement.file),
+            static_cast<uint32_t>(placement.position)};
   }
 
   // Finishes the set's files and makes them part of the change.
@@ -199,28 +223,42 @@ class KeyedWriter final : public TableWriter {
     return {};
   }
 
-  // Merges small files of the partitions that change, and takes out the dead weight of files that lost many rows.
+  // Merges small files of the partitions that change, and takes out the dead weight of
+  // files that lost many rows.
   Status RewriteFiles(iceberg::FileChange* change) {
     std::map<uint32_t, int64_t> deleted = files_.Touched();
     std::set<Partition> partitions;
-    for (const iceberg::DataFile& file : change->added) partitions.insert({file.spec_id, file.partition});
-    for (const auto& [number, count] : deleted) partitions.insert({files_.at(number).data.spec_id, files_.at(number).data.partition});
+    for (const iceberg::DataFile& file : change->added)
+      partitions.insert({file.spec_id, file.partition});
+    for (const auto& [number, count] : deleted)
+      partitions.insert(
+          {files_.at(number).data.spec_id, files_.at(number).data.partition});
     int64_t bytes_left = options_.rewrite_bytes_max;
     for (const Partition& partition : partitions) {
       const std::vector<uint32_t> numbers = files_.OfPartition(partition);
       std::vector<int64_t> live_bytes;
-      for (const uint32_t number : numbers) live_bytes.push_back(LiveBytes(number, deleted));
+      for (const uint32_t number : numbers)
+        live_bytes.push_back(LiveBytes(number, deleted));
       std::vector<bool> taken(numbers.size());
-      for (const Run& run : ChooseMerges(live_bytes, {options_.merge_files_min, options_.small_file_bytes, options_.file_bytes_target})) {
-        WEIR_TRY(Rewrite(partition, {numbers.begin() + static_cast<int64_t>(run.first), numbers.begin() + static_cast<int64_t>(run.last)}, change));
-        std::fill(taken.begin() + static_cast<int64_t>(run.first), taken.begin() + static_cast<int64_t>(run.last), true);
+      for (const Run& run :
+           ChooseMerges(live_bytes, {options_.merge_files_min, options_.small_file_bytes,
+                                     options_.file_bytes_target})) {
+        WEIR_TRY(Rewrite(partition,
+                         {numbers.begin() + static_cast<int64_t>(run.first),
+                          numbers.begin() + static_cast<int64_t>(run.last)},
+                         change));
+        std::fill(taken.begin() + static_cast<int64_t>(run.first),
+                  taken.begin() + static_cast<int64_t>(run.last), true);
       }
       std::vector<uint32_t> worn;
       for (size_t i = 0; i < numbers.size(); ++i) {
         const LiveFileTable::File& file = files_.at(numbers[i]);
         const auto count = deleted.find(numbers[i]);
-        if (taken[i] || count == deleted.end() || count->second == file.data.record_count) continue;
-        if (static_cast<double>(count->second) <= options_.deleted_share_max * static_cast<double>(file.data.record_count)) continue;
+        if (taken[i] || count == deleted.end() || count->second == file.data.record_count)
+          continue;
+        if (static_cast<double>(count->second) <=
+            options_.deleted_share_max * static_cast<double>(file.data.record_count))
+          continue;
         if (bytes_left <= 0) break;
         bytes_left -= live_bytes[i];
         worn.push_back(numbers[i]);
@@ -234,20 +272,27 @@ class KeyedWriter final : public TableWriter {
     const LiveFileTable::File& file = files_.at(number);
     const auto count = deleted.find(number);
     const int64_t dead = count == deleted.end() ? file.deleted : count->second;
-    return static_cast<int64_t>(static_cast<double>(file.data.file_bytes) * static_cast<double>(file.data.record_count - dead) /
-                                static_cast<double>(std::max<int64_t>(1, file.data.record_count)));
+    return static_cast<int64_t>(
+        static_cast<double>(file.data.file_bytes) *
+        static_cast<double>(file.data.record_count - dead) /
+        static_cast<double>(std::max<int64_t>(1, file.data.record_count)));
   }
 
-  Status Rewrite(const Partition& partition, const std::vector<uint32_t>& numbers, iceberg::FileChange* change) {
+  Status Rewrite(const Partition& partition, const std::vector<uint32_t>& numbers,
+                 iceberg::FileChange* change) {
     WEIR_TRY(files_.LearnLineage(metadata_));
     std::vector<MergeInput> inputs;
-    for (const uint32_t number : numbers) inputs.push_back({&files_.at(number).data, WEIR_TRY(files_.Deleted(number))});
+    for (const uint32_t number : numbers)
+      inputs.push_back({&files_.at(number).data, WEIR_TRY(files_.Deleted(number))});
     FileSetOptions set_options = FilesOptions(options_, metadata_, "merged");
     set_options.spec_id = partition.first;
     FileSet out(io_, WithLineage(metadata_.schema()), std::move(set_options));
     const uint32_t first_number = files_.next_number();
-    const Status copied = CopyLive(io_, metadata_.schema(), true, inputs, partition.second, out,
-        [&](size_t input, const arrow::RecordBatch& rows, std::span<const int32_t> old_positions, std::span<const Placement> placements) {
+    const Status copied = CopyLive(
+        io_, metadata_.schema(), true, inputs, partition.second, out,
+        [&](size_t input, const arrow::RecordBatch& rows,
+            std::span<const int32_t> old_positions,
+            std::span<const Placement> placements) {
           return MoveKeys(numbers[input], first_number, rows, old_positions, placements);
         });
     if (!copied.ok()) {
@@ -263,7 +308,9 @@ class KeyedWriter final : public TableWriter {
     return {};
   }
 
-  Status MoveKeys(uint32_t old_number, uint32_t first_number, const arrow::RecordBatch& rows, std::span<const int32_t> old_positions, std::span<const Placement> placements) {
+  Status MoveKeys(uint32_t old_number, uint32_t first_number,
+                  const arrow::RecordBatch& rows, std::span<const int32_t> old_positions,
+                  std::span<const Placement> placements) {
     const std::vector<Hash128> hashes = WEIR_TRY(data::HashKeys(rows, key_columns_));
     counters_.rows_rewritten += rows.num_rows();
     if (!has_key()) WEIR_TRY(index_.Fetch(hashes));
@@ -276,8 +323,13 @@ class KeyedWriter final : public TableWriter {
       }
       const std::span<const Location> at = index_.At(hashes[i]);
       locations.assign(at.begin(), at.end());
-      const auto old = std::find(locations.begin(), locations.end(), Location{old_number, static_cast<uint32_t>(old_positions[i])});
-      if (old == locations.end()) return Corrupt(fmt::format("the key index of {} misses row {} of {}", options_.name, old_positions[i], files_.at(old_number).data.path));
+      const auto old =
+          std::find(locations.begin(), locations.end(),
+                    Location{old_number, static_cast<uint32_t>(old_positions[i])});
+      if (old == locations.end())
+        return Corrupt(fmt::format("the key index of {} misses row {} of {}",
+                                   options_.name, old_positions[i],
+                                   files_.at(old_number).data.path));
       *old = moved;
       index_.Set(hashes[i], locations);
     }
@@ -285,21 +337,28 @@ class KeyedWriter final : public TableWriter {
   }
 
   Error Absent(const data::Batch& changes, int32_t row) const {
-    return Internal(fmt::format("{}: a row is retracted that the table does not hold: {}", options_.name, data::RowText(*changes.rows, row)));
+    return Internal(fmt::format("{}: a row is retracted that the table does not hold: {}",
+                                options_.name, data::RowText(*changes.rows, row)));
   }
 
   Error FalseKey(const std::string& row, const std::string& other) const {
-    return Invalid(fmt::format("KEY ({}) of {} is false, two rows have the same: [{}] and [{}]", fmt::join(options_.key, ", "), options_.name, other, row));
+    return Invalid(
+        fmt::format("KEY ({}) of {} is false, two rows have the same: [{}] and [{}]",
+                    fmt::join(options_.key, ", "), options_.name, other, row));
   }
 
   // A live row as text, for a message.
   Result<std::string> StoredRow(const Location& at) {
-    auto reader = WEIR_TRY(codec::OpenParquet(io_, WEIR_TRY(iceberg::PathOf(files_.at(at.file).data.path)), metadata_.schema(), {}));
+    auto reader = WEIR_TRY(
+        codec::OpenParquet(io_, WEIR_TRY(iceberg::PathOf(files_.at(at.file).data.path)),
+                           metadata_.schema(), {}));
     int64_t first = 0;
     while (auto rows = WEIR_TRY(reader->Next(&first))) {
-      if (at.position < first + rows->num_rows()) return data::RowText(*rows, at.position - first);
+      if (at.position < first + rows->num_rows())
+        return data::RowText(*rows, at.position - first);
     }
-    return Corrupt(fmt::format("the key index of {} names a row beyond the end of {}", options_.name, files_.at(at.file).data.path));
+    return Corrupt(fmt::format("the key index of {} names a row beyond the end of {}",
+                               options_.name, files_.at(at.file).data.path));
   }
 
   io::Io& io_;
@@ -318,10 +377,14 @@ class KeyedWriter final : public TableWriter {
 
 }  // namespace
 
-Result<std::unique_ptr<TableWriter>> OpenKeyedWriter(io::Io& io, TableWriterOptions options) {
-  if (options.metadata.format_version < 3) return Invalid("a keyed table needs format version 3");
-  Partitioner partitioner = WEIR_TRY(Partitioner::Make(options.metadata.schema(), options.metadata.spec()));
-  auto writer = std::make_unique<KeyedWriter>(io, std::move(options), std::move(partitioner));
+Result<std::unique_ptr<TableWriter>> OpenKeyedWriter(io::Io& io,
+                                                     TableWriterOptions options) {
+  if (options.metadata.format_version < 3)
+    return Invalid("a keyed table needs format version 3");
+  Partitioner partitioner =
+      WEIR_TRY(Partitioner::Make(options.metadata.schema(), options.metadata.spec()));
+  auto writer =
+      std::make_unique<KeyedWriter>(io, std::move(options), std::move(partitioner));
   WEIR_TRY(writer->Load());
   return std::unique_ptr<TableWriter>(std::move(writer));
 }

@@ -1,4 +1,5 @@
-// The live files of a keyed table, their numbers in the key index, and which of their rows are deleted.
+// The live files of a keyed table, their numbers in the key index, and which of their
+// rows are deleted.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@
 
 namespace weir::publish {
 
-// The part of a manifest entry that later epochs need; bounds and counts of all files would fill memory for nothing.
+// The part of a manifest entry that later epochs need; bounds and counts of all files
+// would fill memory for nothing.
 iceberg::DataFile WithoutStatistics(const iceberg::DataFile& file);
 
 using Partition = std::pair<int, Tuple>;  // spec, values
@@ -25,11 +27,13 @@ using Partition = std::pair<int, Tuple>;  // spec, values
 // Changes are staged until Apply or Discard.
 class LiveFileTable {
  public:
-  LiveFileTable(io::Io& io, int64_t vector_bytes_max) : io_(io), vector_bytes_max_(vector_bytes_max) {}
+  LiveFileTable(io::Io& io, int64_t vector_bytes_max)
+      : io_(io), vector_bytes_max_(vector_bytes_max) {}
 
   // kConflict: the numbers in the store are not of this snapshot's files.
   // `hashed_columns` is what the index is over (HashedColumns).
-  Status Load(const iceberg::Metadata& metadata, state::Store* store, const std::string& table, std::string hashed_columns);
+  Status Load(const iceberg::Metadata& metadata, state::Store* store,
+              const std::string& table, std::string hashed_columns);
 
   struct File {
     iceberg::DataFile data;
@@ -38,10 +42,12 @@ class LiveFileTable {
     bool lineage_known = false;  // first_row_id and sequence number are as committed
   };
   const File& at(uint32_t number) const { return files_.at(number); }
-  std::vector<uint32_t> OfPartition(const Partition& partition) const;  // committed files, oldest first
+  std::vector<uint32_t> OfPartition(
+      const Partition& partition) const;  // committed files, oldest first
   int64_t live_rows() const;
 
-  // Deletes a row of a committed file. kCorrupt: it was deleted before, or there is no such row.
+  // Deletes a row of a committed file. kCorrupt: it was deleted before, or there is no
+  // such row.
   Status Delete(const Location& row);
   // Files with rows deleted in this epoch, and how many are deleted in all.
   std::map<uint32_t, int64_t> Touched() const;
@@ -55,7 +61,8 @@ class LiveFileTable {
   // Fills in first_row_id and sequence numbers of files committed since Load.
   Status LearnLineage(const iceberg::Metadata& metadata);
 
-  // Writes this epoch's vectors into one Puffin file; files without a live row are removed instead.
+  // Writes this epoch's vectors into one Puffin file; files without a live row are
+  // removed instead.
   Status WriteVectors(const std::string& table_location, iceberg::FileChange* change);
 
   void WriteTo(state::Delta* delta) const;

@@ -13,8 +13,10 @@ namespace {
 constexpr int kRowIdField = 2147483540;
 constexpr int kLastUpdatedField = 2147483539;
 
-// Splits at a file that outweighs its neighbours, so that it is not rewritten for their sake.
-void ChooseWithin(std::span<const int64_t> bytes, size_t first, size_t last, const MergeRule& rule, std::vector<Run>* out) {
+// Splits at a file that outweighs its neighbours, so that it is not rewritten for their
+// sake.
+void ChooseWithin(std::span<const int64_t> bytes, size_t first, size_t last,
+                  const MergeRule& rule, std::vector<Run>* out) {
   if (last - first < static_cast<size_t>(rule.files_min)) return;
   int64_t total = 0;
   size_t largest = first;
@@ -30,7 +32,8 @@ void ChooseWithin(std::span<const int64_t> bytes, size_t first, size_t last, con
   ChooseWithin(bytes, largest + 1, last, rule, out);
 }
 
-std::vector<int32_t> LivePositions(int64_t first, int64_t count, const iceberg::Positions* deleted) {
+std::vector<int32_t> LivePositions(int64_t first, int64_t count,
+                                   const iceberg::Positions* deleted) {
   std::vector<int32_t> live;
   live.reserve(static_cast<size_t>(count));
   if (deleted == nullptr) {
@@ -46,7 +49,11 @@ std::vector<int32_t> LivePositions(int64_t first, int64_t count, const iceberg::
 }
 
 // What the file says of a row wins; a row that says nothing inherits from the file.
-Result<std::shared_ptr<arrow::Array>> Inherited(const arrow::Array& written, std::span<const int32_t> live, int64_t first_position, std::optional<int64_t> inherited, bool by_position) {
+Result<std::shared_ptr<arrow::Array>> Inherited(const arrow::Array& written,
+                                                std::span<const int32_t> live,
+                                                int64_t first_position,
+                                                std::optional<int64_t> inherited,
+                                                bool by_position) {
   arrow::Int64Builder builder;
   WEIR_ARROW_OK(builder.Reserve(static_cast<int64_t>(live.size())));
   const auto& values = static_cast<const arrow::Int64Array&>(written);
@@ -64,13 +71,16 @@ Result<std::shared_ptr<arrow::Array>> Inherited(const arrow::Array& written, std
 
 }  // namespace
 
-std::vector<Run> ChooseMerges(std::span<const int64_t> file_bytes, const MergeRule& rule) {
+std::vector<Run> ChooseMerges(std::span<const int64_t> file_bytes,
+                              const MergeRule& rule) {
   std::vector<Run> out;
   size_t first = 0;
   while (first < file_bytes.size()) {
     size_t last = first;
     int64_t total = 0;
-    while (last < file_bytes.size() && file_bytes[last] < rule.small_file_bytes && total < rule.bytes_target) total += file_bytes[last++];
+    while (last < file_bytes.size() && file_bytes[last] < rule.small_file_bytes &&
+           total < rule.bytes_target)
+      total += file_bytes[last++];
     ChooseWithin(file_bytes, first, last, rule, &out);
     first = std::max(last, first + 1);
   }
@@ -79,28 +89,39 @@ std::vector<Run> ChooseMerges(std::span<const int64_t> file_bytes, const MergeRu
 
 data::Schema WithLineage(const data::Schema& schema) {
   data::Schema out = schema;
-  out.fields.push_back({"_row_id", data::Simple(data::Kind::kInt64), false, kRowIdField, ""});
-  out.fields.push_back({"_last_updated_sequence_number", data::Simple(data::Kind::kInt64), false, kLastUpdatedField, ""});
+  out.fields.push_back(
+      {"_row_id", data::Simple(data::Kind::kInt64), false, kRowIdField, ""});
+  out.fields.push_back({"_last_updated_sequence_number", data::Simple(data::Kind::kInt64),
+                        false, kLastUpdatedField, ""});
   return out;
 }
 
-Status CopyLive(io::Io& io, const data::Schema& schema, bool lineage, std::span<const MergeInput> inputs, const Tuple& partition, FileSet& out, const OnMoved& moved) {
+Status CopyLive(io::Io& io, const data::Schema& schema, bool lineage,
+                std::span<const MergeInput> inputs, const Tuple& partition, FileSet& out,
+                const OnMoved& moved) {
   const data::Schema read_schema = lineage ? WithLineage(schema) : schema;
   const int table_columns = static_cast<int>(schema.fields.size());
   std::vector<Placement> placements;
   for (size_t input = 0; input < inputs.size(); ++input) {
     const iceberg::DataFile& file = *inputs[input].file;
-    auto reader = WEIR_TRY(codec::OpenParquet(io, WEIR_TRY(iceberg::PathOf(file.path)), read_schema, {}));
+    auto reader = WEIR_TRY(
+        codec::OpenParquet(io, WEIR_TRY(iceberg::PathOf(file.path)), read_schema, {}));
     int64_t first = 0;
     while (auto batch = WEIR_TRY(reader->Next(&first))) {
-      std::vector<int32_t> live = LivePositions(first, batch->num_rows(), inputs[input].deleted);
+      std::vector<int32_t> live =
+          LivePositions(first, batch->num_rows(), inputs[input].deleted);
       if (live.empty()) continue;
-      std::shared_ptr<arrow::RecordBatch> rows = WEIR_TRY(data::Take({batch, {}}, live)).rows;
+      std::shared_ptr<arrow::RecordBatch> rows =
+          WEIR_TRY(data::Take({batch, {}}, live)).rows;
       if (lineage) {
-        const auto ids = WEIR_TRY(Inherited(*batch->column(table_columns), live, first, file.first_row_id, true));
-        const auto updated = WEIR_TRY(Inherited(*batch->column(table_columns + 1), live, first, file.data_sequence_number, false));
-        rows = WEIR_ARROW(rows->SetColumn(table_columns, rows->schema()->field(table_columns), ids));
-        rows = WEIR_ARROW(rows->SetColumn(table_columns + 1, rows->schema()->field(table_columns + 1), updated));
+        const auto ids = WEIR_TRY(Inherited(*batch->column(table_columns), live, first,
+                                            file.first_row_id, true));
+        const auto updated = WEIR_TRY(Inherited(*batch->column(table_columns + 1), live,
+                                                first, file.data_sequence_number, false));
+        rows = WEIR_ARROW(
+            rows->SetColumn(table_columns, rows->schema()->field(table_columns), ids));
+        rows = WEIR_ARROW(rows->SetColumn(
+            table_columns + 1, rows->schema()->field(table_columns + 1), updated));
       }
       placements.clear();
       WEIR_TRY(out.Add(rows, partition, &placements));

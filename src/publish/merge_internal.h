@@ -27,8 +27,10 @@ struct MergeRule {
   int64_t bytes_target = 128 << 20;
 };
 
-// Runs of adjacent small files worth merging. No file of a run is larger than the rest of the run together, so every merge at least doubles the
-// file a row lives in: a row is rewritten O(log(small_file_bytes / first size)) times, and fewer than 2 * files_min + log files stay small.
+// Runs of adjacent small files worth merging. No file of a run is larger than the rest of
+// the run together, so every merge at least doubles the file a row lives in: a row is
+// rewritten O(log(small_file_bytes / first size)) times, and fewer than 2 * files_min +
+// log files stay small.
 std::vector<Run> ChooseMerges(std::span<const int64_t> file_bytes, const MergeRule& rule);
 
 struct MergeInput {
@@ -36,12 +38,19 @@ struct MergeInput {
   const iceberg::Positions* deleted;  // may be null
 };
 
-// The table's columns, followed in version 3 by `_row_id` and `_last_updated_sequence_number`, which rewritten files must carry.
+// The table's columns, followed in version 3 by `_row_id` and
+// `_last_updated_sequence_number`, which rewritten files must carry.
 data::Schema WithLineage(const data::Schema& schema);
 
-// Copies the live rows of the inputs, in order, into `out`. With `lineage` rows keep their row id and sequence number (the set's schema is
-// WithLineage's). `moved` gets, for each batch copied, the table's columns, the old positions in input number `input`, and the new places.
-using OnMoved = std::function<Status(size_t input, const arrow::RecordBatch& rows, std::span<const int32_t> old_positions, std::span<const Placement> placements)>;
-Status CopyLive(io::Io& io, const data::Schema& schema, bool lineage, std::span<const MergeInput> inputs, const Tuple& partition, FileSet& out, const OnMoved& moved);
+// Copies the live rows of the inputs, in order, into `out`. With `lineage` rows keep
+// their row id and sequence number (the set's schema is WithLineage's). `moved` gets, for
+// each batch copied, the table's columns, the old positions in input number `input`, and
+// the new places.
+using OnMoved = std::function<Status(size_t input, const arrow::RecordBatch& rows,
+                                     std::span<const int32_t> old_positions,
+                                     std::span<const Placement> placements)>;
+Status CopyLive(io::Io& io, const data::Schema& schema, bool lineage,
+                std::span<const MergeInput> inputs, const Tuple& partition, FileSet& out,
+                const OnMoved& moved);
 
 }  // namespace weir::publish

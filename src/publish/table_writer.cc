@@ -8,14 +8,17 @@
 
 namespace weir::publish {
 
-Result<std::unique_ptr<TableWriter>> TableWriter::Open(io::Io& io, TableWriterOptions options) {
+Result<std::unique_ptr<TableWriter>> TableWriter::Open(io::Io& io,
+                                                       TableWriterOptions options) {
   const std::string name = options.name;
-  auto writer = options.keyed ? OpenKeyedWriter(io, std::move(options)) : OpenAppendWriter(io, std::move(options));
+  auto writer = options.keyed ? OpenKeyedWriter(io, std::move(options))
+                              : OpenAppendWriter(io, std::move(options));
   if (!writer.ok()) return std::move(writer).error().Within("open " + name);
   return writer;
 }
 
-FileSetOptions FilesOptions(const TableWriterOptions& options, const iceberg::Metadata& metadata, std::string_view prefix) {
+FileSetOptions FilesOptions(const TableWriterOptions& options,
+                            const iceberg::Metadata& metadata, std::string_view prefix) {
   FileSetOptions out;
   out.location = metadata.location;
   out.name_prefix = prefix;
@@ -34,7 +37,8 @@ Result<data::Batch> Repeated(const data::Batch& batch) {
   return data::Take({batch.rows, {}}, rows);
 }
 
-Status AddByPartition(Partitioner& partitioner, FileSet& files, const data::Batch& batch, std::vector<Placement>* placements) {
+Status AddByPartition(Partitioner& partitioner, FileSet& files, const data::Batch& batch,
+                      std::vector<Placement>* placements) {
   int32_t only = 0;
   const std::vector<int32_t> numbers = WEIR_TRY(partitioner.Assign(*batch.rows, &only));
   if (numbers.empty()) return files.Add(batch.rows, partitioner.tuple(only), placements);
@@ -50,8 +54,10 @@ Status AddByPartition(Partitioner& partitioner, FileSet& files, const data::Batc
     if (rows_of[number].empty()) continue;
     const data::Batch part = WEIR_TRY(data::Take({batch.rows, {}}, rows_of[number]));
     placed.clear();
-    WEIR_TRY(files.Add(part.rows, partitioner.tuple(static_cast<int32_t>(number)), placements == nullptr ? nullptr : &placed));
-    for (size_t i = 0; i < placed.size(); ++i) (*placements)[static_cast<size_t>(rows_of[number][i])] = placed[i];
+    WEIR_TRY(files.Add(part.rows, partitioner.tuple(static_cast<int32_t>(number)),
+                       placements == nullptr ? nullptr : &placed));
+    for (size_t i = 0; i < placed.size(); ++i)
+      (*placements)[static_cast<size_t>(rows_of[number][i])] = placed[i];
   }
   return {};
 }
@@ -61,7 +67,8 @@ void RemoveFiles(io::Io& io, std::span<const iceberg::DataFile> files) {
   for (const iceberg::DataFile& file : files) paths.insert(file.path);
   for (const std::string& uri : paths) {
     // What cannot be removed is an orphan, which only costs space.
-    if (const Result<std::string> path = iceberg::PathOf(uri); path.ok()) (void)io.Remove(*path).ok();
+    if (const Result<std::string> path = iceberg::PathOf(uri); path.ok())
+      (void)io.Remove(*path).ok();
   }
 }
 

@@ -1,4 +1,5 @@
-// A table on disk for tests of the writers: epochs are staged and committed without a catalog, state goes through a real store.
+// A table on disk for tests of the writers: epochs are staged and committed without a
+// catalog, state goes through a real store.
 #pragma once
 
 #include <arrow/api.h>
@@ -19,10 +20,10 @@
 
 namespace weir::publish {
 
-#define ASSERT_OK(expr)                                        \
-  do {                                                         \
-    const auto& asserted_ = (expr);                            \
-    ASSERT_TRUE(asserted_.ok()) << asserted_.error().message;  \
+#define ASSERT_OK(expr)                                       \
+  do {                                                        \
+    const auto& asserted_ = (expr);                           \
+    ASSERT_TRUE(asserted_.ok()) << asserted_.error().message; \
   } while (false)
 
 // Rows "id, name, at" with weights: {{"+", 1, "ann", 100}, …}.
@@ -36,16 +37,19 @@ struct TestRow {
 
 class TestTable {
  public:
-  explicit TestTable(bool keyed, std::vector<std::string> key = {}, std::vector<iceberg::PartitionField> partition = {}) {
+  explicit TestTable(bool keyed, std::vector<std::string> key = {},
+                     std::vector<iceberg::PartitionField> partition = {}) {
     std::string pattern = testing::TempDir() + "weir_publish_XXXXXX";
     root_ = mkdtemp(pattern.data());
-    store_ = *state::Store::Open(*io_, io::Join(root_, "state"), Epoch{0}, {.deterministic = true});
+    store_ = *state::Store::Open(*io_, io::Join(root_, "state"), Epoch{0},
+                                 {.deterministic = true});
     iceberg::NewTable table;
     table.location = iceberg::UriOf(io::Join(root_, "warehouse/t"));
     table.format_version = keyed ? 3 : 2;
-    table.schema = data::Schema{{{"id", data::Simple(data::Kind::kInt64), false, 0, ""},
-                                 {"name", data::Simple(data::Kind::kString), false, 0, ""},
-                                 {"at", data::Simple(data::Kind::kTimestampTz), false, 0, ""}}};
+    table.schema =
+        data::Schema{{{"id", data::Simple(data::Kind::kInt64), false, 0, ""},
+                      {"name", data::Simple(data::Kind::kString), false, 0, ""},
+                      {"at", data::Simple(data::Kind::kTimestampTz), false, 0, ""}}};
     data::AssignFieldIds(table.schema, 0);
     table.partition = std::move(partition);
     metadata_ = iceberg::MakeMetadata(table, 1);
@@ -78,27 +82,33 @@ class TestTable {
   void Restart() {
     writer_.reset();
     store_.reset();
-    store_ = *state::Store::Open(*io_, io::Join(root_, "state"), epoch_, {.deterministic = true});
+    store_ = *state::Store::Open(*io_, io::Join(root_, "state"), epoch_,
+                                 {.deterministic = true});
   }
 
   data::Batch Rows(const std::vector<TestRow>& rows) const {
     arrow::Int64Builder id;
     arrow::StringBuilder name;
-    arrow::TimestampBuilder at(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), arrow::default_memory_pool());
+    arrow::TimestampBuilder at(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"),
+                               arrow::default_memory_pool());
     data::Batch out;
     bool weighted = false;
     for (const TestRow& row : rows) {
-      EXPECT_TRUE(id.Append(row.id).ok() && name.Append(row.name).ok() && at.Append(row.at).ok());
+      EXPECT_TRUE(id.Append(row.id).ok() && name.Append(row.name).ok() &&
+                  at.Append(row.at).ok());
       out.weights.push_back(row.weight);
       weighted |= row.weight != 1;
     }
     if (!weighted) out.weights.clear();
-    out.rows = arrow::RecordBatch::Make(data::ToArrow(metadata_.schema()), static_cast<int64_t>(rows.size()), {*id.Finish(), *name.Finish(), *at.Finish()});
+    out.rows = arrow::RecordBatch::Make(data::ToArrow(metadata_.schema()),
+                                        static_cast<int64_t>(rows.size()),
+                                        {*id.Finish(), *name.Finish(), *at.Finish()});
     return out;
   }
 
   // One epoch. The change, or nullopt when there was none.
-  Result<std::optional<iceberg::FileChange>> RunEpoch(const std::vector<std::vector<TestRow>>& batches) {
+  Result<std::optional<iceberg::FileChange>> RunEpoch(
+      const std::vector<std::vector<TestRow>>& batches) {
     for (const auto& rows : batches) WEIR_TRY(writer().Append(Rows(rows)));
     return Commit();
   }
@@ -109,7 +119,8 @@ class TestTable {
     auto change = WEIR_TRY(writer().Finish(epoch, delta));
     if (!change) return change;
     now_ += 1'000'000;
-    const iceberg::Staged staged = WEIR_TRY(iceberg::Stage(*io_, "test.t", metadata_, location_, *change, now_, {}));
+    const iceberg::Staged staged =
+        WEIR_TRY(iceberg::Stage(*io_, "test.t", metadata_, location_, *change, now_, {}));
     WEIR_TRY(Apply(delta));
     metadata_ = staged.metadata;
     location_ = staged.metadata_location;
@@ -133,16 +144,18 @@ class TestTable {
   std::vector<TestRow> InOrder() {
     std::vector<TestRow> out;
     if (metadata_.current() == nullptr) return out;
-    auto scan = scan::ScanTable(*io_, metadata_, *metadata_.current(), metadata_.schema(), {});
+    auto scan =
+        scan::ScanTable(*io_, metadata_, *metadata_.current(), metadata_.schema(), {});
     EXPECT_TRUE(scan.ok()) << scan.error().message;
     while (true) {
       auto rows = (*scan)->Next();
       EXPECT_TRUE(rows.ok()) << rows.error().message;
       if (!rows.ok() || *rows == nullptr) return out;
       for (int64_t i = 0; i < (*rows)->num_rows(); ++i) {
-        out.push_back({1, static_cast<const arrow::Int64Array&>(*(*rows)->column(0)).Value(i),
-                       static_cast<const arrow::StringArray&>(*(*rows)->column(1)).GetString(i),
-                       static_cast<const arrow::TimestampArray&>(*(*rows)->column(2)).Value(i)});
+        out.push_back(
+            {1, static_cast<const arrow::Int64Array&>(*(*rows)->column(0)).Value(i),
+             static_cast<const arrow::StringArray&>(*(*rows)->column(1)).GetString(i),
+             static_cast<const arrow::TimestampArray&>(*(*rows)->column(2)).Value(i)});
       }
     }
   }

@@ -25,10 +25,14 @@ Result<AsOf> ParseAsOfTime(std::string_view text);
 // A stamp, or a number for a version.
 Result<AsOf> ParseAsOf(std::string_view text);
 
-// The snapshot; nullptr: the table has no snapshot at all and the present is meant. kNotFound: no such past.
-Result<const iceberg::Snapshot*> Resolve(const std::string& table, const iceberg::Metadata& metadata, const std::optional<AsOf>& as_of);
+// The snapshot; nullptr: the table has no snapshot at all and the present is meant.
+// kNotFound: no such past.
+Result<const iceberg::Snapshot*> Resolve(const std::string& table,
+                                         const iceberg::Metadata& metadata,
+                                         const std::optional<AsOf>& as_of);
 
-// `t AS OF TIMESTAMP '…' [AS] x` -> `t x AT (TIMESTAMP => TIMESTAMP '…')`, which DuckDB parses. Other text is unchanged.
+// `t AS OF TIMESTAMP '…' [AS] x` -> `t x AT (TIMESTAMP => TIMESTAMP '…')`, which DuckDB
+// parses. Other text is unchanged.
 std::string RewriteAsOf(std::string_view sql);
 
 }  // namespace weir::query

@@ -1,4 +1,5 @@
-// A row of `weir_readers`: while it is there and has not run out, no file that it may read is deleted.
+// A row of `weir_readers`: while it is there and has not run out, no file that it may
+// read is deleted.
 #pragma once
 
 #include <memory>
@@ -12,12 +13,17 @@
 
 namespace weir::query {
 
-// The catalog as one reader sees it: all tables as of one moment, protected from that moment on. Used by one thread.
+// The catalog as one reader sees it: all tables as of one moment, protected from that
+// moment on. Used by one thread.
 class PinnedCatalog {
  public:
-  // Reads the list of tables and takes the lease in one transaction. Where nothing can be written (a read-only folder, a foreign catalog) there
-  // is no lease; `note` says so. kNotFound: there is no catalog.
-  static Result<std::unique_ptr<PinnedCatalog>> Open(io::Io& io, Clock& clock, const std::string& path, const std::string& name, Micros lease, std::string* note);
+  // Reads the list of tables and takes the lease in one transaction. Where nothing can be
+  // written (a read-only folder, a foreign catalog) there is no lease; `note` says so.
+  // kNotFound: there is no catalog.
+  static Result<std::unique_ptr<PinnedCatalog>> Open(io::Io& io, Clock& clock,
+                                                     const std::string& path,
+                                                     const std::string& name,
+                                                     Micros lease, std::string* note);
   ~PinnedCatalog();  // gives the lease back
 
   const std::vector<iceberg::TableRef>& tables() const { return tables_; }

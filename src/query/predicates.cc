@@ -17,10 +17,12 @@ std::string Text(const Json& node, const char* key) {
   return at != node.end() && at->is_string() ? at->get<std::string>() : "";
 }
 
-// ------------------------------------------------------------------------------------------ FROM
+// ------------------------------------------------------------------------------------------
+// FROM
 
-// A relation of one FROM. Rows of a kept one that fail the WHERE never reach the result and influence nothing else; rows of others may
-// (the null-extended side of an outer join, the right of an ASOF join).
+// A relation of one FROM. Rows of a kept one that fail the WHERE never reach the result
+// and influence nothing else; rows of others may (the null-extended side of an outer
+// join, the right of an ASOF join).
 struct Relation {
   const Json* node;
   bool kept;
@@ -34,7 +36,9 @@ void CollectRelations(const Json& from, bool kept, std::vector<Relation>* out) {
   const std::string join = Text(from, "join_type"), ref = Text(from, "ref_type");
   const bool plain = ref == "REGULAR" || ref == "CROSS" || ref == "NATURAL";
   const bool inner = join == "INNER" && plain;
-  const bool left = inner || ((join == "LEFT" || join == "SEMI" || join == "ANTI") && plain) || (ref == "ASOF" && (join == "INNER" || join == "LEFT"));
+  const bool left = inner ||
+                    ((join == "LEFT" || join == "SEMI" || join == "ANTI") && plain) ||
+                    (ref == "ASOF" && (join == "INNER" || join == "LEFT"));
   const bool right = inner || (join == "RIGHT" && plain);
   CollectRelations(from.at("left"), kept && left, out);
   CollectRelations(from.at("right"), kept && right, out);
@@ -45,11 +49,25 @@ std::string RelationName(const Json& relation) {
   return alias.empty() ? Text(relation, "table_name") : alias;
 }
 
-// ------------------------------------------------------------------------------------- constants
+// -------------------------------------------------------------------------------------
+// constants
 
-constexpr int64_t kPowers[] = {1,          10,          100,          1'000,          10'000,          100'000,          1'000'000,
-                               10'000'000, 100'000'000, 1'000'000'000, 10'000'000'000, 100'000'000'000, 1'000'000'000'000,
-                               10'000'000'000'000, 100'000'000'000'000, 1'000'000'000'000'000};
+constexpr int64_t kPowers[] = {1,
+                               10,
+                               100,
+                               1'000,
+                               10'000,
+                               100'000,
+                               1'000'000,
+                               10'000'000,
+                               100'000'000,
+                               1'000'000'000,
+                               10'000'000'000,
+                               100'000'000'000,
+                               1'000'000'000'000,
+                               10'000'000'000'000,
+                               100'000'000'000'000,
+                               1'000'000'000'000'000};
 
 struct ConstantValue {
   std::string type;  // DuckDB's type id
@@ -74,7 +92,8 @@ std::optional<ConstantValue> ConstantOf(const Json& node) {
     auto inner = ConstantOf(node.at("child"));
     const std::string target = Text(node.at("cast_type"), "id");
     if (!inner || inner->type != "VARCHAR") return std::nullopt;
-    for (const char* known : {"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "BOOLEAN", "VARCHAR"}) {
+    for (const char* known :
+         {"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "BOOLEAN", "VARCHAR"}) {
       if (target == known) return ConstantValue{target, 0, 0, inner->value};
     }
   }
@@ -82,8 +101,12 @@ std::optional<ConstantValue> ConstantOf(const Json& node) {
 }
 
 std::optional<int64_t> IntegerOf(const ConstantValue& constant) {
-  if (constant.type.find("INT") == std::string::npos || !constant.value.is_number_integer()) return std::nullopt;
-  if (constant.value.is_number_unsigned() && constant.value.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) return std::nullopt;
+  if (constant.type.find("INT") == std::string::npos ||
+      !constant.value.is_number_integer())
+    return std::nullopt;
+  if (constant.value.is_number_unsigned() &&
+      constant.value.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX))
+    return std::nullopt;
   return constant.value.get<int64_t>();
 }
 
@@ -102,7 +125,9 @@ std::optional<Micros> StampOf(const ConstantValue& constant, bool zoned) {
 // Big-endian two's complement in as few bytes as hold it.
 std::string DecimalBytes(int64_t unscaled) {
   int bytes = 1;
-  while (bytes < 8 && unscaled >> (8 * bytes - 1) != 0 && unscaled >> (8 * bytes - 1) != -1) ++bytes;
+  while (bytes < 8 && unscaled >> (8 * bytes - 1) != 0 &&
+         unscaled >> (8 * bytes - 1) != -1)
+    ++bytes;
   std::string out;
   for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(unscaled >> (8 * i));
   return out;
@@ -110,31 +135,40 @@ std::string DecimalBytes(int64_t unscaled) {
 
 // A number of a decimal literal at another scale, if it is one there.
 std::optional<int64_t> Rescaled(int64_t value, int from, int to) {
-  if (to < from || to - from > 15 || std::abs(value) > INT64_MAX / kPowers[to - from]) return std::nullopt;
+  if (to < from || to - from > 15 || std::abs(value) > INT64_MAX / kPowers[to - from])
+    return std::nullopt;
   return value * kPowers[to - from];
 }
 
-// The constant in the column's domain when DuckDB compares it there exactly; nullopt: leave the comparison to DuckDB.
+// The constant in the column's domain when DuckDB compares it there exactly; nullopt:
+// leave the comparison to DuckDB.
 std::optional<Literal> ToLiteral(const ConstantValue& constant, const data::Type& type) {
   const std::optional<int64_t> integer = IntegerOf(constant);
   const bool decimal = constant.type == "DECIMAL" && constant.value.is_number_integer();
   const bool text = constant.type == "VARCHAR" && constant.value.is_string();
   switch (type.kind) {
     case data::Kind::kInt32:
-      if (integer && *integer >= INT32_MIN && *integer <= INT32_MAX) return static_cast<int32_t>(*integer);
+      if (integer && *integer >= INT32_MIN && *integer <= INT32_MAX)
+        return static_cast<int32_t>(*integer);
       return std::nullopt;
     case data::Kind::kInt64:
       if (integer) return *integer;
       return std::nullopt;
     case data::Kind::kDouble:
-      if (integer && std::abs(*integer) < (int64_t{1} << 53)) return static_cast<double>(*integer);
-      if (decimal && constant.width <= 15) return static_cast<double>(constant.value.get<int64_t>()) / static_cast<double>(kPowers[constant.scale]);
-      if (constant.type == "DOUBLE" && constant.value.is_number() && std::isfinite(constant.value.get<double>())) return constant.value.get<double>();
+      if (integer && std::abs(*integer) < (int64_t{1} << 53))
+        return static_cast<double>(*integer);
+      if (decimal && constant.width <= 15)
+        return static_cast<double>(constant.value.get<int64_t>()) /
+               static_cast<double>(kPowers[constant.scale]);
+      if (constant.type == "DOUBLE" && constant.value.is_number() &&
+          std::isfinite(constant.value.get<double>()))
+        return constant.value.get<double>();
       return std::nullopt;
     case data::Kind::kDecimal: {
       std::optional<int64_t> unscaled;
       if (integer) unscaled = Rescaled(*integer, 0, type.scale);
-      if (decimal) unscaled = Rescaled(constant.value.get<int64_t>(), constant.scale, type.scale);
+      if (decimal)
+        unscaled = Rescaled(constant.value.get<int64_t>(), constant.scale, type.scale);
       if (!unscaled) return std::nullopt;
       return DecimalBytes(*unscaled);
     }
@@ -155,7 +189,8 @@ std::optional<Literal> ToLiteral(const ConstantValue& constant, const data::Type
     case data::Kind::kTimestamp:
     case data::Kind::kTimestampTz: {
       const bool zoned = type.kind == data::Kind::kTimestampTz;
-      const bool stamp = constant.type == "DATE" || constant.type == "TIMESTAMP" || (zoned && constant.type == "TIMESTAMP WITH TIME ZONE");
+      const bool stamp = constant.type == "DATE" || constant.type == "TIMESTAMP" ||
+                         (zoned && constant.type == "TIMESTAMP WITH TIME ZONE");
       if (!text && !stamp) return std::nullopt;
       if (constant.type == "TIMESTAMP" && zoned) {
         const auto time = StampOf(constant, false);
@@ -169,11 +204,13 @@ std::optional<Literal> ToLiteral(const ConstantValue& constant, const data::Type
   }
 }
 
-// ------------------------------------------------------------------------------------------ WHERE
+// ------------------------------------------------------------------------------------------
+// WHERE
 
 class Collector {
  public:
-  Collector(const Json* mention, std::vector<Relation> relations, const std::function<const data::Schema*(const Json*)>& schema_of)
+  Collector(const Json* mention, std::vector<Relation> relations,
+            const std::function<const data::Schema*(const Json*)>& schema_of)
       : mention_(mention), relations_(std::move(relations)), schema_of_(schema_of) {}
 
   void Add(const Json& condition) {
@@ -187,7 +224,8 @@ class Collector {
       AddIn(condition.at("children"));
     } else if (type == "OPERATOR_IS_NULL" || type == "OPERATOR_IS_NOT_NULL") {
       if (const data::Field* field = ColumnOf(condition.at("children").at(0))) {
-        out_.push_back({field->id, type == "OPERATOR_IS_NULL" ? Op::kIsNull : Op::kIsNotNull, {}});
+        out_.push_back(
+            {field->id, type == "OPERATOR_IS_NULL" ? Op::kIsNull : Op::kIsNotNull, {}});
       }
     } else if (const auto op = OpOf(type)) {
       const Json &left = condition.at("left"), &right = condition.at("right");
@@ -209,11 +247,16 @@ class Collector {
 
   static Op Mirrored(Op op) {
     switch (op) {
-      case Op::kLess: return Op::kGreater;
-      case Op::kLessEqual: return Op::kGreaterEqual;
-      case Op::kGreater: return Op::kLess;
-      case Op::kGreaterEqual: return Op::kLessEqual;
-      default: return op;
+      case Op::kLess:
+        return Op::kGreater;
+      case Op::kLessEqual:
+        return Op::kGreaterEqual;
+      case Op::kGreater:
+        return Op::kLess;
+      case Op::kGreaterEqual:
+        return Op::kLessEqual;
+      default:
+        return op;
     }
   }
 
@@ -222,7 +265,8 @@ class Collector {
     if (field == nullptr) return false;
     const auto value = ConstantOf(constant);
     if (!value) return false;
-    if (auto literal = ToLiteral(*value, field->type)) out_.push_back({field->id, op, {*std::move(literal)}});
+    if (auto literal = ToLiteral(*value, field->type))
+      out_.push_back({field->id, op, {*std::move(literal)}});
     return true;
   }
 
@@ -239,7 +283,8 @@ class Collector {
     out_.push_back(std::move(predicate));
   }
 
-  // The column of our mention that an expression is; nullptr: something else, or not certainly ours.
+  // The column of our mention that an expression is; nullptr: something else, or not
+  // certainly ours.
   const data::Field* ColumnOf(const Json& expression) const {
     if (Text(expression, "type") != "COLUMN_REF") return nullptr;
     const auto names = expression.at("column_names").get<std::vector<std::string>>();
@@ -248,16 +293,21 @@ class Collector {
     if (names.size() == 1) {
       for (const Relation& other : relations_) {
         if (other.node == mention_) continue;
-        const data::Schema* columns = Text(*other.node, "type") == "BASE_TABLE" ? schema_of_(other.node) : nullptr;
+        const data::Schema* columns =
+            Text(*other.node, "type") == "BASE_TABLE" ? schema_of_(other.node) : nullptr;
         if (columns == nullptr || columns->Find(names[0]) != nullptr) return nullptr;
       }
       return schema->Find(names[0]);
     }
     const bool ours = data::SameName(names[names.size() - 2], RelationName(*mention_));
     if (!ours || names.size() > 3) return nullptr;
-    if (names.size() == 3 && !data::SameName(names[0], Text(*mention_, "schema_name"))) return nullptr;
-    const auto same_name = [&](const Relation& r) { return data::SameName(RelationName(*r.node), RelationName(*mention_)); };
-    if (std::count_if(relations_.begin(), relations_.end(), same_name) != 1) return nullptr;
+    if (names.size() == 3 && !data::SameName(names[0], Text(*mention_, "schema_name")))
+      return nullptr;
+    const auto same_name = [&](const Relation& r) {
+      return data::SameName(RelationName(*r.node), RelationName(*mention_));
+    };
+    if (std::count_if(relations_.begin(), relations_.end(), same_name) != 1)
+      return nullptr;
     return schema->Find(names.back());
   }
 
@@ -268,12 +318,15 @@ class Collector {
 };
 
 // The SELECT whose FROM has the mention.
-const Json* SelectOf(const Json& node, const Json* mention, std::vector<Relation>* relations) {
+const Json* SelectOf(const Json& node, const Json* mention,
+                     std::vector<Relation>* relations) {
   if (!node.is_structured()) return nullptr;
-  if (node.is_object() && Text(node, "type") == "SELECT_NODE" && node.contains("from_table")) {
+  if (node.is_object() && Text(node, "type") == "SELECT_NODE" &&
+      node.contains("from_table")) {
     std::vector<Relation> found;
     CollectRelations(node.at("from_table"), true, &found);
-    if (std::any_of(found.begin(), found.end(), [&](const Relation& r) { return r.node == mention; })) {
+    if (std::any_of(found.begin(), found.end(),
+                    [&](const Relation& r) { return r.node == mention; })) {
       *relations = std::move(found);
       return &node;
     }
@@ -286,13 +339,20 @@ const Json* SelectOf(const Json& node, const Json* mention, std::vector<Relation
 
 }  // namespace
 
-std::vector<Predicate> PredicatesOf(const Json& tree, const Json* mention, const std::function<const data::Schema*(const Json*)>& schema_of) {
+std::vector<Predicate> PredicatesOf(
+    const Json& tree, const Json* mention,
+    const std::function<const data::Schema*(const Json*)>& schema_of) {
   std::vector<Relation> relations;
   const Json* select = SelectOf(tree, mention, &relations);
-  if (select == nullptr || !select->contains("where_clause") || !select->at("where_clause").is_object()) return {};
-  const auto self = std::find_if(relations.begin(), relations.end(), [&](const Relation& r) { return r.node == mention; });
+  if (select == nullptr || !select->contains("where_clause") ||
+      !select->at("where_clause").is_object())
+    return {};
+  const auto self = std::find_if(relations.begin(), relations.end(),
+                                 [&](const Relation& r) { return r.node == mention; });
   const bool renamed = !mention->value("column_name_alias", Json::array()).empty();
-  const bool sampled = (mention->contains("sample") && !mention->at("sample").is_null()) || (select->contains("sample") && !select->at("sample").is_null());
+  const bool sampled =
+      (mention->contains("sample") && !mention->at("sample").is_null()) ||
+      (select->contains("sample") && !select->at("sample").is_null());
   if (!self->kept || renamed || sampled) return {};
   Collector collector(mention, std::move(relations), schema_of);
   collector.Add(select->at("where_clause"));

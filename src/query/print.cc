@@ -8,11 +8,14 @@
 namespace weir::query {
 namespace {
 
-constexpr size_t kRowsToMeasure = 10'000;  // columns are as wide as their widest cell among the first so many rows
+constexpr size_t kRowsToMeasure =
+    10'000;  // columns are as wide as their widest cell among the first so many rows
 
 // Characters, not bytes; wide characters count as one.
 size_t Width(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 void AppendCell(std::string_view text, size_t width, bool right, std::string* out) {
@@ -24,8 +27,11 @@ void AppendCell(std::string_view text, size_t width, bool right, std::string* ou
 
 // Line breaks inside a cell would tear the table.
 std::string OneLine(std::string text) {
-  for (const auto& [what, shown] : {std::pair{'\n', "\\n"}, {'\r', "\\r"}, {'\t', "\\t"}}) {
-    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 2)) text.replace(at, 1, shown);
+  for (const auto& [what, shown] :
+       {std::pair{'\n', "\\n"}, {'\r', "\\r"}, {'\t', "\\t"}}) {
+    for (size_t at = text.find(what); at != std::string::npos;
+         at = text.find(what, at + 2))
+      text.replace(at, 1, shown);
   }
   return text;
 }
@@ -34,11 +40,13 @@ using Cells = std::vector<std::string>;
 
 class TextTable {
  public:
-  TextTable(const Cells& header, std::vector<bool> right) : header_(header), right_(std::move(right)), width_(header.size()) {
+  TextTable(const Cells& header, std::vector<bool> right)
+      : header_(header), right_(std::move(right)), width_(header.size()) {
     Measure(header);
   }
   void Measure(const Cells& row) {
-    for (size_t i = 0; i < row.size(); ++i) width_[i] = std::max(width_[i], Width(row[i]));
+    for (size_t i = 0; i < row.size(); ++i)
+      width_[i] = std::max(width_[i], Width(row[i]));
   }
   void AppendHeader(std::string* out) const {
     AppendRow(header_, out);
@@ -63,7 +71,9 @@ class TextTable {
   std::vector<size_t> width_;
 };
 
-bool IsNumber(const data::Type& type) { return type.kind >= data::Kind::kInt32 && type.kind <= data::Kind::kDecimal; }
+bool IsNumber(const data::Type& type) {
+  return type.kind >= data::Kind::kInt32 && type.kind <= data::Kind::kDecimal;
+}
 
 class TextPrinter final : public Printer {
  public:
@@ -219,17 +229,22 @@ class CsvPrinter final : public Printer {
 
 std::unique_ptr<Printer> NewPrinter(Format format, Sink sink) {
   switch (format) {
-    case Format::kJson: return std::make_unique<JsonPrinter>(std::move(sink));
-    case Format::kCsv: return std::make_unique<CsvPrinter>(std::move(sink));
-    default: return std::make_unique<TextPrinter>(std::move(sink));
+    case Format::kJson:
+      return std::make_unique<JsonPrinter>(std::move(sink));
+    case Format::kCsv:
+      return std::make_unique<CsvPrinter>(std::move(sink));
+    default:
+      return std::make_unique<TextPrinter>(std::move(sink));
   }
 }
 
-std::string FormatTable(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
+std::string FormatTable(const std::vector<std::string>& header,
+                        const std::vector<std::vector<std::string>>& rows) {
   std::vector<bool> right(header.size(), !rows.empty());
   for (const Cells& row : rows) {
     for (size_t i = 0; i < row.size(); ++i) {
-      const bool number = !row[i].empty() && row[i].find_first_not_of("0123456789.-") == std::string::npos;
+      const bool number = !row[i].empty() &&
+                          row[i].find_first_not_of("0123456789.-") == std::string::npos;
       if (!number) right[i] = false;
     }
   }

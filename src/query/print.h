@@ -33,8 +33,10 @@ class Printer {
 };
 std::unique_ptr<Printer> NewPrinter(Format format, Sink sink);
 
-// Cells that are text already: for `ls` and `show`. Columns of nothing but numbers stand to the right.
-std::string FormatTable(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+// Cells that are text already: for `ls` and `show`. Columns of nothing but numbers stand
+// to the right.
+std::string FormatTable(const std::vector<std::string>& header,
+                        const std::vector<std::vector<std::string>>& rows);
 
 // One value as it stands in a text table: 2018-01-11T18:24:44.5Z, 12.50, [a, b], {x: 1}.
 void AppendText(const arrow::Array& column, int64_t row, std::string* out);

@@ -31,7 +31,8 @@ struct Relation {
 
 class ScanSource final : public duck::BatchSource {
  public:
-  ScanSource(std::unique_ptr<scan::TableScan> scan, Relation& relation) : scan_(std::move(scan)), relation_(relation) {}
+  ScanSource(std::unique_ptr<scan::TableScan> scan, Relation& relation)
+      : scan_(std::move(scan)), relation_(relation) {}
   ~ScanSource() override {
     const scan::ScanStatistics& mine = scan_->statistics();
     const std::lock_guard lock(relation_.mutex);
@@ -52,7 +53,8 @@ class ScanSource final : public duck::BatchSource {
 
 class Runner {
  public:
-  Runner(io::Io& io, const QueryOptions& options, duck::Session& session, const std::vector<iceberg::TableRef>& tables)
+  Runner(io::Io& io, const QueryOptions& options, duck::Session& session,
+         const std::vector<iceberg::TableRef>& tables)
       : io_(io), options_(options), session_(session), tables_(tables) {}
 
   // Declares what the statement reads; the SQL to run.
@@ -62,14 +64,16 @@ class Runner {
     if (const Result<std::string> parsed = session_.ParseToJson(sql); parsed.ok()) {
       tree = Json::parse(*parsed, nullptr, false);
       if (tree.is_discarded()) return Internal("DuckDB's parse tree is no JSON");
-      if (const auto statements = tree.find("statements"); statements != tree.end() && statements->size() > 1) {
+      if (const auto statements = tree.find("statements");
+          statements != tree.end() && statements->size() > 1) {
         return Invalid("a query is one statement; this text has several");
       }
     } else if (!ReadsUnseen(sql)) {
       return parsed.error();
     }
     if (tree.is_null() || HasHiddenTables(tree)) {
-      for (const iceberg::TableRef& table : tables_) WEIR_TRY(Mention(table, default_as_of_, table.name));
+      for (const iceberg::TableRef& table : tables_)
+        WEIR_TRY(Mention(table, default_as_of_, table.name));
       WEIR_TRY(DeclareAll());
       return sql;
     }
@@ -79,8 +83,9 @@ class Runner {
     for (TableMention& mention : mentions) {
       const iceberg::TableRef& table = *WEIR_TRY(Lookup(mention));
       const bool rename = mention.as_of || !mention.catalog.empty();
-      Relation& relation = *WEIR_TRY(Mention(table, mention.as_of ? mention.as_of : default_as_of_,
-                                             rename ? fmt::format("{}@{}", table.name, relations_.size()) : table.name));
+      Relation& relation = *WEIR_TRY(Mention(
+          table, mention.as_of ? mention.as_of : default_as_of_,
+          rename ? fmt::format("{}@{}", table.name, relations_.size()) : table.name));
       ++relation.mentions;
       of_mention.push_back(&relation);
       rewritten |= rename;
@@ -88,7 +93,8 @@ class Runner {
     CollectPredicates(tree, mentions, of_mention);
     WEIR_TRY(DeclareAll());
     if (!rewritten) return sql;
-    for (size_t i = 0; i < mentions.size(); ++i) Rename(*mentions[i].node, of_mention[i]->declared);
+    for (size_t i = 0; i < mentions.size(); ++i)
+      Rename(*mentions[i].node, of_mention[i]->declared);
     return session_.JsonToSql(tree.dump());
   }
 
@@ -105,82 +111,113 @@ class Runner {
   // Statements that only read but have no serialisable tree.
   static bool ReadsUnseen(std::string_view sql) {
     const std::vector<sql::Token> tokens = sql::Tokenize(sql);
-    constexpr std::array<std::string_view, 5> kVerbs = {"pivot", "unpivot", "describe", "summarize", "show"};
-    return std::any_of(kVerbs.begin(), kVerbs.end(), [&](std::string_view verb) { return data::SameName(tokens[0].In(sql), verb); });
+    constexpr std::array<std::string_view, 5> kVerbs = {"pivot", "unpivot", "describe",
+                                                        "summarize", "show"};
+    return std::any_of(kVerbs.begin(), kVerbs.end(), [&](std::string_view verb) {
+      return data::SameName(tokens[0].In(sql), verb);
+    });
   }
 
   Result<const iceberg::TableRef*> Lookup(const TableMention& mention) const {
     for (const iceberg::TableRef& table : tables_) {
-      const bool catalog_fits = mention.catalog.empty() || data::SameName(mention.catalog, options_.catalog_name);
+      const bool catalog_fits = mention.catalog.empty() ||
+                                data::SameName(mention.catalog, options_.catalog_name);
       if (catalog_fits && data::SameName(table.name, mention.name())) return &table;
     }
-    if (tables_.empty()) return NotFound(fmt::format("there is no table {}: the lake is empty", mention.name()));
+    if (tables_.empty())
+      return NotFound(
+          fmt::format("there is no table {}: the lake is empty", mention.name()));
     std::vector<std::string> names, same_last;
     for (const iceberg::TableRef& table : tables_) {
       names.push_back(table.name);
-      if (data::SameName(table.name.substr(table.name.rfind('.') + 1), mention.table)) same_last.push_back(table.name);
+      if (data::SameName(table.name.substr(table.name.rfind('.') + 1), mention.table))
+        same_last.push_back(table.name);
     }
-    if (same_last.size() == 1) return NotFound(fmt::format("there is no table {}; did you mean {}?", mention.name(), same_last[0]));
+    if (same_last.size() == 1)
+      return NotFound(fmt::format("there is no table {}; did you mean {}?",
+                                  mention.name(), same_last[0]));
     if (const std::string near = sql::Closest(mention.name(), names); !near.empty()) {
-      return NotFound(fmt::format("there is no table {}; did you mean {}?", mention.name(), near));
+      return NotFound(
+          fmt::format("there is no table {}; did you mean {}?", mention.name(), near));
     }
-    return NotFound(fmt::format("there is no table {}; there are {}", mention.name(), fmt::join(names, ", ")));
+    return NotFound(fmt::format("there is no table {}; there are {}", mention.name(),
+                                fmt::join(names, ", ")));
   }
 
   // The relation of a table at a version, loaded at its first mention.
-  Result<Relation*> Mention(const iceberg::TableRef& table, const std::optional<AsOf>& as_of, const std::string& declared) {
+  Result<Relation*> Mention(const iceberg::TableRef& table,
+                            const std::optional<AsOf>& as_of,
+                            const std::string& declared) {
     for (const auto& relation : relations_) {
       const bool plain = declared == table.name;
-      if (relation->table == table.name && relation->as_of == as_of && (relation->declared == table.name) == plain) return relation.get();
+      if (relation->table == table.name && relation->as_of == as_of &&
+          (relation->declared == table.name) == plain)
+        return relation.get();
     }
     auto relation = std::make_unique<Relation>();
     relation->table = table.name;
     relation->declared = declared;
     relation->as_of = as_of;
-    relation->metadata = WEIR_TRY(iceberg::ParseMetadata(WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(table.metadata_location))))));
-    const iceberg::Snapshot* snapshot = WEIR_TRY(Resolve(table.name, relation->metadata, as_of));
-    relation->schema = snapshot == nullptr || !as_of ? relation->metadata.schema() : scan::SchemaOf(relation->metadata, *snapshot);
-    if (snapshot != nullptr) relation->files = WEIR_TRY(iceberg::LiveFiles(io_, relation->metadata, *snapshot));
+    relation->metadata = WEIR_TRY(iceberg::ParseMetadata(
+        WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(table.metadata_location))))));
+    const iceberg::Snapshot* snapshot =
+        WEIR_TRY(Resolve(table.name, relation->metadata, as_of));
+    relation->schema = snapshot == nullptr || !as_of
+                           ? relation->metadata.schema()
+                           : scan::SchemaOf(relation->metadata, *snapshot);
+    if (snapshot != nullptr)
+      relation->files = WEIR_TRY(iceberg::LiveFiles(io_, relation->metadata, *snapshot));
     relation->read = {table.name, snapshot == nullptr ? 0 : snapshot->id.value, {}};
     relations_.push_back(std::move(relation));
     return relations_.back().get();
   }
 
-  void CollectPredicates(const Json& tree, const std::vector<TableMention>& mentions, const std::vector<Relation*>& of_mention) {
-    const std::function<const data::Schema*(const Json*)> schema_of = [&](const Json* node) -> const data::Schema* {
+  void CollectPredicates(const Json& tree, const std::vector<TableMention>& mentions,
+                         const std::vector<Relation*>& of_mention) {
+    const std::function<const data::Schema*(const Json*)> schema_of =
+        [&](const Json* node) -> const data::Schema* {
       for (size_t i = 0; i < mentions.size(); ++i) {
         if (mentions[i].node == node) return &of_mention[i]->schema;
       }
       return nullptr;
     };
     for (size_t i = 0; i < mentions.size(); ++i) {
-      // One relation serves all mentions of a table, so it may leave out only what none of them wants.
-      if (of_mention[i]->mentions == 1) of_mention[i]->predicates = PredicatesOf(tree, mentions[i].node, schema_of);
+      // One relation serves all mentions of a table, so it may leave out only what none
+      // of them wants.
+      if (of_mention[i]->mentions == 1)
+        of_mention[i]->predicates = PredicatesOf(tree, mentions[i].node, schema_of);
     }
   }
 
   Status DeclareAll() {
     for (const auto& owned : relations_) {
       Relation& relation = *owned;
-      WEIR_TRY(session_.DeclareSource(relation.declared, relation.schema, [this, &relation](const std::vector<int>& columns) {
-        return Open(relation, columns);
-      }));
+      WEIR_TRY(session_.DeclareSource(relation.declared, relation.schema,
+                                      [this, &relation](const std::vector<int>& columns) {
+                                        return Open(relation, columns);
+                                      }));
     }
     return {};
   }
 
-  Result<std::unique_ptr<duck::BatchSource>> Open(Relation& relation, const std::vector<int>& columns) {
+  Result<std::unique_ptr<duck::BatchSource>> Open(Relation& relation,
+                                                  const std::vector<int>& columns) {
     scan::ScanOptions scan_options;
     scan_options.predicates = relation.predicates;
     scan_options.field_ids.emplace();
-    for (const int column : columns) scan_options.field_ids->push_back(relation.schema.fields[static_cast<size_t>(column)].id);
+    for (const int column : columns)
+      scan_options.field_ids->push_back(
+          relation.schema.fields[static_cast<size_t>(column)].id);
     return std::unique_ptr<duck::BatchSource>(std::make_unique<ScanSource>(
-        scan::ScanFiles(io_, relation.metadata, relation.files, relation.schema, std::move(scan_options)), relation));
+        scan::ScanFiles(io_, relation.metadata, relation.files, relation.schema,
+                        std::move(scan_options)),
+        relation));
   }
 
   static void Rename(Json& node, const std::string& declared) {
     const size_t dot = declared.rfind('.');
-    if (node.at("alias").get<std::string>().empty()) node["alias"] = node.at("table_name");
+    if (node.at("alias").get<std::string>().empty())
+      node["alias"] = node.at("table_name");
     node["catalog_name"] = "";
     node["schema_name"] = declared.substr(0, dot);
     node["table_name"] = declared.substr(dot + 1);
@@ -197,21 +234,26 @@ class Runner {
 
 }  // namespace
 
-Result<QueryReport> RunQuery(io::Io& io, Clock& clock, std::string_view sql, const QueryOptions& options, const CancelToken& cancel,
-                             const std::function<Status(const data::Schema&)>& begin,
-                             const std::function<Result<bool>(std::shared_ptr<arrow::RecordBatch>)>& visit) {
+Result<QueryReport> RunQuery(
+    io::Io& io, Clock& clock, std::string_view sql, const QueryOptions& options,
+    const CancelToken& cancel, const std::function<Status(const data::Schema&)>& begin,
+    const std::function<Result<bool>(std::shared_ptr<arrow::RecordBatch>)>& visit) {
   QueryReport report;
   std::string note;
-  const std::unique_ptr<PinnedCatalog> pinned = WEIR_TRY(PinnedCatalog::Open(io, clock, options.catalog_path, options.catalog_name, options.lease, &note));
+  const std::unique_ptr<PinnedCatalog> pinned = WEIR_TRY(PinnedCatalog::Open(
+      io, clock, options.catalog_path, options.catalog_name, options.lease, &note));
   if (!note.empty()) report.notes.push_back(note);
-  const std::unique_ptr<duck::Session> session = WEIR_TRY(duck::Session::Open(options.duck));
+  const std::unique_ptr<duck::Session> session =
+      WEIR_TRY(duck::Session::Open(options.duck));
   Runner runner(io, options, *session, pinned->tables());
   const std::string prepared = WEIR_TRY(runner.Prepare(RewriteAsOf(sql)));
-  WEIR_TRY(session->QueryStreaming(prepared, cancel, begin, [&](std::shared_ptr<arrow::RecordBatch> rows) -> Result<bool> {
-    report.rows += rows->num_rows();
-    WEIR_TRY(pinned->Renew());
-    return visit(std::move(rows));
-  }));
+  WEIR_TRY(session->QueryStreaming(
+      prepared, cancel, begin,
+      [&](std::shared_ptr<arrow::RecordBatch> rows) -> Result<bool> {
+        report.rows += rows->num_rows();
+        WEIR_TRY(pinned->Renew());
+        return visit(std::move(rows));
+      }));
   report.tables = runner.Reads();
   return report;
 }

@@ -38,15 +38,20 @@ struct TableRead {
 struct QueryReport {
   std::vector<TableRead> tables;
   int64_t rows = 0;
-  std::vector<std::string> notes;  // for the user, such as a lease that could not be taken
+  std::vector<std::string>
+      notes;  // for the user, such as a lease that could not be taken
 };
 
-// Runs one SELECT. All its tables are pinned in one read of the catalog; files that a running `weir up` no longer needs stay until the query is
-// over. After a table's name, `AS OF TIMESTAMP '…'`, `AS OF '…'` or `AS OF VERSION n` (a snapshot id or sequence number) read its past, also
-// DuckDB's own `AT (TIMESTAMP => …)`. Comparisons of WHERE with constants leave out files and row groups. `visit` returning false ends the query.
-// kInvalid: the SQL is wrong; kNotFound: no lake, or no such table (the message says which one was meant), or no such past.
-Result<QueryReport> RunQuery(io::Io& io, Clock& clock, std::string_view sql, const QueryOptions& options, const CancelToken& cancel,
-                             const std::function<Status(const data::Schema&)>& begin,
-                             const std::function<Result<bool>(std::shared_ptr<arrow::RecordBatch>)>& visit);
+// Runs one SELECT. All its tables are pinned in one read of the catalog; files that a
+// running `weir up` no longer needs stay until the query is over. After a table's name,
+// `AS OF TIMESTAMP '…'`, `AS OF '…'` or `AS OF VERSION n` (a snapshot id or sequence
+// number) read its past, also DuckDB's own `AT (TIMESTAMP => …)`. Comparisons of WHERE
+// with constants leave out files and row groups. `visit` returning false ends the query.
+// kInvalid: the SQL is wrong; kNotFound: no lake, or no such table (the message says
+// which one was meant), or no such past.
+Result<QueryReport> RunQuery(
+    io::Io& io, Clock& clock, std::string_view sql, const QueryOptions& options,
+    const CancelToken& cancel, const std::function<Status(const data::Schema&)>& begin,
+    const std::function<Result<bool>(std::shared_ptr<arrow::RecordBatch>)>& visit);
 
 }  // namespace weir::query

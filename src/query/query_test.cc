@@ -41,7 +41,11 @@ class QueryTest : public testing::Test {
     root_ = mkdtemp(pattern.data());
     options_.catalog_path = io::Join(root_, "catalog.db");
     catalog_ = *iceberg::Catalog::Open(*io_, options_.catalog_path, "weir", false);
-    EXPECT_TRUE(catalog_->Sql("CREATE TABLE weir_readers (id TEXT PRIMARY KEY, snapshots TEXT NOT NULL, since INTEGER NOT NULL, expires INTEGER NOT NULL)").ok());
+    EXPECT_TRUE(
+        catalog_
+            ->Sql("CREATE TABLE weir_readers (id TEXT PRIMARY KEY, snapshots TEXT NOT "
+                  "NULL, since INTEGER NOT NULL, expires INTEGER NOT NULL)")
+            .ok());
   }
   ~QueryTest() override {
     catalog_.reset();
@@ -53,13 +57,15 @@ class QueryTest : public testing::Test {
     std::string location;
   };
 
-  Table& Create(const std::string& name, std::vector<iceberg::PartitionField> partition = {}) {
+  Table& Create(const std::string& name,
+                std::vector<iceberg::PartitionField> partition = {}) {
     iceberg::NewTable table;
     table.location = iceberg::UriOf(io::Join(root_, "warehouse/" + name));
     table.format_version = 3;
-    table.schema = data::Schema{{{"id", data::Simple(data::Kind::kInt64), false, 0, ""},
-                                 {"name", data::Simple(data::Kind::kString), false, 0, ""},
-                                 {"ts", data::Simple(data::Kind::kTimestampTz), false, 0, ""}}};
+    table.schema =
+        data::Schema{{{"id", data::Simple(data::Kind::kInt64), false, 0, ""},
+                      {"name", data::Simple(data::Kind::kString), false, 0, ""},
+                      {"ts", data::Simple(data::Kind::kTimestampTz), false, 0, ""}}};
     table.partition = std::move(partition);
     Table& out = tables_[name];
     out.metadata = iceberg::MakeMetadata(table, kStart);
@@ -68,17 +74,29 @@ class QueryTest : public testing::Test {
     return out;
   }
 
-  void Add(const std::string& name, const std::vector<Row>& rows, std::vector<iceberg::Literal> partition = {}, int64_t row_group_rows = 1 << 20) {
+  void Add(const std::string& name, const std::vector<Row>& rows,
+           std::vector<iceberg::Literal> partition = {},
+           int64_t row_group_rows = 1 << 20) {
     Table& table = tables_.at(name);
     arrow::Int64Builder id;
     arrow::StringBuilder text;
-    arrow::TimestampBuilder at(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), arrow::default_memory_pool());
+    arrow::TimestampBuilder at(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"),
+                               arrow::default_memory_pool());
     for (const Row& row : rows) {
-      EXPECT_TRUE(id.Append(row.id).ok() && (row.name.empty() ? text.AppendNull() : text.Append(row.name)).ok() && at.Append(row.at).ok());
+      EXPECT_TRUE(id.Append(row.id).ok() &&
+                  (row.name.empty() ? text.AppendNull() : text.Append(row.name)).ok() &&
+                  at.Append(row.at).ok());
     }
-    const std::string path = io::Join(root_, fmt::format("warehouse/{}/data/{}.parquet", name, iceberg::NewUuid()));
-    auto writer = *codec::NewParquetWriter(*io_, path, table.metadata.schema(), {.row_group_rows_max = row_group_rows});
-    EXPECT_TRUE(writer->Write(*arrow::RecordBatch::Make(data::ToArrow(table.metadata.schema()), static_cast<int64_t>(rows.size()), {*id.Finish(), *text.Finish(), *at.Finish()})).ok());
+    const std::string path = io::Join(
+        root_, fmt::format("warehouse/{}/data/{}.parquet", name, iceberg::NewUuid()));
+    auto writer = *codec::NewParquetWriter(*io_, path, table.metadata.schema(),
+                                           {.row_group_rows_max = row_group_rows});
+    EXPECT_TRUE(
+        writer
+            ->Write(*arrow::RecordBatch::Make(
+                data::ToArrow(table.metadata.schema()), static_cast<int64_t>(rows.size()),
+                {*id.Finish(), *text.Finish(), *at.Finish()}))
+            .ok());
     const codec::ParquetStats stats = *writer->Close();
     iceberg::DataFile file;
     file.path = iceberg::UriOf(path);
@@ -97,19 +115,25 @@ class QueryTest : public testing::Test {
   // Deletes positions of the table's first file.
   void Delete(const std::string& name, const std::vector<int64_t>& positions) {
     Table& table = tables_.at(name);
-    const iceberg::LiveFile file = iceberg::LiveFiles(*io_, table.metadata, *table.metadata.current())->at(0);
+    const iceberg::LiveFile file =
+        iceberg::LiveFiles(*io_, table.metadata, *table.metadata.current())->at(0);
     iceberg::Positions deleted;
     for (const int64_t position : positions) deleted.Add(position);
     iceberg::FileChange change;
     change.operation = "delete";
-    change.vectors = *iceberg::WriteVectors(*io_, io::Join(root_, fmt::format("warehouse/{}/data/{}.puffin", name, iceberg::NewUuid())), {{&file.data, &deleted}});
+    change.vectors = *iceberg::WriteVectors(
+        *io_,
+        io::Join(root_,
+                 fmt::format("warehouse/{}/data/{}.puffin", name, iceberg::NewUuid())),
+        {{&file.data, &deleted}});
     Commit(name, change);
   }
 
   void Commit(const std::string& name, const iceberg::FileChange& change) {
     Table& table = tables_.at(name);
     now_ += kHour;
-    CommitStaged(table, iceberg::Stage(*io_, name, table.metadata, table.location, change, now_, {}));
+    CommitStaged(table, iceberg::Stage(*io_, name, table.metadata, table.location, change,
+                                       now_, {}));
   }
 
   void CommitStaged(Table& table, const Result<iceberg::Staged>& staged) {
@@ -124,11 +148,13 @@ class QueryTest : public testing::Test {
       *out += text;
       return Status();
     });
-    auto report = RunQuery(*io_, clock_, sql, options_, CancelToken(), [&](const data::Schema& schema) { return printer->Begin(schema); },
-                           [&](std::shared_ptr<arrow::RecordBatch> rows) -> Result<bool> {
-                             WEIR_TRY(printer->Rows(*rows));
-                             return true;
-                           });
+    auto report = RunQuery(
+        *io_, clock_, sql, options_, CancelToken(),
+        [&](const data::Schema& schema) { return printer->Begin(schema); },
+        [&](std::shared_ptr<arrow::RecordBatch> rows) -> Result<bool> {
+          WEIR_TRY(printer->Rows(*rows));
+          return true;
+        });
     if (report.ok()) {
       EXPECT_TRUE(printer->End().ok());
     }
@@ -162,8 +188,12 @@ TEST_F(QueryTest, ReadsLiveRowsOfSeveralTables) {
   Create("bronze.ride_events$rejected");
   Add("bronze.ride_events$rejected", {{3, "bad", kStart}});
   EXPECT_EQ(Rows("SELECT id, name FROM silver.trips ORDER BY id"), "1,ann\n3,cid\n");
-  EXPECT_EQ(Rows("SELECT t.name, r.name FROM silver.trips t JOIN bronze.\"ride_events$rejected\" r USING (id)"), "cid,bad\n");
-  EXPECT_EQ(Rows("WITH trips AS (SELECT 7 AS x) SELECT x, (SELECT count(*) FROM silver.trips) FROM trips"), "7,2\n");
+  EXPECT_EQ(Rows("SELECT t.name, r.name FROM silver.trips t JOIN "
+                 "bronze.\"ride_events$rejected\" r USING (id)"),
+            "cid,bad\n");
+  EXPECT_EQ(Rows("WITH trips AS (SELECT 7 AS x) SELECT x, (SELECT count(*) FROM "
+                 "silver.trips) FROM trips"),
+            "7,2\n");
   EXPECT_EQ(Rows("SELECT count(*) FROM SILVER.Trips"), "2\n");
 }
 
@@ -174,7 +204,8 @@ TEST_F(QueryTest, AnEmptyTableHasNoRows) {
 
 TEST_F(QueryTest, SaysWhichTableWasMeant) {
   Create("silver.trips");
-  EXPECT_THAT(Rows("SELECT * FROM silver.tripz"), HasSubstr("did you mean silver.trips?"));
+  EXPECT_THAT(Rows("SELECT * FROM silver.tripz"),
+              HasSubstr("did you mean silver.trips?"));
   EXPECT_THAT(Rows("SELECT * FROM trips"), HasSubstr("did you mean silver.trips?"));
   EXPECT_THAT(Rows("SELECT * FROM quite_different"), HasSubstr("there are silver.trips"));
   options_.catalog_path += ".missing";
@@ -187,44 +218,74 @@ TEST_F(QueryTest, ReadsThePast) {
   Add("silver.trips", {{2, "bob", kStart}});  // 02:00
   Delete("silver.trips", {0});                // 03:00
   const int64_t second = tables_.at("silver.trips").metadata.snapshots[1].id.value;
-  EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips AS OF TIMESTAMP '2018-01-01 01:30:00'"), "1\n");
-  EXPECT_EQ(Rows("SELECT trips.name FROM silver.trips AS OF '2018-01-01T02:30:00Z' WHERE trips.id = 2"), "bob\n");
-  EXPECT_EQ(Rows(fmt::format("SELECT count(*) FROM silver.trips AS OF VERSION {}", second)), "2\n");
-  EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips AS OF VERSION 1 t WHERE t.id > 0"), "1\n");
+  EXPECT_EQ(
+      Rows("SELECT count(*) FROM silver.trips AS OF TIMESTAMP '2018-01-01 01:30:00'"),
+      "1\n");
+  EXPECT_EQ(Rows("SELECT trips.name FROM silver.trips AS OF '2018-01-01T02:30:00Z' WHERE "
+                 "trips.id = 2"),
+            "bob\n");
+  EXPECT_EQ(
+      Rows(fmt::format("SELECT count(*) FROM silver.trips AS OF VERSION {}", second)),
+      "2\n");
+  EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips AS OF VERSION 1 t WHERE t.id > 0"),
+            "1\n");
   EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips AT (VERSION => 2)"), "2\n");
-  EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips AT (TIMESTAMP => TIMESTAMP '2018-01-01 02:00:00')"), "2\n");
-  EXPECT_EQ(Rows("SELECT new.name, old.name FROM silver.trips AS new FULL JOIN silver.trips AS OF VERSION 1 AS old USING (id) ORDER BY ALL"), "bob,\n,ann\n")
+  EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips AT (TIMESTAMP => TIMESTAMP "
+                 "'2018-01-01 02:00:00')"),
+            "2\n");
+  EXPECT_EQ(Rows("SELECT new.name, old.name FROM silver.trips AS new FULL JOIN "
+                 "silver.trips AS OF VERSION 1 AS old USING (id) ORDER BY ALL"),
+            "bob,\n,ann\n")
       << "two versions of one table in one query";
   EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips"), "1\n");
   options_.as_of = "2018-01-01 02:30";
   EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips"), "2\n");
   options_.as_of.clear();
-  EXPECT_THAT(Rows("SELECT * FROM silver.trips AS OF '2017-01-01'"), AllOf(HasSubstr("no snapshot at 2017-01-01"), HasSubstr("kept are versions 1")));
-  EXPECT_THAT(Rows("SELECT * FROM silver.trips AS OF VERSION 99"), HasSubstr("has no version 99"));
-  EXPECT_THAT(Rows("SELECT * FROM silver.trips AS OF 'yesterday'"), HasSubstr("is no point in time"));
+  EXPECT_THAT(
+      Rows("SELECT * FROM silver.trips AS OF '2017-01-01'"),
+      AllOf(HasSubstr("no snapshot at 2017-01-01"), HasSubstr("kept are versions 1")));
+  EXPECT_THAT(Rows("SELECT * FROM silver.trips AS OF VERSION 99"),
+              HasSubstr("has no version 99"));
+  EXPECT_THAT(Rows("SELECT * FROM silver.trips AS OF 'yesterday'"),
+              HasSubstr("is no point in time"));
 }
 
-struct RewriteCase { const char *name, *sql, *rewritten; };
+struct RewriteCase {
+  const char *name, *sql, *rewritten;
+};
 class RewriteAsOfTest : public testing::TestWithParam<RewriteCase> {};
-TEST_P(RewriteAsOfTest, BecomesDuckDbsClause) { EXPECT_EQ(RewriteAsOf(GetParam().sql), GetParam().rewritten); }
-INSTANTIATE_TEST_SUITE_P(, RewriteAsOfTest, testing::Values(
-    RewriteCase{"Stamp", "FROM a.b AS OF TIMESTAMP '2018'", "FROM a.b AT (TIMESTAMP => '2018')"},
-    RewriteCase{"BareText", "FROM a.b as of '2018' WHERE x", "FROM a.b AT (TIMESTAMP => '2018') WHERE x"},
-    RewriteCase{"BareNumber", "FROM a.\"b\" AS OF 7", "FROM a.\"b\" AT (VERSION => 7)"},
-    RewriteCase{"AliasGoesBefore", "FROM a.b AS OF VERSION 7 t JOIN c", "FROM a.b t AT (VERSION => 7) JOIN c"},
-    RewriteCase{"AliasWithAs", "FROM a.b AS OF VERSION 7 AS t, c AS OF 8", "FROM a.b t AT (VERSION => 7), c AT (VERSION => 8)"},
-    RewriteCase{"AColumnMayBeCalledOf", "SELECT a AS of, '2018' FROM t", "SELECT a AS of, '2018' FROM t"},
-    RewriteCase{"TextStays", "SELECT 'x AS OF 7' -- b AS OF 7", "SELECT 'x AS OF 7' -- b AS OF 7"}),
+TEST_P(RewriteAsOfTest, BecomesDuckDbsClause) {
+  EXPECT_EQ(RewriteAsOf(GetParam().sql), GetParam().rewritten);
+}
+INSTANTIATE_TEST_SUITE_P(
+    , RewriteAsOfTest,
+    testing::Values(RewriteCase{"Stamp", "FROM a.b AS OF TIMESTAMP '2018'",
+                                "FROM a.b AT (TIMESTAMP => '2018')"},
+                    RewriteCase{"BareText", "FROM a.b as of '2018' WHERE x",
+                                "FROM a.b AT (TIMESTAMP => '2018') WHERE x"},
+                    RewriteCase{"BareNumber", "FROM a.\"b\" AS OF 7",
+                                "FROM a.\"b\" AT (VERSION => 7)"},
+                    RewriteCase{"AliasGoesBefore", "FROM a.b AS OF VERSION 7 t JOIN c",
+                                "FROM a.b t AT (VERSION => 7) JOIN c"},
+                    RewriteCase{"AliasWithAs", "FROM a.b AS OF VERSION 7 AS t, c AS OF 8",
+                                "FROM a.b t AT (VERSION => 7), c AT (VERSION => 8)"},
+                    RewriteCase{"AColumnMayBeCalledOf", "SELECT a AS of, '2018' FROM t",
+                                "SELECT a AS of, '2018' FROM t"},
+                    RewriteCase{"TextStays", "SELECT 'x AS OF 7' -- b AS OF 7",
+                                "SELECT 'x AS OF 7' -- b AS OF 7"}),
     [](const auto& info) { return info.param.name; });
 
-// Ten files of ten rows: file i has ids 10i … 10i+9, hours likewise, names "n<id>"; the last file has no names.
+// Ten files of ten rows: file i has ids 10i … 10i+9, hours likewise, names "n<id>"; the
+// last file has no names.
 class PruningTest : public QueryTest {
  protected:
   PruningTest() {
     Create("t.x");
     for (int64_t file = 0; file < 10; ++file) {
       std::vector<Row> rows;
-      for (int64_t i = 10 * file; i < 10 * file + 10; ++i) rows.push_back({i, file == 9 ? "" : fmt::format("n{:02}", i), kStart + i * kHour});
+      for (int64_t i = 10 * file; i < 10 * file + 10; ++i)
+        rows.push_back(
+            {i, file == 9 ? "" : fmt::format("n{:02}", i), kStart + i * kHour});
       Add("t.x", rows, {}, /*row_group_rows=*/5);
     }
   }
@@ -237,42 +298,64 @@ struct PruneCase {
 class PruningCases : public PruningTest, public testing::WithParamInterface<PruneCase> {};
 TEST_P(PruningCases, LeavesOutWhatCannotMatch) {
   const PruneCase& c = GetParam();
-  EXPECT_EQ(Rows(fmt::format("SELECT count(*) FROM t.x AS a WHERE {}", c.where)), std::string(c.rows) + "\n");
+  EXPECT_EQ(Rows(fmt::format("SELECT count(*) FROM t.x AS a WHERE {}", c.where)),
+            std::string(c.rows) + "\n");
   ASSERT_EQ(report_.tables.size(), 1u);
   const scan::ScanStatistics& scan = report_.tables[0].scan;
   EXPECT_EQ(scan.files - scan.files_pruned, c.files_read);
   EXPECT_EQ(scan.row_groups - scan.row_groups_pruned, c.groups_read);
 }
-INSTANTIATE_TEST_SUITE_P(, PruningCases, testing::Values(
-    PruneCase{"Equal", "id = 42", "1", 1, 1}, PruneCase{"ConstantFirst", "93 < id", "6", 1, 2},
-    PruneCase{"Less", "id < 10", "10", 1, 2}, PruneCase{"LessEqual", "id <= 10", "11", 2, 3},
-    PruneCase{"Between", "a.id BETWEEN 18 AND 21", "4", 2, 2}, PruneCase{"In", "id IN (3, 55)", "2", 2, 2},
-    PruneCase{"And", "id > 30 AND id < 50 AND name < 'n35'", "4", 1, 1}, PruneCase{"Text", "name >= 'n85'", "5", 1, 1},
-    PruneCase{"IsNull", "name IS NULL", "10", 1, 2}, PruneCase{"IsNotNull", "name IS NOT NULL", "90", 9, 18},
-    PruneCase{"Stamp", "ts >= TIMESTAMPTZ '2018-01-04 00:00:00Z' AND ts < '2018-01-04 04:00:00Z'", "4", 1, 2},
-    PruneCase{"Date", "ts < DATE '2018-01-01'", "0", 0, 0}, PruneCase{"DecimalAgainstInteger", "id < 4.5", "5", 10, 20},
-    PruneCase{"OrIsNotUsed", "id = 1 OR id = 99", "2", 10, 20}, PruneCase{"ExpressionsAreNotUsed", "id + 1 = 1", "1", 10, 20},
-    PruneCase{"NotIsNotUsed", "NOT (id > 5)", "6", 1, 2}),
+INSTANTIATE_TEST_SUITE_P(
+    , PruningCases,
+    testing::Values(
+        PruneCase{"Equal", "id = 42", "1", 1, 1},
+        PruneCase{"ConstantFirst", "93 < id", "6", 1, 2},
+        PruneCase{"Less", "id < 10", "10", 1, 2},
+        PruneCase{"LessEqual", "id <= 10", "11", 2, 3},
+        PruneCase{"Between", "a.id BETWEEN 18 AND 21", "4", 2, 2},
+        PruneCase{"In", "id IN (3, 55)", "2", 2, 2},
+        PruneCase{"And", "id > 30 AND id < 50 AND name < 'n35'", "4", 1, 1},
+        PruneCase{"Text", "name >= 'n85'", "5", 1, 1},
+        PruneCase{"IsNull", "name IS NULL", "10", 1, 2},
+        PruneCase{"IsNotNull", "name IS NOT NULL", "90", 9, 18},
+        PruneCase{
+            "Stamp",
+            "ts >= TIMESTAMPTZ '2018-01-04 00:00:00Z' AND ts < '2018-01-04 04:00:00Z'",
+            "4", 1, 2},
+        PruneCase{"Date", "ts < DATE '2018-01-01'", "0", 0, 0},
+        PruneCase{"DecimalAgainstInteger", "id < 4.5", "5", 10, 20},
+        PruneCase{"OrIsNotUsed", "id = 1 OR id = 99", "2", 10, 20},
+        PruneCase{"ExpressionsAreNotUsed", "id + 1 = 1", "1", 10, 20},
+        PruneCase{"NotIsNotUsed", "NOT (id > 5)", "6", 1, 2}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(PruningTest, OuterJoinsKeepWhatTheyNeed) {
-  EXPECT_EQ(Rows("SELECT count(*) FROM t.x a LEFT JOIN (SELECT 5 AS id, 'b' AS name) b USING (id) WHERE a.id < 10 AND b.name IS NULL"), "9\n");
+  EXPECT_EQ(Rows("SELECT count(*) FROM t.x a LEFT JOIN (SELECT 5 AS id, 'b' AS name) b "
+                 "USING (id) WHERE a.id < 10 AND b.name IS NULL"),
+            "9\n");
   const scan::ScanStatistics left = report_.tables[0].scan;
   EXPECT_EQ(left.files - left.files_pruned, 1) << "the preserved side is pruned";
-  EXPECT_EQ(Rows("SELECT count(*) FROM (VALUES (5), (995)) v(k) LEFT JOIN t.x a ON a.id = v.k WHERE a.name IS NULL"), "1\n");
-  EXPECT_EQ(report_.tables[0].scan.files_pruned, 0) << "the null-extended side is not: its absence would look like a match";
+  EXPECT_EQ(Rows("SELECT count(*) FROM (VALUES (5), (995)) v(k) LEFT JOIN t.x a ON a.id "
+                 "= v.k WHERE a.name IS NULL"),
+            "1\n");
+  EXPECT_EQ(report_.tables[0].scan.files_pruned, 0)
+      << "the null-extended side is not: its absence would look like a match";
 }
 
 TEST_F(PruningTest, ATableMentionedTwiceServesBoth) {
-  EXPECT_EQ(Rows("SELECT (SELECT count(*) FROM t.x WHERE id < 5), (SELECT count(*) FROM t.x WHERE id >= 95)"), "5,5\n");
+  EXPECT_EQ(Rows("SELECT (SELECT count(*) FROM t.x WHERE id < 5), (SELECT count(*) FROM "
+                 "t.x WHERE id >= 95)"),
+            "5,5\n");
 }
 
 TEST_F(QueryTest, PrunesByPartition) {
-  Create("t.p", {{.source_id = 3, .transform = {iceberg::TransformKind::kDay}}, {.source_id = 1, .transform = {iceberg::TransformKind::kBucket, 4}}});
+  Create("t.p", {{.source_id = 3, .transform = {iceberg::TransformKind::kDay}},
+                 {.source_id = 1, .transform = {iceberg::TransformKind::kBucket, 4}}});
   const iceberg::Transform bucket{iceberg::TransformKind::kBucket, 4};
   for (int64_t i = 0; i < 4; ++i) {
     const int32_t day = 17532 + static_cast<int32_t>(i / 2);
-    Add("t.p", {{i, "x", kStart + day * 24 * kHour - 17532 * 24 * kHour}}, {day, iceberg::Apply(bucket, data::Simple(data::Kind::kInt64), i)});
+    Add("t.p", {{i, "x", kStart + day * 24 * kHour - 17532 * 24 * kHour}},
+        {day, iceberg::Apply(bucket, data::Simple(data::Kind::kInt64), i)});
   }
   EXPECT_EQ(Rows("SELECT id FROM t.p WHERE ts >= '2018-01-02' ORDER BY id"), "2\n3\n");
   EXPECT_EQ(report_.tables[0].scan.files_pruned, 2);
@@ -283,14 +366,18 @@ TEST_F(QueryTest, PrunesByPartition) {
 TEST_F(QueryTest, TakesAndReturnsALease) {
   Create("silver.trips");
   Add("silver.trips", {{1, "ann", kStart}});
-  const auto leases = [&] { return std::get<int64_t>((*catalog_->Sql("SELECT count(*) FROM weir_readers"))[0][0]); };
+  const auto leases = [&] {
+    return std::get<int64_t>((*catalog_->Sql("SELECT count(*) FROM weir_readers"))[0][0]);
+  };
   int64_t during = -1;
-  const auto report = RunQuery(*io_, clock_, "SELECT * FROM silver.trips", options_, CancelToken(), [](const data::Schema&) { return Status(); },
-                               [&](std::shared_ptr<arrow::RecordBatch>) -> Result<bool> {
-                                 during = leases();
-                                 clock_.Advance(options_.lease);
-                                 return true;
-                               });
+  const auto report = RunQuery(
+      *io_, clock_, "SELECT * FROM silver.trips", options_, CancelToken(),
+      [](const data::Schema&) { return Status(); },
+      [&](std::shared_ptr<arrow::RecordBatch>) -> Result<bool> {
+        during = leases();
+        clock_.Advance(options_.lease);
+        return true;
+      });
   ASSERT_TRUE(report.ok()) << report.error().message;
   EXPECT_EQ(during, 1);
   EXPECT_EQ(leases(), 0);
@@ -312,7 +399,9 @@ TEST_F(QueryTest, WhatCannotBeReadIsRefusedPlainly) {
 TEST_F(QueryTest, PrintsTablesJsonAndCsv) {
   Create("t.x");
   Add("t.x", {{1, "Zoë \"Z\", \n", kStart}, {22, "", kStart + 500'000}});
-  const std::string sql = "SELECT id, name, ts, id / 2 AS half, 12.50 AS dec, [1, NULL] AS l, {'a': 'b'} AS s FROM t.x ORDER BY id";
+  const std::string sql =
+      "SELECT id, name, ts, id / 2 AS half, 12.50 AS dec, [1, NULL] AS l, {'a': 'b'} AS "
+      "s FROM t.x ORDER BY id";
   std::string text, json, csv;
   ASSERT_TRUE(Run(sql, Format::kText, &text).ok());
   EXPECT_EQ(text, R"(id  name         ts                        half    dec  l          s
@@ -332,7 +421,8 @@ TEST_F(QueryTest, PrintsTablesJsonAndCsv) {
 }
 
 TEST(FormatTableTest, NumbersStandToTheRight) {
-  EXPECT_EQ(FormatTable({"what", "n"}, {{"ann", "5"}, {"bo", "12"}}), "what   n\n----  --\nann    5\nbo    12\n");
+  EXPECT_EQ(FormatTable({"what", "n"}, {{"ann", "5"}, {"bo", "12"}}),
+            "what   n\n----  --\nann    5\nbo    12\n");
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ void AppendHex(std::string_view bytes, std::string* out) {
   }
 }
 
-// Bytes as DuckDB shows a BLOB, and reads it back: printable characters as they are, others as \\xHH.
+// Bytes as DuckDB shows a BLOB, and reads it back: printable characters as they are,
+// others as \\xHH.
 void AppendBlob(std::string_view bytes, std::string* out) {
   constexpr char kUpperHex[] = "0123456789ABCDEF";
   for (const char c : bytes) {
@@ -53,7 +54,9 @@ void AppendFloating(T value, std::string* out) {
     const auto end = std::to_chars(text, text + sizeof(text), value).ptr;
     out->append(text, end);
     // "1" would read as an integer.
-    if (std::string_view(text, static_cast<size_t>(end - text)).find_first_of(".e") == std::string_view::npos) *out += ".0";
+    if (std::string_view(text, static_cast<size_t>(end - text)).find_first_of(".e") ==
+        std::string_view::npos)
+      *out += ".0";
   }
 }
 
@@ -66,11 +69,21 @@ void AppendQuoted(std::string_view text, std::string* out) {
   *out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': *out += "\\\""; break;
-      case '\\': *out += "\\\\"; break;
-      case '\n': *out += "\\n"; break;
-      case '\r': *out += "\\r"; break;
-      case '\t': *out += "\\t"; break;
+      case '"':
+        *out += "\\\"";
+        break;
+      case '\\':
+        *out += "\\\\";
+        break;
+      case '\n':
+        *out += "\\n";
+        break;
+      case '\r':
+        *out += "\\r";
+        break;
+      case '\t':
+        *out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           *out += fmt::format("\\u{:04x}", static_cast<int>(c));
@@ -82,14 +95,22 @@ void AppendQuoted(std::string_view text, std::string* out) {
   *out += '"';
 }
 
-// Leaves as bare text; false: the value is nested. `quoted` says whether JSON wants quotes around it.
+// Leaves as bare text; false: the value is nested. `quoted` says whether JSON wants
+// quotes around it.
 bool AppendLeaf(const arrow::Array& column, int64_t row, bool* quoted, std::string* out) {
   const arrow::ArrayData& array = *column.data();
   *quoted = false;
   switch (column.type_id()) {
-    case arrow::Type::BOOL: *out += static_cast<const arrow::BooleanArray&>(column).Value(row) ? "true" : "false"; return true;
-    case arrow::Type::INT32: *out += std::to_string(array.GetValues<int32_t>(1)[row]); return true;
-    case arrow::Type::INT64: *out += std::to_string(array.GetValues<int64_t>(1)[row]); return true;
+    case arrow::Type::BOOL:
+      *out +=
+          static_cast<const arrow::BooleanArray&>(column).Value(row) ? "true" : "false";
+      return true;
+    case arrow::Type::INT32:
+      *out += std::to_string(array.GetValues<int32_t>(1)[row]);
+      return true;
+    case arrow::Type::INT64:
+      *out += std::to_string(array.GetValues<int64_t>(1)[row]);
+      return true;
     case arrow::Type::FLOAT:
       *quoted = !std::isfinite(array.GetValues<float>(1)[row]);
       AppendFloating(array.GetValues<float>(1)[row], out);
@@ -98,29 +119,46 @@ bool AppendLeaf(const arrow::Array& column, int64_t row, bool* quoted, std::stri
       *quoted = !std::isfinite(array.GetValues<double>(1)[row]);
       AppendFloating(array.GetValues<double>(1)[row], out);
       return true;
-    case arrow::Type::DECIMAL128: *out += static_cast<const arrow::Decimal128Array&>(column).FormatValue(row); return true;
-    default: break;
+    case arrow::Type::DECIMAL128:
+      *out += static_cast<const arrow::Decimal128Array&>(column).FormatValue(row);
+      return true;
+    default:
+      break;
   }
   *quoted = true;
   switch (column.type_id()) {
-    case arrow::Type::STRING: *out += static_cast<const arrow::StringArray&>(column).GetView(row); return true;
-    case arrow::Type::BINARY: AppendBlob(static_cast<const arrow::BinaryArray&>(column).GetView(row), out); return true;
-    case arrow::Type::FIXED_SIZE_BINARY: AppendUuid(static_cast<const arrow::FixedSizeBinaryArray&>(column).GetView(row), out); return true;
-    case arrow::Type::DATE32: *out += FormatDate(array.GetValues<int32_t>(1)[row]); return true;
-    case arrow::Type::TIME64: AppendTime(array.GetValues<int64_t>(1)[row], out); return true;
+    case arrow::Type::STRING:
+      *out += static_cast<const arrow::StringArray&>(column).GetView(row);
+      return true;
+    case arrow::Type::BINARY:
+      AppendBlob(static_cast<const arrow::BinaryArray&>(column).GetView(row), out);
+      return true;
+    case arrow::Type::FIXED_SIZE_BINARY:
+      AppendUuid(static_cast<const arrow::FixedSizeBinaryArray&>(column).GetView(row),
+                 out);
+      return true;
+    case arrow::Type::DATE32:
+      *out += FormatDate(array.GetValues<int32_t>(1)[row]);
+      return true;
+    case arrow::Type::TIME64:
+      AppendTime(array.GetValues<int64_t>(1)[row], out);
+      return true;
     case arrow::Type::TIMESTAMP: {
       std::string stamp = FormatTimestamp(array.GetValues<int64_t>(1)[row]);
-      if (static_cast<const arrow::TimestampType&>(*column.type()).timezone().empty()) stamp.pop_back();
+      if (static_cast<const arrow::TimestampType&>(*column.type()).timezone().empty())
+        stamp.pop_back();
       *out += stamp;
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
 // Lists, structs and maps; `append` writes a part.
 template <class F>
-void AppendNested(const arrow::Array& column, int64_t row, bool json, F append, std::string* out) {
+void AppendNested(const arrow::Array& column, int64_t row, bool json, F append,
+                  std::string* out) {
   const char* separator = json ? "," : ", ";
   switch (column.type_id()) {
     case arrow::Type::LIST: {
@@ -139,7 +177,10 @@ void AppendNested(const arrow::Array& column, int64_t row, bool json, F append, 
       for (int i = 0; i < nested.num_fields(); ++i) {
         if (i > 0) *out += separator;
         const std::string& name = nested.struct_type()->field(i)->name();
-        if (json) AppendQuoted(name, out); else *out += name;
+        if (json)
+          AppendQuoted(name, out);
+        else
+          *out += name;
         *out += json ? ":" : ": ";
         append(*nested.field(i), row, out);
       }

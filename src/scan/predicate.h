@@ -12,14 +12,25 @@
 
 namespace weir::scan {
 
-enum class Op : uint8_t { kEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn, kIsNull, kIsNotNull };
+enum class Op : uint8_t {
+  kEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kIn,
+  kIsNull,
+  kIsNotNull
+};
 
-// What every wanted row fulfils. A scan may return rows that do not: predicates only leave out what certainly holds none that does. NULL fulfils
-// no comparison; NaN is greater than every number.
+// What every wanted row fulfils. A scan may return rows that do not: predicates only
+// leave out what certainly holds none that does. NULL fulfils no comparison; NaN is
+// greater than every number.
 struct Predicate {
   int field_id = 0;  // of a top-level column that is not nested
   Op op = Op::kEqual;
-  std::vector<iceberg::Literal> values;  // of the column's type, never null or NaN; one, or for kIn any number, or none
+  std::vector<iceberg::Literal> values;  // of the column's type, never null or NaN; one,
+                                         // or for kIn any number, or none
 };
 
 // What is known of some rows of a column.
@@ -29,10 +40,13 @@ struct ColumnFacts {
 };
 
 // Whether rows with these facts may fulfil the predicate.
-bool MayMatch(const Predicate& predicate, const data::Type& type, const ColumnFacts& facts);
+bool MayMatch(const Predicate& predicate, const data::Type& type,
+              const ColumnFacts& facts);
 
 // Whether rows of a partition with these values may.
-bool MayMatch(const Predicate& predicate, const data::Schema& schema, const iceberg::PartitionSpec& spec, const std::vector<iceberg::Literal>& partition);
+bool MayMatch(const Predicate& predicate, const data::Schema& schema,
+              const iceberg::PartitionSpec& spec,
+              const std::vector<iceberg::Literal>& partition);
 
 // <0, 0, >0 in the order of the type. Neither is null.
 int Compare(const data::Type& type, const iceberg::Literal& a, const iceberg::Literal& b);

@@ -12,7 +12,8 @@ namespace weir::scan {
 namespace {
 
 const data::Field* FieldOf(const data::Schema& schema, int id) {
-  const auto at = std::find_if(schema.fields.begin(), schema.fields.end(), [&](const data::Field& f) { return f.id == id; });
+  const auto at = std::find_if(schema.fields.begin(), schema.fields.end(),
+                               [&](const data::Field& f) { return f.id == id; });
   return at == schema.fields.end() ? nullptr : &*at;
 }
 
@@ -25,13 +26,21 @@ auto Lookup(const Map& map, int id) -> std::optional<typename Map::mapped_type> 
 // Of a manifest entry as of a row group's statistics: they name things alike.
 template <class Statistics>
 ColumnFacts FactsOf(const Statistics& statistics, int id) {
-  return {Lookup(statistics.lower, id), Lookup(statistics.upper, id), Lookup(statistics.value_counts, id), Lookup(statistics.null_counts, id), Lookup(statistics.nan_counts, id)};
+  return {Lookup(statistics.lower, id), Lookup(statistics.upper, id),
+          Lookup(statistics.value_counts, id), Lookup(statistics.null_counts, id),
+          Lookup(statistics.nan_counts, id)};
 }
 
 class FilesScan final : public TableScan {
  public:
-  FilesScan(io::Io& io, const iceberg::Metadata& metadata, std::vector<iceberg::LiveFile> files, const data::Schema& schema, ScanOptions options)
-      : io_(io), table_schema_(schema), specs_(metadata.specs), files_(std::move(files)), options_(std::move(options)) {
+  FilesScan(io::Io& io, const iceberg::Metadata& metadata,
+            std::vector<iceberg::LiveFile> files, const data::Schema& schema,
+            ScanOptions options)
+      : io_(io),
+        table_schema_(schema),
+        specs_(metadata.specs),
+        files_(std::move(files)),
+        options_(std::move(options)) {
     if (!options_.field_ids) {
       schema_ = table_schema_;
     } else {
@@ -45,7 +54,8 @@ class FilesScan final : public TableScan {
 
   Result<std::shared_ptr<arrow::RecordBatch>> Next() override {
     while (true) {
-      if (reader_ == nullptr && !WEIR_TRY(OpenNextFile())) return std::shared_ptr<arrow::RecordBatch>();
+      if (reader_ == nullptr && !WEIR_TRY(OpenNextFile()))
+        return std::shared_ptr<arrow::RecordBatch>();
       int64_t first = 0;
       std::shared_ptr<arrow::RecordBatch> rows = WEIR_TRY(reader_->Next(&first));
       if (rows == nullptr) {
@@ -66,18 +76,24 @@ class FilesScan final : public TableScan {
     for (const Predicate& predicate : options_.predicates) {
       const data::Field* field = FieldOf(table_schema_, predicate.field_id);
       if (field == nullptr) continue;
-      if (!MayMatch(predicate, field->type, FactsOf(file, predicate.field_id))) return false;
+      if (!MayMatch(predicate, field->type, FactsOf(file, predicate.field_id)))
+        return false;
       const auto spec = specs_.find(file.spec_id);
-      if (spec != specs_.end() && !MayMatch(predicate, table_schema_, spec->second, file.partition)) return false;
+      if (spec != specs_.end() &&
+          !MayMatch(predicate, table_schema_, spec->second, file.partition))
+        return false;
     }
     return true;
   }
 
   bool MayHold(const codec::ParquetStats& row_group) const {
-    return std::all_of(options_.predicates.begin(), options_.predicates.end(), [&](const Predicate& predicate) {
-      const data::Field* field = FieldOf(table_schema_, predicate.field_id);
-      return field == nullptr || MayMatch(predicate, field->type, FactsOf(row_group, predicate.field_id));
-    });
+    return std::all_of(
+        options_.predicates.begin(), options_.predicates.end(),
+        [&](const Predicate& predicate) {
+          const data::Field* field = FieldOf(table_schema_, predicate.field_id);
+          return field == nullptr ||
+                 MayMatch(predicate, field->type, FactsOf(row_group, predicate.field_id));
+        });
   }
 
   Result<bool> OpenNextFile() {
@@ -90,8 +106,12 @@ class FilesScan final : public TableScan {
       }
       codec::ParquetReadOptions read;
       read.batch_rows = options_.batch_rows;
-      if (!options_.predicates.empty()) read.keep = [this](const codec::ParquetStats& row_group) { return MayHold(row_group); };
-      reader_ = WEIR_TRY(codec::OpenParquet(io_, WEIR_TRY(iceberg::PathOf(file.data.path)), schema_, read));
+      if (!options_.predicates.empty())
+        read.keep = [this](const codec::ParquetStats& row_group) {
+          return MayHold(row_group);
+        };
+      reader_ = WEIR_TRY(codec::OpenParquet(
+          io_, WEIR_TRY(iceberg::PathOf(file.data.path)), schema_, read));
       statistics_.row_groups += reader_->row_groups();
       statistics_.row_groups_pruned += reader_->row_groups() - reader_->row_groups_kept();
       deleted_.reset();
@@ -101,7 +121,8 @@ class FilesScan final : public TableScan {
     return false;
   }
 
-  Result<std::shared_ptr<arrow::RecordBatch>> Live(std::shared_ptr<arrow::RecordBatch> rows, int64_t first) {
+  Result<std::shared_ptr<arrow::RecordBatch>> Live(
+      std::shared_ptr<arrow::RecordBatch> rows, int64_t first) {
     if (!deleted_) return rows;
     const auto count = static_cast<size_t>(rows->num_rows());
     const auto mask = std::make_unique<bool[]>(count);
@@ -130,17 +151,26 @@ class FilesScan final : public TableScan {
 
 }  // namespace
 
-const data::Schema& SchemaOf(const iceberg::Metadata& metadata, const iceberg::Snapshot& snapshot) {
+const data::Schema& SchemaOf(const iceberg::Metadata& metadata,
+                             const iceberg::Snapshot& snapshot) {
   const auto at = metadata.schemas.find(snapshot.schema_id);
   return at == metadata.schemas.end() ? metadata.schema() : at->second;
 }
 
-std::unique_ptr<TableScan> ScanFiles(io::Io& io, const iceberg::Metadata& metadata, std::vector<iceberg::LiveFile> files, const data::Schema& schema, ScanOptions options) {
-  return std::make_unique<FilesScan>(io, metadata, std::move(files), schema, std::move(options));
+std::unique_ptr<TableScan> ScanFiles(io::Io& io, const iceberg::Metadata& metadata,
+                                     std::vector<iceberg::LiveFile> files,
+                                     const data::Schema& schema, ScanOptions options) {
+  return std::make_unique<FilesScan>(io, metadata, std::move(files), schema,
+                                     std::move(options));
 }
 
-Result<std::unique_ptr<TableScan>> ScanTable(io::Io& io, const iceberg::Metadata& metadata, const iceberg::Snapshot& snapshot, const data::Schema& schema, ScanOptions options) {
-  return ScanFiles(io, metadata, WEIR_TRY(iceberg::LiveFiles(io, metadata, snapshot)), schema, std::move(options));
+Result<std::unique_ptr<TableScan>> ScanTable(io::Io& io,
+                                             const iceberg::Metadata& metadata,
+                                             const iceberg::Snapshot& snapshot,
+                                             const data::Schema& schema,
+                                             ScanOptions options) {
+  return ScanFiles(io, metadata, WEIR_TRY(iceberg::LiveFiles(io, metadata, snapshot)),
+                   schema, std::move(options));
 }
 
 }  // namespace weir::scan

@@ -18,7 +18,8 @@
 namespace weir::scan {
 
 struct ScanOptions {
-  std::optional<std::vector<int>> field_ids;  // top-level columns wanted, in order; may be none, for counting; nullopt: all
+  std::optional<std::vector<int>> field_ids;  // top-level columns wanted, in order; may
+                                              // be none, for counting; nullopt: all
   std::vector<Predicate> predicates;          // all of them hold for every wanted row
   int64_t batch_rows = 64 << 10;
 };
@@ -41,12 +42,20 @@ class TableScan {
 };
 
 // The columns a snapshot had.
-const data::Schema& SchemaOf(const iceberg::Metadata& metadata, const iceberg::Snapshot& snapshot);
+const data::Schema& SchemaOf(const iceberg::Metadata& metadata,
+                             const iceberg::Snapshot& snapshot);
 
-// `schema` names the table's columns the rows are wanted in: SchemaOf's, or the table's current one.
-Result<std::unique_ptr<TableScan>> ScanTable(io::Io& io, const iceberg::Metadata& metadata, const iceberg::Snapshot& snapshot, const data::Schema& schema, ScanOptions options);
+// `schema` names the table's columns the rows are wanted in: SchemaOf's, or the table's
+// current one.
+Result<std::unique_ptr<TableScan>> ScanTable(io::Io& io,
+                                             const iceberg::Metadata& metadata,
+                                             const iceberg::Snapshot& snapshot,
+                                             const data::Schema& schema,
+                                             ScanOptions options);
 
 // The same over chosen files.
-std::unique_ptr<TableScan> ScanFiles(io::Io& io, const iceberg::Metadata& metadata, std::vector<iceberg::LiveFile> files, const data::Schema& schema, ScanOptions options);
+std::unique_ptr<TableScan> ScanFiles(io::Io& io, const iceberg::Metadata& metadata,
+                                     std::vector<iceberg::LiveFile> files,
+                                     const data::Schema& schema, ScanOptions options);
 
 }  // namespace weir::scan

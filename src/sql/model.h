@@ -1,4 +1,5 @@
-// Model files: one statement with the verbs of Spark Declarative Pipelines around a SELECT in DuckDB's dialect.
+// Model files: one statement with the verbs of Spark Declarative Pipelines around a
+// SELECT in DuckDB's dialect.
 #pragma once
 
 #include <memory>
@@ -13,7 +14,9 @@
 namespace weir::sql {
 
 // Where something stands in the user's file, from 1.
-struct Place { int line = 0, column = 0; };
+struct Place {
+  int line = 0, column = 0;
+};
 
 // A fault in a model, pointing into the user's file.
 struct SqlProblem {
@@ -26,10 +29,19 @@ struct SqlProblem {
 enum class ModelVerb : uint8_t { kMaterializedView, kStreamingTable, kView };
 enum class OnViolation : uint8_t { kCount, kQuarantine, kDropRow, kFailUpdate };
 
-struct Constraint { std::string name, condition; OnViolation on_violation = OnViolation::kCount; Place place; };
-struct PartitionTerm { std::string transform; int parameter = 0; std::string column; };  // day(requested_at) -> {"day", 0, "requested_at"}
+struct Constraint {
+  std::string name, condition;
+  OnViolation on_violation = OnViolation::kCount;
+  Place place;
+};
+struct PartitionTerm {
+  std::string transform;
+  int parameter = 0;
+  std::string column;
+};  // day(requested_at) -> {"day", 0, "requested_at"}
 
-// A parsed model statement. `body` is DuckDB SELECT text: STREAM markers are taken out, nothing else is changed.
+// A parsed model statement. `body` is DuckDB SELECT text: STREAM markers are taken out,
+// nothing else is changed.
 struct Model {
   std::string file;
   std::string name;  // "silver.trips", lower case
@@ -44,13 +56,16 @@ struct Model {
   bool nondeterministic = false;
   std::string body;
   std::vector<std::string> stream_inputs;  // tables named after FROM STREAM / JOIN STREAM
-  // body offset -> file offset, as ascending (body, file) pairs: text between two pairs is the same in both.
+  // body offset -> file offset, as ascending (body, file) pairs: text between two pairs
+  // is the same in both.
   std::vector<std::pair<size_t, size_t>> offset_map;
   std::string text;  // the whole file
   Place PlaceInFile(size_t body_offset) const;
 };
 
-// Parses one file. Faults go to `problems`; nullopt when there was any. Needs no database.
-std::optional<Model> ParseModel(const std::string& file, std::string_view text, std::vector<SqlProblem>* problems);
+// Parses one file. Faults go to `problems`; nullopt when there was any. Needs no
+// database.
+std::optional<Model> ParseModel(const std::string& file, std::string_view text,
+                                std::vector<SqlProblem>* problems);
 
 }  // namespace weir::sql

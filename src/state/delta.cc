@@ -80,11 +80,19 @@ Status Delta::ForEach(const std::function<Status(const Record&)>& visit) const {
     rest.remove_prefix(1);
     bool whole = true;
     switch (record.op) {
-      case Op::kSpace: whole = TakeText(rest, &space) && !space.empty(); break;
-      case Op::kPut: whole = TakeText(rest, &record.key) && TakeText(rest, &record.value); break;
-      case Op::kErase: whole = TakeText(rest, &record.key); break;
-      case Op::kClear: break;
-      default: whole = false;
+      case Op::kSpace:
+        whole = TakeText(rest, &space) && !space.empty();
+        break;
+      case Op::kPut:
+        whole = TakeText(rest, &record.key) && TakeText(rest, &record.value);
+        break;
+      case Op::kErase:
+        whole = TakeText(rest, &record.key);
+        break;
+      case Op::kClear:
+        break;
+      default:
+        whole = false;
     }
     if (!whole || space.empty()) return Corrupt("a state delta holds a malformed record");
     if (record.op == Op::kSpace) continue;
@@ -94,7 +102,8 @@ Status Delta::ForEach(const std::function<Status(const Record&)>& visit) const {
   return {};
 }
 
-Result<uint32_t> Delta::Write(io::Io& io, const std::string& state_dir, Epoch epoch) const {
+Result<uint32_t> Delta::Write(io::Io& io, const std::string& state_dir,
+                              Epoch epoch) const {
   std::string header(kMagic);
   PutFixed(header, epoch.value);
   PutFixed(header, count_);
@@ -129,7 +138,8 @@ Result<Delta> Delta::Read(io::Io& io, const std::string& state_dir, Epoch epoch)
       GetFixed<uint64_t>(bytes, 24) != end - kHeaderBytes) {
     return Corrupt(path + " fails its checksum");
   }
-  if (GetFixed<int64_t>(bytes, 8) != epoch.value) return Corrupt(path + " is the delta of another epoch");
+  if (GetFixed<int64_t>(bytes, 8) != epoch.value)
+    return Corrupt(path + " is the delta of another epoch");
   Delta delta;
   delta.count_ = GetFixed<int64_t>(bytes, 16);
   delta.bytes_ = bytes.substr(kHeaderBytes, end - kHeaderBytes);
@@ -139,10 +149,17 @@ Result<Delta> Delta::Read(io::Io& io, const std::string& state_dir, Epoch epoch)
 Status Delta::Append(const Delta& other) {
   return other.ForEach([&](const Record& record) -> Status {
     switch (record.op) {
-      case Op::kPut: Put(record.space, record.key, record.value); break;
-      case Op::kErase: Erase(record.space, record.key); break;
-      case Op::kClear: Clear(record.space); break;
-      case Op::kSpace: break;
+      case Op::kPut:
+        Put(record.space, record.key, record.value);
+        break;
+      case Op::kErase:
+        Erase(record.space, record.key);
+        break;
+      case Op::kClear:
+        Clear(record.space);
+        break;
+      case Op::kSpace:
+        break;
     }
     return {};
   });

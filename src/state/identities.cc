@@ -16,12 +16,14 @@ constexpr size_t kPrefetchDistance = 16;
 static_assert(sizeof(Identities::Entry) == 40);  // the stored form, docs/formats/state.md
 static_assert(std::endian::native == std::endian::little);
 
-// The free mark is taken from the ids: the one id that would equal it stands for its neighbour.
+// The free mark is taken from the ids: the one id that would equal it stands for its
+// neighbour.
 Hash128 Canonical(Hash128 id) { return id == Hash128{} ? Hash128{1, 0} : id; }
 
 std::string GenerationKey(uint64_t number) {
   std::string key(1, kGenerationKey);
-  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(number >> shift));
+  for (int shift = 56; shift >= 0; shift -= 8)
+    key.push_back(static_cast<char>(number >> shift));
   return key;
 }
 
@@ -46,7 +48,9 @@ size_t Identities::FindSlot(Hash128 id) const {
 const Identities::Entry* Identities::Lookup(Hash128 id, Micros watermark) {
   if (watermark > watermark_) watermark_ = watermark;
   const Entry& entry = slots_[FindSlot(Canonical(id))];
-  if (entry.id == Hash128{} || Forgotten(entry.judged_at_watermark, entry.event_time, watermark)) return nullptr;
+  if (entry.id == Hash128{} ||
+      Forgotten(entry.judged_at_watermark, entry.event_time, watermark))
+    return nullptr;
   return &entry;
 }
 
@@ -54,10 +58,12 @@ void Identities::Prefetch(std::span<const Hash128> ids) const {
   for (const Hash128& id : ids) __builtin_prefetch(&slots_[id.low & (slots_.size() - 1)]);
 }
 
-void Identities::LookupMany(std::span<const Hash128> ids, Micros watermark, std::span<const Entry*> out) {
+void Identities::LookupMany(std::span<const Hash128> ids, Micros watermark,
+                            std::span<const Entry*> out) {
   Prefetch(ids.first(std::min(kPrefetchDistance, ids.size())));
   for (size_t i = 0; i < ids.size(); ++i) {
-    if (i + kPrefetchDistance < ids.size()) Prefetch(ids.subspan(i + kPrefetchDistance, 1));
+    if (i + kPrefetchDistance < ids.size())
+      Prefetch(ids.subspan(i + kPrefetchDistance, 1));
     out[i] = Lookup(ids[i], watermark);
   }
 }
@@ -69,7 +75,8 @@ void Identities::Put(const Entry& entry) {
   slot = entry;
 }
 
-void Identities::Insert(Hash128 id, uint64_t content, Micros judged_watermark, Micros event_time) {
+void Identities::Insert(Hash128 id, uint64_t content, Micros judged_watermark,
+                        Micros event_time) {
   const Entry entry{Canonical(id), content, judged_watermark, event_time};
   Put(entry);
   fresh_.push_back(entry);
@@ -81,13 +88,16 @@ void Identities::Rebuild() {
   old.swap(slots_);
   size_t live = 1;
   for (const Entry& entry : old) {
-    live += entry.id != Hash128{} && !Forgotten(entry.judged_at_watermark, entry.event_time, watermark_);
+    live += entry.id != Hash128{} &&
+            !Forgotten(entry.judged_at_watermark, entry.event_time, watermark_);
   }
   slots_.resize(std::max(kSlotsMin, std::bit_ceil(live * 2)));
   count_ = 0;
   erased_ = 0;
   for (const Entry& entry : old) {
-    if (entry.id == Hash128{} || Forgotten(entry.judged_at_watermark, entry.event_time, watermark_)) continue;
+    if (entry.id == Hash128{} ||
+        Forgotten(entry.judged_at_watermark, entry.event_time, watermark_))
+      continue;
     slots_[FindSlot(entry.id)] = entry;
     ++count_;
   }
@@ -103,7 +113,8 @@ void Identities::WatermarkBegan(Micros watermark) {
   for (Entry& entry : slots_) judge(entry);
   for (Entry& entry : fresh_) judge(entry);
   for (Generation& generation : generations_) {
-    if (generation.unjudged) generation.judged_max = std::max(generation.judged_max, watermark);
+    if (generation.unjudged)
+      generation.judged_max = std::max(generation.judged_max, watermark);
     generation.unjudged = false;
   }
 }
@@ -121,16 +132,20 @@ void Identities::Checkpoint(Delta& delta, std::string_view space) {
     began_changed_ = false;
   }
   for (size_t begin = 0; begin < fresh_.size(); begin += kGenerationEntriesMax) {
-    const auto entries = std::span(fresh_).subspan(begin, std::min(kGenerationEntriesMax, fresh_.size() - begin));
+    const auto entries = std::span(fresh_).subspan(
+        begin, std::min(kGenerationEntriesMax, fresh_.size() - begin));
     Generation generation{next_generation_++};
     for (const Entry& entry : entries) Note(entry, generation);
-    delta.Put(space, GenerationKey(generation.number), {reinterpret_cast<const char*>(entries.data()), entries.size_bytes()});
+    delta.Put(space, GenerationKey(generation.number),
+              {reinterpret_cast<const char*>(entries.data()), entries.size_bytes()});
     generations_.push_back(generation);
   }
   fresh_.clear();
 
   std::erase_if(generations_, [&](const Generation& generation) {
-    if (generation.unjudged || !Forgotten(generation.judged_max, generation.event_time_max, watermark_)) return false;
+    if (generation.unjudged ||
+        !Forgotten(generation.judged_max, generation.event_time_max, watermark_))
+      return false;
     delta.Erase(space, GenerationKey(generation.number));
     erased_ += generation.count;
     return true;
@@ -139,9 +154,11 @@ void Identities::Checkpoint(Delta& delta, std::string_view space) {
 }
 
 Status Identities::LoadGeneration(std::string_view key, std::string_view value) {
-  if (key.size() != 9 || value.size() % sizeof(Entry) != 0) return Corrupt("identity memory: malformed generation");
+  if (key.size() != 9 || value.size() % sizeof(Entry) != 0)
+    return Corrupt("identity memory: malformed generation");
   Generation generation;
-  for (const char byte : key.substr(1)) generation.number = generation.number << 8 | static_cast<uint8_t>(byte);
+  for (const char byte : key.substr(1))
+    generation.number = generation.number << 8 | static_cast<uint8_t>(byte);
   for (size_t at = 0; at < value.size(); at += sizeof(Entry)) {
     Entry entry;
     std::memcpy(&entry, value.data() + at, sizeof entry);
@@ -154,24 +171,29 @@ Status Identities::LoadGeneration(std::string_view key, std::string_view value) 
   return {};
 }
 
-Result<Identities> Identities::Load(Store& store, std::string_view space, Micros horizon) {
+Result<Identities> Identities::Load(Store& store, std::string_view space,
+                                    Micros horizon) {
   Identities out(horizon);
   const std::string_view began_key[] = {kBeganKey};
-  if (const auto began = WEIR_TRY(store.GetMany(space, began_key)); began[0].has_value()) {
-    if (began[0]->size() != sizeof out.began_) return Corrupt("identity memory: malformed first watermark");
+  if (const auto began = WEIR_TRY(store.GetMany(space, began_key));
+      began[0].has_value()) {
+    if (began[0]->size() != sizeof out.began_)
+      return Corrupt("identity memory: malformed first watermark");
     std::memcpy(&out.began_, began[0]->data(), sizeof out.began_);
   }
   Status loaded;
-  WEIR_TRY(store.Scan(space, std::string_view(&kGenerationKey, 1), [&](std::string_view key, std::string_view value) {
-    loaded = out.LoadGeneration(key, value);
-    return loaded.ok();
-  }));
+  WEIR_TRY(store.Scan(space, std::string_view(&kGenerationKey, 1),
+                      [&](std::string_view key, std::string_view value) {
+                        loaded = out.LoadGeneration(key, value);
+                        return loaded.ok();
+                      }));
   WEIR_TRY(std::move(loaded));
   return out;
 }
 
 int64_t Identities::bytes() const {
-  return static_cast<int64_t>(slots_.capacity() * sizeof(Entry) + fresh_.capacity() * sizeof(Entry) +
+  return static_cast<int64_t>(slots_.capacity() * sizeof(Entry) +
+                              fresh_.capacity() * sizeof(Entry) +
                               generations_.size() * sizeof(Generation));
 }
 

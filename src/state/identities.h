@@ -1,7 +1,10 @@
-// Which records a source partition has seen: the memory behind the verdict "duplicate". Used by the one thread that owns the partition.
+// Which records a source partition has seen: the memory behind the verdict "duplicate".
+// Used by the one thread that owns the partition.
 //
-// An identity is forgotten exactly when the watermark has advanced by the horizon since its record was judged (the watermark taken after
-// that verdict) and has passed the record's own event time. The watermark given to Lookup never falls. Byte table: docs/formats/state.md.
+// An identity is forgotten exactly when the watermark has advanced by the horizon since
+// its record was judged (the watermark taken after that verdict) and has passed the
+// record's own event time. The watermark given to Lookup never falls. Byte table:
+// docs/formats/state.md.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +24,8 @@ class Identities {
  public:
   struct Entry {
     Hash128 id;
-    uint64_t content = 0;               // hash of the record's canonical content
-    Micros judged_at_watermark = 0;     // kNoTime: judged before there was a watermark
+    uint64_t content = 0;            // hash of the record's canonical content
+    Micros judged_at_watermark = 0;  // kNoTime: judged before there was a watermark
     Micros event_time = 0;
   };
 
@@ -31,23 +34,30 @@ class Identities {
   // What the last checkpoint that reached the store remembered.
   static Result<Identities> Load(Store& store, std::string_view space, Micros horizon);
 
-  // nullptr: never seen, or forgotten. The pointer holds until the next Insert or Checkpoint.
+  // nullptr: never seen, or forgotten. The pointer holds until the next Insert or
+  // Checkpoint.
   const Entry* Lookup(Hash128 id, Micros watermark);
-  // The same for many ids at one watermark; a miss in the cache of one does not hold up the others.
-  void LookupMany(std::span<const Hash128> ids, Micros watermark, std::span<const Entry*> out);
+  // The same for many ids at one watermark; a miss in the cache of one does not hold up
+  // the others.
+  void LookupMany(std::span<const Hash128> ids, Micros watermark,
+                  std::span<const Entry*> out);
   // Starts to bring the places of `ids` near, for Lookups that follow soon.
   void Prefetch(std::span<const Hash128> ids) const;
 
   // Remembers a record that Lookup does not find. `judged_watermark` may be kNoTime.
   void Insert(Hash128 id, uint64_t content, Micros judged_watermark, Micros event_time);
 
-  // The partition has its first watermark: everything judged so far counts as judged at `watermark`.
+  // The partition has its first watermark: everything judged so far counts as judged at
+  // `watermark`.
   void WatermarkBegan(Micros watermark);
 
-  // Adds what was inserted since the last call as new generations, and erases generations of which everything is forgotten.
+  // Adds what was inserted since the last call as new generations, and erases generations
+  // of which everything is forgotten.
   void Checkpoint(Delta& delta, std::string_view space);
 
-  int64_t size() const { return count_; }  // forgotten ones count until their place is needed
+  int64_t size() const {
+    return count_;
+  }  // forgotten ones count until their place is needed
   int64_t bytes() const;
 
  private:
@@ -67,12 +77,13 @@ class Identities {
   Status LoadGeneration(std::string_view key, std::string_view value);
 
   Micros horizon_;
-  Micros watermark_ = kNoTime;        // the newest seen
+  Micros watermark_ = kNoTime;  // the newest seen
   Micros began_ = kNoTime;
   bool began_changed_ = false;
-  std::vector<Entry> slots_;          // open addressing, linear probing; id {0, 0} is a free slot
-  int64_t count_ = 0, erased_ = 0;    // erased_: entries of generations erased since the last rebuild
-  std::vector<Entry> fresh_;          // since the last checkpoint
+  std::vector<Entry> slots_;  // open addressing, linear probing; id {0, 0} is a free slot
+  int64_t count_ = 0,
+          erased_ = 0;  // erased_: entries of generations erased since the last rebuild
+  std::vector<Entry> fresh_;  // since the last checkpoint
   std::deque<Generation> generations_;
   uint64_t next_generation_ = 0;
 };

@@ -12,12 +12,14 @@ namespace {
 
 constexpr Micros kLateness = 2880, kHorizon = 4320;
 
-// The verdict around the memory, in minutes: known identities are duplicates, records before the watermark late, the others accepted.
+// The verdict around the memory, in minutes: known identities are duplicates, records
+// before the watermark late, the others accepted.
 class Partition {
  public:
   explicit Partition(Identities identities) : identities_(std::move(identities)) {}
 
-  std::string Judge(std::string_view name, Micros event_time, std::optional<Micros> latest_allowed) {
+  std::string Judge(std::string_view name, Micros event_time,
+                    std::optional<Micros> latest_allowed) {
     const Hash128 id = HashBytes128(name);
     if (identities_.Lookup(id, watermark_) != nullptr) return "duplicate";
     const bool late = watermark_ != kNoTime && event_time < watermark_;
@@ -39,7 +41,8 @@ class Partition {
 
 struct MemoryCase {
   const char* name;
-  const char* records;  // identity, event time[/arrival], verdict; minutes; an arrival means: 5 minutes of future are allowed
+  const char* records;  // identity, event time[/arrival], verdict; minutes; an arrival
+                        // means: 5 minutes of future are allowed
 };
 
 class IdentityMemoryTest : public testing::TestWithParam<MemoryCase> {};
@@ -51,35 +54,50 @@ TEST_P(IdentityMemoryTest, RemembersExactlyAsLongAsTheRuleSays) {
   for (int i = 0; records >> id >> time >> verdict; ++i) {
     const size_t slash = time.find('/');
     std::optional<Micros> latest_allowed;
-    if (slash != std::string::npos) latest_allowed = std::stoll(time.substr(slash + 1)) + 5;
-    EXPECT_EQ(partition.Judge(id, std::stoll(time), latest_allowed), verdict) << "record " << i << ": " << id << " " << time;
+    if (slash != std::string::npos)
+      latest_allowed = std::stoll(time.substr(slash + 1)) + 5;
+    EXPECT_EQ(partition.Judge(id, std::stoll(time), latest_allowed), verdict)
+        << "record " << i << ": " << id << " " << time;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, IdentityMemoryTest, testing::Values(
-    MemoryCase{"DuplicateIsJudgedBeforeLate",
-               "a 10000 accepted  b 12880 accepted  a 10000 duplicate  c 20000 accepted  b 12880 late"},
-    MemoryCase{"ALateRecordIsRememberedToo", "a 10000 accepted  b 1 late  b 1 duplicate"},
-    MemoryCase{"ADuplicateDoesNotRefreshTheMemory",
-               "a 10000 accepted  b 14000 accepted  a 10000 duplicate  c 14320 accepted  a 10000 late"},
-    MemoryCase{"EndsExactlyWhenTheWatermarkHasAdvancedByTheHorizon",
-               "a 10000 accepted  b 14319 accepted  a 10000 duplicate  c 14320 accepted  a 10000 late"},
-    MemoryCase{"AForgottenOneIsRememberedAnew",
-               "a 10000 accepted  x 1 late  b 14320 accepted  x 1 late  x 1 duplicate"},
-    MemoryCase{"CountsFromTheWatermarkAfterTheRecordsOwnVerdict",
-               "a 10000 accepted  b 14000 accepted  c 18319 accepted  b 14000 duplicate  d 18320 accepted  b 14000 late"},
-    MemoryCase{"AFarFutureOneStaysUntilTheWatermarkHasPassedIt",
-               "a 10000/10000 accepted  f 30000/10001 accepted  b 20000/20000 accepted  f 30000/20001 duplicate "
-               "c 32880/32880 accepted  f 30000/32881 duplicate  d 32881/32881 accepted  f 30000/32882 late"},
-    MemoryCase{"WithoutAWatermarkNothingIsForgotten", "f 30000/10000 accepted  a 1/10001 accepted  f 30000/10002 duplicate"},
-    MemoryCase{"AnEntryWithoutWatermarkTakesTheFirst",
-               "f 100/50 accepted  a 50/50 accepted  b 4369/4369 accepted  f 100/4370 duplicate  c 4370/4370 accepted "
-               "f 100/4371 late"}),
+INSTANTIATE_TEST_SUITE_P(
+    , IdentityMemoryTest,
+    testing::Values(
+        MemoryCase{"DuplicateIsJudgedBeforeLate",
+                   "a 10000 accepted  b 12880 accepted  a 10000 duplicate  c 20000 "
+                   "accepted  b 12880 late"},
+        MemoryCase{"ALateRecordIsRememberedToo",
+                   "a 10000 accepted  b 1 late  b 1 duplicate"},
+        MemoryCase{"ADuplicateDoesNotRefreshTheMemory",
+                   "a 10000 accepted  b 14000 accepted  a 10000 duplicate  c 14320 "
+                   "accepted  a 10000 late"},
+        MemoryCase{"EndsExactlyWhenTheWatermarkHasAdvancedByTheHorizon",
+                   "a 10000 accepted  b 14319 accepted  a 10000 duplicate  c 14320 "
+                   "accepted  a 10000 late"},
+        MemoryCase{
+            "AForgottenOneIsRememberedAnew",
+            "a 10000 accepted  x 1 late  b 14320 accepted  x 1 late  x 1 duplicate"},
+        MemoryCase{"CountsFromTheWatermarkAfterTheRecordsOwnVerdict",
+                   "a 10000 accepted  b 14000 accepted  c 18319 accepted  b 14000 "
+                   "duplicate  d 18320 accepted  b 14000 late"},
+        MemoryCase{"AFarFutureOneStaysUntilTheWatermarkHasPassedIt",
+                   "a 10000/10000 accepted  f 30000/10001 accepted  b 20000/20000 "
+                   "accepted  f 30000/20001 duplicate "
+                   "c 32880/32880 accepted  f 30000/32881 duplicate  d 32881/32881 "
+                   "accepted  f 30000/32882 late"},
+        MemoryCase{"WithoutAWatermarkNothingIsForgotten",
+                   "f 30000/10000 accepted  a 1/10001 accepted  f 30000/10002 duplicate"},
+        MemoryCase{"AnEntryWithoutWatermarkTakesTheFirst",
+                   "f 100/50 accepted  a 50/50 accepted  b 4369/4369 accepted  f "
+                   "100/4370 duplicate  c 4370/4370 accepted "
+                   "f 100/4371 late"}),
     [](const auto& info) { return info.param.name; });
 
 class StoredIdentitiesTest : public testing::Test {
  protected:
-  StoredIdentitiesTest() : store_(*Store::Open(io_, "state", Epoch{0}, {.deterministic = true})) {}
+  StoredIdentitiesTest()
+      : store_(*Store::Open(io_, "state", Epoch{0}, {.deterministic = true})) {}
   void Checkpoint(Identities& identities) {
     Delta delta;
     identities.Checkpoint(delta, "ids/s/0");
@@ -92,7 +110,8 @@ class StoredIdentitiesTest : public testing::Test {
   }
   int Generations() {
     int count = 0;
-    EXPECT_TRUE(store_->Scan("ids/s/0", "g", [&](auto, auto) { return ++count, true; }).ok());
+    EXPECT_TRUE(
+        store_->Scan("ids/s/0", "g", [&](auto, auto) { return ++count, true; }).ok());
     return count;
   }
 
@@ -152,7 +171,8 @@ TEST_F(StoredIdentitiesTest, MemoryStaysBoundedWhileTheWatermarkMoves) {
   uint64_t next = 1;
   int64_t bytes_max = 0;
   for (Micros watermark = 0; watermark < 40 * kHorizon; watermark += kHorizon / 8) {
-    for (int i = 0; i < 2000; ++i) identities.Insert({next++ * 0x9e3779b97f4a7c15u, 1}, 0, watermark, watermark);
+    for (int i = 0; i < 2000; ++i)
+      identities.Insert({next++ * 0x9e3779b97f4a7c15u, 1}, 0, watermark, watermark);
     identities.Lookup({1, 1}, watermark);
     Checkpoint(identities);
     bytes_max = std::max(bytes_max, identities.bytes());
@@ -173,15 +193,18 @@ TEST_F(StoredIdentitiesTest, AgreesWithAPlainMapThroughRestarts) {
     const uint64_t number = random() % 3000;
     const Hash128 id{number, number * 7};
     const auto known = model.find(number);
-    const bool expected = known != model.end() &&
-                          !(watermark != kNoTime && known->second.judged_at_watermark != kNoTime &&
-                            watermark - known->second.judged_at_watermark >= kHorizon && watermark > known->second.event_time);
+    const bool expected =
+        known != model.end() &&
+        !(watermark != kNoTime && known->second.judged_at_watermark != kNoTime &&
+          watermark - known->second.judged_at_watermark >= kHorizon &&
+          watermark > known->second.event_time);
     const auto* found = identities.Lookup(id, watermark);
     ASSERT_EQ(found != nullptr, expected) << "step " << step;
     if (found != nullptr) {
       ASSERT_EQ(found->content, known->second.content);
     } else {
-      const Identities::Entry entry{id, random(), watermark, static_cast<Micros>(step + random() % 5000)};
+      const Identities::Entry entry{id, random(), watermark,
+                                    static_cast<Micros>(step + random() % 5000)};
       identities.Insert(id, entry.content, entry.judged_at_watermark, entry.event_time);
       model[number] = entry;
     }
@@ -209,7 +232,8 @@ TEST(IdentitiesTest, LookupManyIsLookupOfEach) {
   }
   std::vector<const Identities::Entry*> found(ids.size());
   identities.LookupMany(ids, 10, found);
-  for (size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(found[i], identities.Lookup(ids[i], 10)) << i;
+  for (size_t i = 0; i < ids.size(); ++i)
+    EXPECT_EQ(found[i], identities.Lookup(ids[i], 10)) << i;
   EXPECT_EQ(found[3]->content, 3u);
 }
 

@@ -16,9 +16,11 @@ class RecordingIo final : public io::Io {
   // "append state/rocks/000009.sst 1024", in order.
   std::vector<std::string> operations;
 
-  Result<std::unique_ptr<io::File>> Open(const std::string& path, io::OpenMode mode) override {
+  Result<std::unique_ptr<io::File>> Open(const std::string& path,
+                                         io::OpenMode mode) override {
     if (mode != io::OpenMode::kRead) Record("open " + path);
-    return std::unique_ptr<io::File>(new RecordingFile(*this, path, WEIR_TRY(io_.Open(path, mode))));
+    return std::unique_ptr<io::File>(
+        new RecordingFile(*this, path, WEIR_TRY(io_.Open(path, mode))));
   }
   Status Rename(const std::string& from, const std::string& to) override {
     Record("rename " + from + " " + to);
@@ -36,7 +38,9 @@ class RecordingIo final : public io::Io {
     Record("syncdir " + path);
     return io_.SyncDir(path);
   }
-  Result<std::vector<std::string>> List(const std::string& dir) override { return io_.List(dir); }
+  Result<std::vector<std::string>> List(const std::string& dir) override {
+    return io_.List(dir);
+  }
   Result<io::FileInfo> Stat(const std::string& path) override { return io_.Stat(path); }
 
  private:
@@ -44,7 +48,9 @@ class RecordingIo final : public io::Io {
    public:
     RecordingFile(RecordingIo& owner, std::string name, std::unique_ptr<io::File> file)
         : owner_(owner), name_(std::move(name)), file_(std::move(file)) {}
-    Result<size_t> ReadAt(uint64_t offset, size_t size, char* out) override { return file_->ReadAt(offset, size, out); }
+    Result<size_t> ReadAt(uint64_t offset, size_t size, char* out) override {
+      return file_->ReadAt(offset, size, out);
+    }
     Status WriteAt(uint64_t offset, std::string_view bytes) override {
       owner_.Record("write " + name_ + " " + std::to_string(bytes.size()));
       return file_->WriteAt(offset, bytes);
@@ -62,8 +68,12 @@ class RecordingIo final : public io::Io {
       owner_.Record("sync " + name_);
       return file_->Sync();
     }
-    Status LockRange(LockKind kind, uint64_t offset, uint64_t size) override { return file_->LockRange(kind, offset, size); }
-    Result<bool> IsLockedByOther(uint64_t offset, uint64_t size) override { return file_->IsLockedByOther(offset, size); }
+    Status LockRange(LockKind kind, uint64_t offset, uint64_t size) override {
+      return file_->LockRange(kind, offset, size);
+    }
+    Result<bool> IsLockedByOther(uint64_t offset, uint64_t size) override {
+      return file_->IsLockedByOther(offset, size);
+    }
 
    private:
     RecordingIo& owner_;

@@ -15,20 +15,27 @@ using rocksdb::Slice;
 
 IOStatus ToRocks(const Error& error) {
   switch (error.code) {
-    case Code::kNotFound: return IOStatus::PathNotFound(error.message);
-    case Code::kInvalid: return IOStatus::InvalidArgument(error.message);
-    case Code::kCorrupt: return IOStatus::Corruption(error.message);
-    default: return IOStatus::IOError(error.message);
+    case Code::kNotFound:
+      return IOStatus::PathNotFound(error.message);
+    case Code::kInvalid:
+      return IOStatus::InvalidArgument(error.message);
+    case Code::kCorrupt:
+      return IOStatus::Corruption(error.message);
+    default:
+      return IOStatus::IOError(error.message);
   }
 }
 
-IOStatus ToRocks(const Status& status) { return status.ok() ? IOStatus::OK() : ToRocks(status.error()); }
+IOStatus ToRocks(const Status& status) {
+  return status.ok() ? IOStatus::OK() : ToRocks(status.error());
+}
 
 class SequentialFile final : public rocksdb::FSSequentialFile {
  public:
   explicit SequentialFile(std::unique_ptr<io::File> file) : file_(std::move(file)) {}
 
-  IOStatus Read(size_t size, const IOOptions&, Slice* result, char* scratch, IODebugContext*) override {
+  IOStatus Read(size_t size, const IOOptions&, Slice* result, char* scratch,
+                IODebugContext*) override {
     auto read = file_->ReadAt(position_, size, scratch);
     if (!read.ok()) return ToRocks(read.error());
     position_ += *read;
@@ -49,7 +56,8 @@ class RandomAccessFile final : public rocksdb::FSRandomAccessFile {
  public:
   explicit RandomAccessFile(std::unique_ptr<io::File> file) : file_(std::move(file)) {}
 
-  IOStatus Read(uint64_t offset, size_t size, const IOOptions&, Slice* result, char* scratch, IODebugContext*) const override {
+  IOStatus Read(uint64_t offset, size_t size, const IOOptions&, Slice* result,
+                char* scratch, IODebugContext*) const override {
     auto read = file_->ReadAt(offset, size, scratch);
     if (!read.ok()) return ToRocks(read.error());
     *result = {scratch, *read};
@@ -63,7 +71,8 @@ class RandomAccessFile final : public rocksdb::FSRandomAccessFile {
 // RocksDB buffers above this, so an append here is one operation of io.
 class WritableFile final : public rocksdb::FSWritableFile {
  public:
-  WritableFile(std::unique_ptr<io::File> file, uint64_t size) : file_(std::move(file)), size_(size) {}
+  WritableFile(std::unique_ptr<io::File> file, uint64_t size)
+      : file_(std::move(file)), size_(size) {}
 
   using FSWritableFile::Append;
   IOStatus Append(const Slice& bytes, const IOOptions&, IODebugContext*) override {
@@ -80,7 +89,9 @@ class WritableFile final : public rocksdb::FSWritableFile {
     return IOStatus::OK();
   }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
-  IOStatus Sync(const IOOptions&, IODebugContext*) override { return ToRocks(file_->Sync()); }
+  IOStatus Sync(const IOOptions&, IODebugContext*) override {
+    return ToRocks(file_->Sync());
+  }
   bool IsSyncThreadSafe() const override { return false; }
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
 
@@ -92,14 +103,17 @@ class WritableFile final : public rocksdb::FSWritableFile {
 class Directory final : public rocksdb::FSDirectory {
  public:
   Directory(io::Io& io, std::string path) : io_(io), path_(std::move(path)) {}
-  IOStatus Fsync(const IOOptions&, IODebugContext*) override { return ToRocks(io_.SyncDir(path_)); }
+  IOStatus Fsync(const IOOptions&, IODebugContext*) override {
+    return ToRocks(io_.SyncDir(path_));
+  }
 
  private:
   io::Io& io_;
   const std::string path_;
 };
 
-// Files carry no wall time, and a background job that failed does not sleep before it gives up.
+// Files carry no wall time, and a background job that failed does not sleep before it
+// gives up.
 class StillClock final : public rocksdb::SystemClockWrapper {
  public:
   using SystemClockWrapper::SystemClockWrapper;
@@ -119,7 +133,8 @@ class RocksFileSystem final : public rocksdb::FileSystem {
 
   const char* Name() const override { return "weir.RocksFileSystem"; }
 
-  IOStatus NewSequentialFile(const std::string& path, const FileOptions&, std::unique_ptr<rocksdb::FSSequentialFile>* result,
+  IOStatus NewSequentialFile(const std::string& path, const FileOptions&,
+                             std::unique_ptr<rocksdb::FSSequentialFile>* result,
                              IODebugContext*) override {
     auto file = io_.Open(path, io::OpenMode::kRead);
     if (!file.ok()) return ToRocks(file.error());
@@ -127,84 +142,110 @@ class RocksFileSystem final : public rocksdb::FileSystem {
     return IOStatus::OK();
   }
   IOStatus NewRandomAccessFile(const std::string& path, const FileOptions&,
-                               std::unique_ptr<rocksdb::FSRandomAccessFile>* result, IODebugContext*) override {
+                               std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
+                               IODebugContext*) override {
     auto file = io_.Open(path, io::OpenMode::kRead);
     if (!file.ok()) return ToRocks(file.error());
     *result = std::make_unique<RandomAccessFile>(*std::move(file));
     return IOStatus::OK();
   }
-  IOStatus NewWritableFile(const std::string& path, const FileOptions&, std::unique_ptr<rocksdb::FSWritableFile>* result,
+  IOStatus NewWritableFile(const std::string& path, const FileOptions&,
+                           std::unique_ptr<rocksdb::FSWritableFile>* result,
                            IODebugContext*) override {
     return OpenWritable(path, true, result);
   }
-  IOStatus ReopenWritableFile(const std::string& path, const FileOptions&, std::unique_ptr<rocksdb::FSWritableFile>* result,
+  IOStatus ReopenWritableFile(const std::string& path, const FileOptions&,
+                              std::unique_ptr<rocksdb::FSWritableFile>* result,
                               IODebugContext*) override {
     return OpenWritable(path, false, result);
   }
-  IOStatus NewDirectory(const std::string& path, const IOOptions&, std::unique_ptr<rocksdb::FSDirectory>* result,
+  IOStatus NewDirectory(const std::string& path, const IOOptions&,
+                        std::unique_ptr<rocksdb::FSDirectory>* result,
                         IODebugContext*) override {
     *result = std::make_unique<Directory>(io_, path);
     return IOStatus::OK();
   }
-  IOStatus FileExists(const std::string& path, const IOOptions&, IODebugContext*) override {
+  IOStatus FileExists(const std::string& path, const IOOptions&,
+                      IODebugContext*) override {
     auto info = io_.Stat(path);
     if (info.ok()) return IOStatus::OK();
-    return info.error().code == Code::kNotFound ? IOStatus::NotFound(path) : ToRocks(info.error());
+    return info.error().code == Code::kNotFound ? IOStatus::NotFound(path)
+                                                : ToRocks(info.error());
   }
-  IOStatus GetChildren(const std::string& path, const IOOptions&, std::vector<std::string>* result, IODebugContext*) override {
+  IOStatus GetChildren(const std::string& path, const IOOptions&,
+                       std::vector<std::string>* result, IODebugContext*) override {
     auto names = io_.List(path);
     if (!names.ok()) return ToRocks(names.error());
     *result = *std::move(names);
     return IOStatus::OK();
   }
-  IOStatus DeleteFile(const std::string& path, const IOOptions&, IODebugContext*) override { return ToRocks(io_.Remove(path)); }
-  IOStatus CreateDir(const std::string& path, const IOOptions&, IODebugContext*) override {
+  IOStatus DeleteFile(const std::string& path, const IOOptions&,
+                      IODebugContext*) override {
+    return ToRocks(io_.Remove(path));
+  }
+  IOStatus CreateDir(const std::string& path, const IOOptions&,
+                     IODebugContext*) override {
     return ToRocks(io_.CreateDirs(path));
   }
-  IOStatus CreateDirIfMissing(const std::string& path, const IOOptions&, IODebugContext*) override {
+  IOStatus CreateDirIfMissing(const std::string& path, const IOOptions&,
+                              IODebugContext*) override {
     return ToRocks(io_.CreateDirs(path));
   }
-  IOStatus DeleteDir(const std::string& path, const IOOptions&, IODebugContext*) override { return ToRocks(io_.Remove(path)); }
-  IOStatus GetFileSize(const std::string& path, const IOOptions&, uint64_t* size, IODebugContext*) override {
+  IOStatus DeleteDir(const std::string& path, const IOOptions&,
+                     IODebugContext*) override {
+    return ToRocks(io_.Remove(path));
+  }
+  IOStatus GetFileSize(const std::string& path, const IOOptions&, uint64_t* size,
+                       IODebugContext*) override {
     auto info = io_.Stat(path);
     if (!info.ok()) return ToRocks(info.error());
     *size = info->size;
     return IOStatus::OK();
   }
-  IOStatus GetFileModificationTime(const std::string& path, const IOOptions&, uint64_t* seconds, IODebugContext*) override {
+  IOStatus GetFileModificationTime(const std::string& path, const IOOptions&,
+                                   uint64_t* seconds, IODebugContext*) override {
     auto info = io_.Stat(path);
     if (!info.ok()) return ToRocks(info.error());
     *seconds = static_cast<uint64_t>(info->modified / 1'000'000);
     return IOStatus::OK();
   }
-  // A rename here publishes (CURRENT names a manifest): the names it speaks of must be durable first, which RocksDB leaves to chance
-  // for the first manifest of a new store.
-  IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) override {
-    if (Status synced = io_.SyncDir(std::string(io::DirName(from))); !synced.ok()) return ToRocks(synced);
+  // A rename here publishes (CURRENT names a manifest): the names it speaks of must be
+  // durable first, which RocksDB leaves to chance for the first manifest of a new store.
+  IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions&,
+                      IODebugContext*) override {
+    if (Status synced = io_.SyncDir(std::string(io::DirName(from))); !synced.ok())
+      return ToRocks(synced);
     return ToRocks(io_.Rename(from, to));
   }
-  IOStatus IsDirectory(const std::string& path, const IOOptions&, bool* is_dir, IODebugContext*) override {
+  IOStatus IsDirectory(const std::string& path, const IOOptions&, bool* is_dir,
+                       IODebugContext*) override {
     auto info = io_.Stat(path);
     if (!info.ok()) return ToRocks(info.error());
     *is_dir = info->is_dir;
     return IOStatus::OK();
   }
-  IOStatus LockFile(const std::string&, const IOOptions&, rocksdb::FileLock** lock, IODebugContext*) override {
+  IOStatus LockFile(const std::string&, const IOOptions&, rocksdb::FileLock** lock,
+                    IODebugContext*) override {
     *lock = new NoLock;
     return IOStatus::OK();
   }
-  IOStatus UnlockFile(rocksdb::FileLock* lock, const IOOptions&, IODebugContext*) override {
+  IOStatus UnlockFile(rocksdb::FileLock* lock, const IOOptions&,
+                      IODebugContext*) override {
     delete lock;
     return IOStatus::OK();
   }
-  IOStatus GetTestDirectory(const IOOptions&, std::string*, IODebugContext*) override { return IOStatus::NotSupported(); }
-  IOStatus GetAbsolutePath(const std::string& path, const IOOptions&, std::string* result, IODebugContext*) override {
+  IOStatus GetTestDirectory(const IOOptions&, std::string*, IODebugContext*) override {
+    return IOStatus::NotSupported();
+  }
+  IOStatus GetAbsolutePath(const std::string& path, const IOOptions&, std::string* result,
+                           IODebugContext*) override {
     *result = path;
     return IOStatus::OK();
   }
 
  private:
-  IOStatus OpenWritable(const std::string& path, bool empty, std::unique_ptr<rocksdb::FSWritableFile>* result) {
+  IOStatus OpenWritable(const std::string& path, bool empty,
+                        std::unique_ptr<rocksdb::FSWritableFile>* result) {
     auto file = io_.Open(path, io::OpenMode::kCreate);
     if (!file.ok()) return ToRocks(file.error());
     auto size = (*file)->Size();
@@ -222,7 +263,9 @@ class RocksFileSystem final : public rocksdb::FileSystem {
 
 }  // namespace
 
-std::shared_ptr<rocksdb::FileSystem> NewRocksFileSystem(io::Io& io) { return std::make_shared<RocksFileSystem>(io); }
+std::shared_ptr<rocksdb::FileSystem> NewRocksFileSystem(io::Io& io) {
+  return std::make_shared<RocksFileSystem>(io);
+}
 
 struct SerialEnv::Queue {
   struct Job {
@@ -270,7 +313,8 @@ SerialEnv::~SerialEnv() {
   queue_->thread.join();
 }
 
-void SerialEnv::Schedule(void (*function)(void*), void* argument, Priority, void* tag, void (*unschedule)(void*)) {
+void SerialEnv::Schedule(void (*function)(void*), void* argument, Priority, void* tag,
+                         void (*unschedule)(void*)) {
   std::lock_guard lock(queue_->mutex);
   queue_->jobs.push_back({function, argument, tag, unschedule});
   queue_->changed.notify_all();
@@ -296,8 +340,11 @@ unsigned int SerialEnv::GetThreadPoolQueueLen(Priority) const {
   return static_cast<unsigned>(queue_->jobs.size());
 }
 
-// The same for every run: the identity only names a store to people, and a run must not depend on chance.
-std::string SerialEnv::GenerateUniqueId() { return "00000000-0000-4000-8000-000000000000"; }
+// The same for every run: the identity only names a store to people, and a run must not
+// depend on chance.
+std::string SerialEnv::GenerateUniqueId() {
+  return "00000000-0000-4000-8000-000000000000";
+}
 
 void SerialEnv::WaitUntilIdle() {
   std::unique_lock lock(queue_->mutex);

@@ -1,6 +1,7 @@
-// Committed keyed state: what operators, the identity memory and the key indexes need to continue after an epoch. A cache of history,
-// never the truth: it can be rebuilt from the tables. One RocksDB under `state/rocks`, fed only by epoch deltas.
-// Byte tables: docs/formats/state.md.
+// Committed keyed state: what operators, the identity memory and the key indexes need to
+// continue after an epoch. A cache of history, never the truth: it can be rebuilt from
+// the tables. One RocksDB under `state/rocks`, fed only by epoch deltas. Byte tables:
+// docs/formats/state.md.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +20,12 @@
 
 namespace weir::state {
 
-// Redo records of one epoch: absolute values, so that a half-applied delta can be applied again. Collected in memory, written once.
+// Redo records of one epoch: absolute values, so that a half-applied delta can be applied
+// again. Collected in memory, written once.
 class Delta {
  public:
-  // `space` names a keyed collection ("op/silver.trips/<fingerprint>", "index/silver.trips", "ids/ride_events/0").
+  // `space` names a keyed collection ("op/silver.trips/<fingerprint>",
+  // "index/silver.trips", "ids/ride_events/0").
   void Put(std::string_view space, std::string_view key, std::string_view value);
   void Erase(std::string_view space, std::string_view key);
   // Drops all keys of a space (before any Put of this delta).
@@ -32,15 +35,20 @@ class Delta {
   bool empty() const { return count_ == 0; }
   size_t bytes() const { return bytes_.size(); }
 
-  // state/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the checksum for the epoch row. Every epoch writes
-  // its delta, also an empty one: recovery takes a missing file for damage. What an earlier failed attempt left is replaced.
+  // state/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the
+  // checksum for the epoch row. Every epoch writes its delta, also an empty one: recovery
+  // takes a missing file for damage. What an earlier failed attempt left is replaced.
   Result<uint32_t> Write(io::Io& io, const std::string& state_dir, Epoch epoch) const;
 
-  // Reads back what Write made; kNotFound, or kCorrupt when it is not the delta of that epoch.
+  // Reads back what Write made; kNotFound, or kCorrupt when it is not the delta of that
+  // epoch.
   static Result<Delta> Read(io::Io& io, const std::string& state_dir, Epoch epoch);
 
   enum class Op : uint8_t { kSpace = 1, kPut = 2, kErase = 3, kClear = 4 };
-  struct Record { Op op; std::string_view space, key, value; };  // kPut, kErase, kClear
+  struct Record {
+    Op op;
+    std::string_view space, key, value;
+  };  // kPut, kErase, kClear
   // The records in order. kCorrupt when the bytes are no records.
   Status ForEach(const std::function<Status(const Record&)>& visit) const;
 
@@ -55,33 +63,45 @@ class Delta {
 struct StoreOptions {
   int64_t block_cache_bytes = 64 << 20;
   int64_t write_buffer_bytes = 64 << 20;
-  bool deterministic = false;  // for SimIo: no background work, flush only by the waiting caller
+  bool deterministic =
+      false;  // for SimIo: no background work, flush only by the waiting caller
 };
 
 // Used by the commit thread for Apply; Get and Scan may be called by any thread.
 class Store {
  public:
   virtual ~Store() = default;
-  // Opens, then redoes deltas with applied < n <= `committed` and deletes all others (also leftovers above `committed`).
-  // kCorrupt when a needed delta is missing or fails its checksum: the caller rebuilds the state from the tables.
-  static Result<std::unique_ptr<Store>> Open(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options);
+  // Opens, then redoes deltas with applied < n <= `committed` and deletes all others
+  // (also leftovers above `committed`). kCorrupt when a needed delta is missing or fails
+  // its checksum: the caller rebuilds the state from the tables.
+  static Result<std::unique_ptr<Store>> Open(io::Io& io, const std::string& state_dir,
+                                             Epoch committed, StoreOptions options);
 
-  // Throws away whatever is in `state_dir` and opens an empty store that has applied `committed`: the way out of kCorrupt, before the
-  // state is rebuilt from the tables.
-  static Result<std::unique_ptr<Store>> Reset(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options);
+  // Throws away whatever is in `state_dir` and opens an empty store that has applied
+  // `committed`: the way out of kCorrupt, before the state is rebuilt from the tables.
+  static Result<std::unique_ptr<Store>> Reset(io::Io& io, const std::string& state_dir,
+                                              Epoch committed, StoreOptions options);
 
-  // Applies a delta that is durable and whose epoch row is committed. It becomes part of the store's files at the next flush, which
-  // happens by itself (write buffer full, 16 deltas waiting); the delta files are removed only after that flush. Epochs are applied
-  // without gaps: `epoch` is applied() + 1.
+  // Applies a delta that is durable and whose epoch row is committed. It becomes part of
+  // the store's files at the next flush, which happens by itself (write buffer full, 16
+  // deltas waiting); the delta files are removed only after that flush. Epochs are
+  // applied without gaps: `epoch` is applied() + 1.
   virtual Status Apply(const Delta& delta, Epoch epoch) = 0;
   virtual Status Flush() = 0;
   virtual Epoch applied() const = 0;
 
-  virtual Result<std::vector<std::optional<std::string>>> GetMany(std::string_view space, std::span<const std::string_view> keys) = 0;
-  // Keys of the space that begin with `prefix`, in byte order, until `visit` returns false.
-  virtual Status Scan(std::string_view space, std::string_view prefix, const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
+  virtual Result<std::vector<std::optional<std::string>>> GetMany(
+      std::string_view space, std::span<const std::string_view> keys) = 0;
+  // Keys of the space that begin with `prefix`, in byte order, until `visit` returns
+  // false.
+  virtual Status Scan(
+      std::string_view space, std::string_view prefix,
+      const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
   // Rows and bytes of each space (approximate), for `weir show state`.
-  struct SpaceInfo { std::string space; int64_t keys, bytes; };
+  struct SpaceInfo {
+    std::string space;
+    int64_t keys, bytes;
+  };
   virtual Result<std::vector<SpaceInfo>> Spaces() = 0;
 };
 

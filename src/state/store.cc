@@ -14,7 +14,8 @@ namespace {
 
 using rocksdb::Slice;
 
-// One column family. A row's key is space, NUL, key; our own keys begin with NUL, which no space does.
+// One column family. A row's key is space, NUL, key; our own keys begin with NUL, which
+// no space does.
 const std::string kAppliedKey("\0applied", 8);
 const std::string kFormatKey("\0format", 7);
 constexpr std::string_view kFormat = "1";
@@ -39,16 +40,20 @@ std::string PrefixEnd(std::string prefix) {
 }
 
 Error ToError(const rocksdb::Status& status, std::string_view doing) {
-  const std::string message = fmt::format("state store: {}: {}", doing, status.ToString());
-  if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound() || status.IsNotFound()) return Corrupt(message);
-  if (status.IsIOError() || status.IsNoSpace() || status.IsBusy() || status.IsTimedOut()) return Unavailable(message);
+  const std::string message =
+      fmt::format("state store: {}: {}", doing, status.ToString());
+  if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound() ||
+      status.IsNotFound())
+    return Corrupt(message);
+  if (status.IsIOError() || status.IsNoSpace() || status.IsBusy() || status.IsTimedOut())
+    return Unavailable(message);
   return Internal(message);
 }
 
-#define WEIR_ROCKS(expr, doing)                                                                \
-  do {                                                                                         \
-    if (const rocksdb::Status rocks_status_ = (expr); !rocks_status_.ok()) [[unlikely]]        \
-      return ToError(rocks_status_, doing);                                                    \
+#define WEIR_ROCKS(expr, doing)                                                         \
+  do {                                                                                  \
+    if (const rocksdb::Status rocks_status_ = (expr); !rocks_status_.ok()) [[unlikely]] \
+      return ToError(rocks_status_, doing);                                             \
   } while (false)
 
 // RocksDB would write a LOG file of its own without one.
@@ -75,7 +80,8 @@ rocksdb::Options RocksOptions(const StoreOptions& options) {
   rocks.max_background_jobs = 2;
 
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(static_cast<size_t>(options.block_cache_bytes));
+  table.block_cache =
+      rocksdb::NewLRUCache(static_cast<size_t>(options.block_cache_bytes));
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.block_size = 16 << 10;
   rocks.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -94,7 +100,10 @@ rocksdb::Options RocksOptions(const StoreOptions& options) {
 class RocksStore final : public Store {
  public:
   RocksStore(io::Io& io, std::string state_dir, const StoreOptions& options)
-      : io_(io), state_dir_(std::move(state_dir)), options_(options), fs_(NewRocksFileSystem(io)) {
+      : io_(io),
+        state_dir_(std::move(state_dir)),
+        options_(options),
+        fs_(NewRocksFileSystem(io)) {
     if (options_.deterministic) {
       auto env = std::make_unique<SerialEnv>(fs_);
       serial_ = env.get();
@@ -119,30 +128,35 @@ class RocksStore final : public Store {
 
     std::string value;
     rocksdb::Status status = db_->Get({}, kFormatKey, &value);
-    if (status.ok() && value != kFormat) return Corrupt("state store: written in format " + value);
+    if (status.ok() && value != kFormat)
+      return Corrupt("state store: written in format " + value);
     if (!status.ok() && !status.IsNotFound()) return ToError(status, "read format");
     status = db_->Get({}, kAppliedKey, &value);
     if (status.IsNotFound()) return {};
     if (!status.ok()) return ToError(status, "read applied epoch");
-    if (value.size() != sizeof applied_.value) return Corrupt("state store: malformed applied epoch");
+    if (value.size() != sizeof applied_.value)
+      return Corrupt("state store: malformed applied epoch");
     std::memcpy(&applied_.value, value.data(), sizeof applied_.value);
     return {};
   }
 
   Status Recover(Epoch committed) {
     if (applied_ > committed) {
-      return Corrupt(fmt::format("state store: has epoch {}, but only {} is committed", applied_.value, committed.value));
+      return Corrupt(fmt::format("state store: has epoch {}, but only {} is committed",
+                                 applied_.value, committed.value));
     }
     const Epoch flushed = applied_;
     for (Epoch epoch = Next(applied_); epoch <= committed; epoch = Next(epoch)) {
       auto delta = Delta::Read(io_, state_dir_, epoch);
       if (!delta.ok()) {
         if (delta.error().code != Code::kNotFound) return std::move(delta).error();
-        return Corrupt(fmt::format("state store: the delta of epoch {} is missing", epoch.value));
+        return Corrupt(
+            fmt::format("state store: the delta of epoch {} is missing", epoch.value));
       }
       WEIR_TRY(Redo(*delta, epoch));
     }
-    return RemoveDeltas([&](Epoch epoch) { return epoch <= flushed || epoch > committed; });
+    return RemoveDeltas(
+        [&](Epoch epoch) { return epoch <= flushed || epoch > committed; });
   }
 
   Status StartAt(Epoch epoch) {
@@ -152,10 +166,12 @@ class RocksStore final : public Store {
 
   Status Apply(const Delta& delta, Epoch epoch) override {
     if (epoch != Next(applied())) {
-      return Internal(fmt::format("state store: epoch {} applied after {}", epoch.value, applied().value));
+      return Internal(fmt::format("state store: epoch {} applied after {}", epoch.value,
+                                  applied().value));
     }
     WEIR_TRY(Redo(delta, epoch));
-    if (unflushed_bytes_ >= options_.write_buffer_bytes || waiting_ >= kWaitingDeltasMax) return Flush();
+    if (unflushed_bytes_ >= options_.write_buffer_bytes || waiting_ >= kWaitingDeltasMax)
+      return Flush();
     return {};
   }
 
@@ -177,7 +193,8 @@ class RocksStore final : public Store {
     return applied_;
   }
 
-  Result<std::vector<std::optional<std::string>>> GetMany(std::string_view space, std::span<const std::string_view> keys) override {
+  Result<std::vector<std::optional<std::string>>> GetMany(
+      std::string_view space, std::span<const std::string_view> keys) override {
     std::vector<std::string> row_keys(keys.size());
     std::vector<Slice> slices(keys.size());
     for (size_t i = 0; i < keys.size(); ++i) {
@@ -186,7 +203,8 @@ class RocksStore final : public Store {
     }
     std::vector<rocksdb::PinnableSlice> values(keys.size());
     std::vector<rocksdb::Status> statuses(keys.size());
-    db_->MultiGet({}, db_->DefaultColumnFamily(), keys.size(), slices.data(), values.data(), statuses.data());
+    db_->MultiGet({}, db_->DefaultColumnFamily(), keys.size(), slices.data(),
+                  values.data(), statuses.data());
     std::vector<std::optional<std::string>> out(keys.size());
     for (size_t i = 0; i < keys.size(); ++i) {
       if (statuses[i].ok()) {
@@ -198,8 +216,9 @@ class RocksStore final : public Store {
     return out;
   }
 
-  Status Scan(std::string_view space, std::string_view prefix,
-              const std::function<bool(std::string_view, std::string_view)>& visit) override {
+  Status Scan(
+      std::string_view space, std::string_view prefix,
+      const std::function<bool(std::string_view, std::string_view)>& visit) override {
     std::string begin;
     RowKey(space, prefix, &begin);
     const std::string end = PrefixEnd(begin);
@@ -222,7 +241,8 @@ class RocksStore final : public Store {
     for (it->Seek(std::string(1, '\1')); it->Valid(); it->Next()) {
       const std::string_view row_key = View(it->key());
       const std::string_view space = row_key.substr(0, row_key.find('\0'));
-      if (spaces.empty() || spaces.back().space != space) spaces.push_back({std::string(space), 0, 0});
+      if (spaces.empty() || spaces.back().space != space)
+        spaces.push_back({std::string(space), 0, 0});
       ++spaces.back().keys;
       spaces.back().bytes += static_cast<int64_t>(row_key.size() + it->value().size());
     }
@@ -231,9 +251,11 @@ class RocksStore final : public Store {
   }
 
  private:
-  // Writes the records, the applied epoch with the last of them. A write buffer that fills between two batches leaves a part of the
-  // delta in the files without its epoch: the next open redoes all of it, over the same absolute values.
-  // Records go in by key, not as they come: an insertion beside the last one costs the memtable a fraction of a random one.
+  // Writes the records, the applied epoch with the last of them. A write buffer that
+  // fills between two batches leaves a part of the delta in the files without its epoch:
+  // the next open redoes all of it, over the same absolute values. Records go in by key,
+  // not as they come: an insertion beside the last one costs the memtable a fraction of a
+  // random one.
   Status Redo(const Delta& delta, Epoch epoch) {
     std::vector<Delta::Record> run;
     WEIR_TRY(delta.ForEach([&](const Delta::Record& record) -> Status {
@@ -253,7 +275,8 @@ class RocksStore final : public Store {
     WEIR_TRY(RedoRun(run));
     rocksdb::WriteBatch batch;
     batch.Put(kFormatKey, View(kFormat));
-    batch.Put(kAppliedKey, Slice(reinterpret_cast<const char*>(&epoch.value), sizeof epoch.value));
+    batch.Put(kAppliedKey,
+              Slice(reinterpret_cast<const char*>(&epoch.value), sizeof epoch.value));
     WEIR_ROCKS(db_->Write(NoWal(), &batch), "apply");
     unflushed_bytes_ += static_cast<int64_t>(delta.bytes());
     ++waiting_;
@@ -264,13 +287,18 @@ class RocksStore final : public Store {
 
   // Puts and erasures; of several of one key the last one holds.
   Status RedoRun(std::vector<Delta::Record>& run) {
-    std::stable_sort(run.begin(), run.end(), [](const Delta::Record& a, const Delta::Record& b) {
-      return a.space.data() == b.space.data() || a.space == b.space ? a.key < b.key : a.space < b.space;
-    });
+    std::stable_sort(run.begin(), run.end(),
+                     [](const Delta::Record& a, const Delta::Record& b) {
+                       return a.space.data() == b.space.data() || a.space == b.space
+                                  ? a.key < b.key
+                                  : a.space < b.space;
+                     });
     rocksdb::WriteBatch batch;
     std::string row_key;
     for (size_t i = 0; i < run.size(); ++i) {
-      if (i + 1 < run.size() && run[i].key == run[i + 1].key && run[i].space == run[i + 1].space) continue;
+      if (i + 1 < run.size() && run[i].key == run[i + 1].key &&
+          run[i].space == run[i + 1].space)
+        continue;
       RowKey(run[i].space, run[i].key, &row_key);
       if (run[i].op == Delta::Op::kPut) {
         batch.Put(row_key, View(run[i].value));
@@ -296,7 +324,8 @@ class RocksStore final : public Store {
       if (!name.starts_with(kDeltaPrefix)) continue;
       Epoch epoch;
       const char* end = name.data() + name.size();
-      const auto [rest, error] = std::from_chars(name.data() + kDeltaPrefix.size(), end, epoch.value);
+      const auto [rest, error] =
+          std::from_chars(name.data() + kDeltaPrefix.size(), end, epoch.value);
       const bool is_delta = error == std::errc() && rest == end;
       if (is_delta && useless(epoch)) WEIR_TRY(io_.Remove(io::Join(state_dir_, name)));
     }
@@ -318,7 +347,9 @@ class RocksStore final : public Store {
 
 Status RemoveTree(io::Io& io, const std::string& dir) {
   auto names = io.List(dir);
-  if (!names.ok()) return names.error().code == Code::kNotFound ? Status() : Status(std::move(names).error());
+  if (!names.ok())
+    return names.error().code == Code::kNotFound ? Status()
+                                                 : Status(std::move(names).error());
   for (const std::string& name : *names) {
     const std::string path = io::Join(dir, name);
     if (WEIR_TRY(io.Stat(path)).is_dir) {
@@ -332,7 +363,8 @@ Status RemoveTree(io::Io& io, const std::string& dir) {
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> Store::Open(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options) {
+Result<std::unique_ptr<Store>> Store::Open(io::Io& io, const std::string& state_dir,
+                                           Epoch committed, StoreOptions options) {
   WEIR_TRY(io.CreateDirs(state_dir));
   auto store = std::make_unique<RocksStore>(io, state_dir, options);
   WEIR_TRY(store->OpenRocks());
@@ -340,7 +372,8 @@ Result<std::unique_ptr<Store>> Store::Open(io::Io& io, const std::string& state_
   return std::unique_ptr<Store>(std::move(store));
 }
 
-Result<std::unique_ptr<Store>> Store::Reset(io::Io& io, const std::string& state_dir, Epoch committed, StoreOptions options) {
+Result<std::unique_ptr<Store>> Store::Reset(io::Io& io, const std::string& state_dir,
+                                            Epoch committed, StoreOptions options) {
   WEIR_TRY(RemoveTree(io, state_dir));
   WEIR_TRY(io.CreateDirs(state_dir));
   auto store = std::make_unique<RocksStore>(io, state_dir, options);

@@ -15,8 +15,8 @@ using testing::ElementsAre;
 
 class StoreTest : public testing::Test {
  protected:
-
-  std::unique_ptr<Store> Open(int64_t committed, StoreOptions options = {.deterministic = true}) {
+  std::unique_ptr<Store> Open(int64_t committed,
+                              StoreOptions options = {.deterministic = true}) {
     auto store = Store::Open(io_, dir_, Epoch{committed}, options);
     EXPECT_TRUE(store.ok()) << store.error().message;
     return *std::move(store);
@@ -45,15 +45,21 @@ class StoreTest : public testing::Test {
     ASSERT_TRUE(flushed.ok()) << flushed.error().message;
   }
   // "a=1 b=2", in order.
-  static std::string Rows(Store& store, std::string_view space, std::string_view prefix = "") {
+  static std::string Rows(Store& store, std::string_view space,
+                          std::string_view prefix = "") {
     std::string out;
-    EXPECT_TRUE(store.Scan(space, prefix, [&](std::string_view key, std::string_view value) {
-      out += (out.empty() ? "" : " ") + std::string(key) + "=" + std::string(value);
-      return true;
-    }).ok());
+    EXPECT_TRUE(store
+                    .Scan(space, prefix,
+                          [&](std::string_view key, std::string_view value) {
+                            out += (out.empty() ? "" : " ") + std::string(key) + "=" +
+                                   std::string(value);
+                            return true;
+                          })
+                    .ok());
     return out;
   }
-  static Delta PutOne(std::string_view space, std::string_view key, std::string_view value) {
+  static Delta PutOne(std::string_view space, std::string_view key,
+                      std::string_view value) {
     Delta delta;
     delta.Put(space, key, value);
     return delta;
@@ -184,7 +190,8 @@ TEST_F(StoreTest, RedoesACommittedDeltaThatTheProcessDidNotLiveToApply) {
 
 TEST_F(StoreTest, DropsDeltaFilesOnlyAfterTheFlushThatHoldsThem) {
   auto store = Open(0);
-  for (int64_t epoch = 1; epoch <= 15; ++epoch) WriteAndApply(*store, PutOne("s", "a", std::to_string(epoch)), epoch);
+  for (int64_t epoch = 1; epoch <= 15; ++epoch)
+    WriteAndApply(*store, PutOne("s", "a", std::to_string(epoch)), epoch);
   EXPECT_EQ(DeltaFiles().size(), 15u);
   WriteAndApply(*store, PutOne("s", "a", "16"), 16);
   EXPECT_TRUE(DeltaFiles().empty()) << "16 waiting deltas flush by themselves";
@@ -200,7 +207,8 @@ TEST_F(StoreTest, FlushesWhenTheWriteBufferIsFull) {
 
 TEST_F(StoreTest, AppliesADeltaLargerThanOneWriteBatch) {
   Delta delta;
-  for (int i = 0; i < 200; ++i) delta.Put("s", fmt::format("{:03}", i), std::string(100'000, 'x'));
+  for (int i = 0; i < 200; ++i)
+    delta.Put("s", fmt::format("{:03}", i), std::string(100'000, 'x'));
   auto store = Open(0);
   WriteAndApply(*store, delta, 1);
   store.reset();
@@ -277,11 +285,14 @@ TEST_F(StoreTest, AFailedDeltaCanBeWrittenAgain) {
 void Workload(io::Io& io) {
   int64_t epoch = 0;
   for (int round = 0; round < 2; ++round) {
-    auto store = Store::Open(io, "state", Epoch{epoch}, {.write_buffer_bytes = 20'000, .deterministic = true});
+    auto store = Store::Open(io, "state", Epoch{epoch},
+                             {.write_buffer_bytes = 20'000, .deterministic = true});
     ASSERT_TRUE(store.ok()) << store.error().message;
     for (int i = 0; i < 20; ++i) {
       Delta delta;
-      for (int key = 0; key < 50; ++key) delta.Put("s", fmt::format("{}", (epoch * 31 + key) % 997), fmt::format("value {}", epoch));
+      for (int key = 0; key < 50; ++key)
+        delta.Put("s", fmt::format("{}", (epoch * 31 + key) % 997),
+                  fmt::format("value {}", epoch));
       delta.Erase("s", fmt::format("{}", epoch));
       if (epoch == 25) delta.Clear("other");
       ++epoch;
@@ -294,8 +305,8 @@ void Workload(io::Io& io) {
   }
 }
 
-// Verified here: kind, path and byte count of every write, sync, rename and removal, in order, over opening, applying, flushing,
-// closing and recovering.
+// Verified here: kind, path and byte count of every write, sync, rename and removal, in
+// order, over opening, applying, flushing, closing and recovering.
 TEST_F(StoreTest, DeterministicRunsDoTheSameOperationsInTheSameOrder) {
   std::vector<std::string> first;
   for (int run = 0; run < 10; ++run) {
@@ -324,11 +335,16 @@ TEST_F(StoreTest, RocksDbMakesNoFilesBesideIo) {
   }
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     const std::string path = entry.path().string();
-    EXPECT_FALSE(io::BaseName(path).starts_with("LOG") || io::BaseName(path) == "LOCK") << path;
+    EXPECT_FALSE(io::BaseName(path).starts_with("LOG") || io::BaseName(path) == "LOCK")
+        << path;
     if (!entry.is_regular_file()) continue;
-    EXPECT_TRUE(std::any_of(io.operations.begin(), io.operations.end(), [&](const std::string& operation) {
-      return operation == "open " + path || (operation.starts_with("rename") && operation.ends_with(" " + path));
-    })) << path << " came into being without io";
+    EXPECT_TRUE(std::any_of(io.operations.begin(), io.operations.end(),
+                            [&](const std::string& operation) {
+                              return operation == "open " + path ||
+                                     (operation.starts_with("rename") &&
+                                      operation.ends_with(" " + path));
+                            }))
+        << path << " came into being without io";
   }
   std::filesystem::remove_all(root);
 }
@@ -353,13 +369,15 @@ int64_t RunUntilThePowerGoes(io::Io& io) {
 TEST_F(StoreTest, HoldsTheCommittedEpochsWhereverThePowerIsCut) {
   uint64_t seed = 0;
   using enum io::AfterCut;
-  for (const io::AfterCut mode : {kDropUnsynced, kKeepAll, kRandom, kRandom, kRandom, kRandom}) {
+  for (const io::AfterCut mode :
+       {kDropUnsynced, kKeepAll, kRandom, kRandom, kRandom, kRandom}) {
     ++seed;
     for (uint64_t cut = 0;; ++cut) {
       io::SimIo io({.cut_power_after = cut});
       const int64_t committed = RunUntilThePowerGoes(io);
       if (!io.power_is_off()) break;
-      const std::string when = fmt::format("cut after operation {} ({}), mode {}", cut, io.last_operation(), static_cast<int>(mode));
+      const std::string when = fmt::format("cut after operation {} ({}), mode {}", cut,
+                                           io.last_operation(), static_cast<int>(mode));
       io.PowerOn(seed * 1000 + cut, mode);
       auto store = Store::Open(io, "state", Epoch{committed}, {.deterministic = true});
       ASSERT_TRUE(store.ok()) << when << ": " << store.error().message;
