@@ -44,7 +44,8 @@ cp "$root"/.deps/venv/lib/python3*/site-packages/duckdb-*.dist-info/licenses/LIC
 
 # Stripped before the rpath is set: strip does not always survive what patchelf did to a file.
 strip_debug() {
-  if readelf -S --wide "$1" | grep -q '\.debug_info'; then strip --strip-debug "$1"; fi
+  local sections; sections=$(readelf -S --wide "$1")
+  if [[ $sections == *.debug_info* ]]; then strip --strip-debug "$1"; fi
 }
 strip_debug "$tree/bin/weir"
 patchelf --set-rpath '$ORIGIN/../lib' "$tree/bin/weir"
