@@ -164,8 +164,7 @@ class TestTable {
 class ReadersTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (access(kPython.c_str(), X_OK) != 0)
-      GTEST_SKIP() << "no " << kPython << ": run ./x deps";
+    ASSERT_EQ(access(kPython.c_str(), X_OK), 0) << "no " << kPython << ": run ./x deps";
     char name[] = "/tmp/weir_readers_XXXXXX";
     ASSERT_NE(mkdtemp(name), nullptr);
     warehouse_ = name;
