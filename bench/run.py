@@ -1,13 +1,73 @@
 #!/usr/bin/env python3
-"""Runs a benchmark and prints JSON: `./x bench [NAME] [options]`, NAME being a file of this folder (default: rides)."""
-import runpy
+"""Runs benchmarks: `./x bench [NAME] [options]`; `./x bench` alone lists them, `./x bench NAME --help` tells NAME's options.
+
+    ./x bench NAME [-o json] [--no-keep]   one benchmark; its result is kept in bench/results/NAME.json unless options changed the work
+    ./x bench all                          every benchmark unattended, each in a process of its own, then docs/performance.md anew
+    ./x bench report                       docs/performance.md from the kept results
+
+A wrong answer (a row too many or too few, a ledger that does not balance) is a failure, not a figure: exit code 1.
+"""
+import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-names = sorted(p.stem for p in HERE.glob("*.py") if p.stem != "run")
-name = sys.argv[1] if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "rides"
-if name not in names:
-    sys.exit(f"bench: no benchmark '{name}'; there are: {', '.join(names)}")
-sys.argv = [name, *[a for a in sys.argv[1:] if a != name]]
-runpy.run_path(str(HERE / f"{name}.py"), run_name="__main__")
+sys.path.insert(0, str(HERE))
+import common  # noqa: E402
+
+
+def load():
+    for path in sorted(HERE.glob("bench_*.py")):
+        __import__(path.stem)
+
+
+def run_all(arguments):
+    start, failed = time.monotonic(), []
+    for name, bench in common.REGISTRY.items():
+        if bench.in_all:
+            if subprocess.run([sys.executable, __file__, name, *arguments]).returncode:
+                failed.append(name)
+    report()
+    print(f"{time.monotonic() - start:.0f} s; " + (f"failed: {', '.join(failed)}" if failed else "all ran"))
+    return 1 if failed else 0
+
+
+def report():
+    import report as r
+    r.write()
+
+
+def main():
+    load()
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in ("", "-h", "--help"):
+        print(__doc__)
+        for n, b in common.REGISTRY.items():
+            print(f"  {n:16} {b.work}")
+        return 0
+    if name == "all":
+        return run_all(sys.argv[2:])
+    if name == "report":
+        report()
+        return 0
+    if name not in common.REGISTRY:
+        print(f"bench: no benchmark '{name}'; there are: {', '.join(common.REGISTRY)}", file=sys.stderr)
+        return 2
+    try:
+        result, o, may_keep = common.run_benchmark(name, sys.argv[2:])
+    except common.Wrong as e:
+        print(f"bench: {name}: {e}", file=sys.stderr)
+        return 1
+    if may_keep:
+        common.keep(result)
+    if o.output == "json":
+        print(json.dumps(result, indent=1))
+    else:
+        common.show(result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
