@@ -140,6 +140,14 @@ void AppendHundredths(int64_t value, std::string* out) {
 }
 
 void EventWriter::AppendTripId(const Ride& ride, std::string* out) const {
+  if (ride.hot) {
+    out->append(kHotTrip);
+  } else {
+    AppendOwnId(ride, out);
+  }
+}
+
+void EventWriter::AppendOwnId(const Ride& ride, std::string* out) const {
   out->append("t-").append(months_[static_cast<size_t>(ride.month)]).push_back('-');
   AppendDigits(static_cast<uint64_t>(ride.number), 8, out);
 }
@@ -147,8 +155,9 @@ void EventWriter::AppendTripId(const Ride& ride, std::string* out) const {
 void EventWriter::AppendPlain(const Ride& ride, const Arrival& arrival,
                               std::string* out) const {
   bool new_app = ride.trip->pickup >= kNewAppFrom;
+  size_t start = out->size();
   out->append("{\"event_id\":\"");
-  AppendTripId(ride, out);
+  AppendOwnId(ride, out);
   out->append(arrival.kind == kCorrected ? "-c" : "-");
   AppendInt(arrival.kind, out);
   out->push_back('"');
@@ -170,6 +179,7 @@ void EventWriter::AppendPlain(const Ride& ride, const Arrival& arrival,
                                                       "null"};
     out->append(",\"preferred_language\":").append(kLanguages[ride.rider % 4]);
   }
+  if (wide_) wide_->Append(ride, arrival.kind, start, out);
   out->push_back('}');
 }
 

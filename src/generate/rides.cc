@@ -23,9 +23,9 @@ Dice DiceFor(uint64_t seed, const Ride& ride, uint64_t purpose) {
                 (static_cast<uint64_t>(ride.number) << 8) | purpose;
   return Dice(Dice(seed).Next() ^ Dice(id).Next());
 }
-constexpr uint64_t kTripDice = 0xff,
-                   kCorrectDice = 0xfe;  // below: the kind, for what happens to one event
-constexpr uint64_t kAgainDice = 0x10;    // plus the kind: extra deliveries
+constexpr uint64_t kTripDice = 0xff, kCorrectDice = 0xfe,
+                   kHotDice = 0xfd;    // below: the kind, for what happens to one event
+constexpr uint64_t kAgainDice = 0x10;  // plus the kind: extra deliveries
 
 struct Stream {
   std::vector<std::string> months;
@@ -65,6 +65,9 @@ class StreamMaker {
     ride.at[kStarted] = trip.pickup;
     ride.at[kCompleted] = trip.dropoff;
     ride.at[kPaid] = trip.dropoff + dice.Between(kSecond, 30 * kSecond);
+    Dice hot = DiceFor(options_.seed, ride, kHotDice);
+    ride.hot = hot.Chance(options_.hot_trip);
+    if (hot.Chance(options_.hot_driver)) ride.driver = 0;
     int kinds = dice.Chance(options_.cancelled) ? static_cast<int>(dice.Between(1, 3))
                                                 : kCorrected;
     ride.events = static_cast<uint8_t>((1 << kinds) - 1);
@@ -300,46 +303,98 @@ class EventFiles {
 };
 
 // One row of silver.trips, from the events that were accepted.
-void AppendTripRow(const Ride& ride, unsigned accepted, const EventWriter& writer,
-                   std::string* out) {
-  auto has = [&](unsigned kinds) { return (accepted & kinds) != 0; };
-  auto stamp = [&](unsigned kinds) {
-    out->push_back(',');
-    for (int kind = 0; kind < kKinds; ++kind) {
-      if (has(kinds & (1u << kind)))
-        return AppendStamp(ride.at[static_cast<size_t>(kind)], out);
+class TripRow {
+ public:
+  explicit TripRow(const std::vector<Ride>& rides) : rides_(rides) {
+    stamps_.fill(Judge::kNever);
+  }
+
+  // Takes in a ride's accepted events (a bit per kind).
+  void Add(uint32_t position, unsigned accepted) {
+    for (uint8_t kind = 0; kind < kKinds; ++kind) {
+      if ((accepted & (1u << kind)) == 0) continue;
+      const Ride& ride = rides_[position];
+      const Latest event{ride.at[kind], position, kind};
+      Millis& stamp = stamps_[std::min<size_t>(kind, kPaid)];
+      if (stamp == Judge::kNever || event.at < stamp) stamp = event.at;
+      switch (kind) {
+        case kRequested:
+          request_ = std::max(request_, event);
+          break;
+        case kAssigned:
+        case kArrived:
+          driver_ = std::max(driver_, event);
+          break;
+        case kCompleted:
+          completion_ = std::max(completion_, event);
+          break;
+        case kPaid:
+        case kCorrected:
+          payment_ = std::max(payment_, event);
+          if (kind == kPaid) tip_ = std::max(tip_, event);
+          if (ride.trip->payment_type != 0)
+            payment_type_ = std::max(payment_type_, event);
+          break;
+        default:
+          break;
+      }
+      last_ = position;
+      empty_ = false;
     }
+  }
+
+  bool empty() const { return empty_; }
+
+  void Append(const EventWriter& writer, std::string* out) const {
+    auto add = [&](const Latest& event, auto write) {
+      out->push_back(',');
+      if (event.at != Judge::kNever) write(rides_[event.ride]);
+    };
+    auto amount = [&](int64_t value) { AppendHundredths(value, out); };
+    auto integer = [&](int32_t value) {
+      fmt::format_to(std::back_inserter(*out), "{}", value);
+    };
+    writer.AppendTripId(rides_[last_], out);
+    add(request_, [&](const Ride& r) {
+      fmt::format_to(std::back_inserter(*out), "r{:06}", r.rider);
+    });
+    add(driver_, [&](const Ride& r) {
+      fmt::format_to(std::back_inserter(*out), "d{:06}", r.driver);
+    });
+    add(request_, [&](const Ride& r) { integer(r.trip->pickup_location); });
+    add(completion_, [&](const Ride& r) { integer(r.trip->dropoff_location); });
+    for (int kind = kRequested; kind <= kPaid; ++kind) {
+      out->push_back(',');
+      const Millis stamp = stamps_[static_cast<size_t>(kind)];
+      if (stamp != Judge::kNever) AppendStamp(stamp, out);
+    }
+    add(completion_, [&](const Ride& r) { amount(r.trip->distance); });
+    add(payment_, [&](const Ride& r) { amount(r.trip->fare); });
+    add(tip_, [&](const Ride& r) { amount(r.trip->tip); });
+    add(payment_, [&](const Ride& r) {
+      amount(r.trip->total + (payment_.kind == kCorrected ? kCorrection : 0));
+    });
+    add(payment_type_, [&](const Ride& r) { integer(r.trip->payment_type); });
+    add(request_, [&](const Ride& r) { amount(r.trip->extra); });
+    out->push_back('\n');
+  }
+
+ private:
+  // The newest event that carries a field. Among events of one time the one with the
+  // greater event_id wins: ids ascend with the ride's position, then with the kind.
+  struct Latest {
+    Millis at = Judge::kNever;
+    uint32_t ride = 0;
+    uint8_t kind = 0;
+    auto operator<=>(const Latest&) const = default;
   };
-  auto amount = [&](bool known, int64_t value) {
-    out->push_back(',');
-    if (known) AppendHundredths(value, out);
-  };
-  auto integer = [&](bool known, int32_t value) {
-    out->push_back(',');
-    if (known) fmt::format_to(std::back_inserter(*out), "{}", value);
-  };
-  constexpr unsigned kPayment = 1u << kPaid | 1u << kCorrected,
-                     kDriver = 1u << kAssigned | 1u << kArrived;
-  const TaxiTrip& trip = *ride.trip;
-  writer.AppendTripId(ride, out);
-  out->push_back(',');
-  if (has(1u << kRequested))
-    fmt::format_to(std::back_inserter(*out), "r{:06}", ride.rider);
-  out->push_back(',');
-  if (has(kDriver)) fmt::format_to(std::back_inserter(*out), "d{:06}", ride.driver);
-  integer(has(1u << kRequested), trip.pickup_location);
-  integer(has(1u << kCompleted), trip.dropoff_location);
-  for (unsigned kind : {kRequested, kAssigned, kArrived, kStarted, kCompleted})
-    stamp(1u << kind);
-  stamp(kPayment);
-  amount(has(1u << kCompleted), trip.distance);
-  amount(has(kPayment), trip.fare);
-  amount(has(1u << kPaid), trip.tip);
-  amount(has(kPayment), trip.total + (has(1u << kCorrected) ? kCorrection : 0));
-  integer(has(kPayment) && trip.payment_type != 0, trip.payment_type);
-  amount(has(1u << kRequested), trip.extra);
-  out->push_back('\n');
-}
+
+  const std::vector<Ride>& rides_;
+  std::array<Millis, kCorrected> stamps_;
+  Latest request_, driver_, completion_, payment_, tip_, payment_type_;
+  uint32_t last_ = 0;
+  bool empty_ = true;
+};
 
 Result<int64_t> WriteTrips(io::Io& io, const std::string& path, const Stream& stream,
                            const EventWriter& writer,
@@ -351,12 +406,23 @@ Result<int64_t> WriteTrips(io::Io& io, const std::string& path, const Stream& st
       "completed_at,paid_at,trip_distance,fare_amount,tip_amount,total_amount,payment_"
       "type,surge_amount\n";
   int64_t rows = 0;
-  for (size_t i = 0; i < stream.rides.size(); ++i) {
-    if (accepted[i] == 0) continue;
+  auto write = [&](const TripRow& row) -> Status {
+    if (row.empty()) return {};
     ++rows;
-    AppendTripRow(stream.rides[i], accepted[i], writer, &file.buffer());
-    WEIR_TRY(file.FlushIfFull());
+    row.Append(writer, &file.buffer());
+    return file.FlushIfFull();
+  };
+  TripRow hot(stream.rides);
+  for (uint32_t i = 0; i < stream.rides.size(); ++i) {
+    if (stream.rides[i].hot) {
+      hot.Add(i, accepted[i]);
+      continue;
+    }
+    TripRow row(stream.rides);
+    row.Add(i, accepted[i]);
+    WEIR_TRY(write(row));
   }
+  WEIR_TRY(write(hot));
   WEIR_TRY(file.Finish());
   return rows;
 }
@@ -379,11 +445,14 @@ Status CheckOptions(const RidesOptions& options) {
   if (options.out.empty()) return Invalid("say where the events go: --out DIR");
   if (!(options.scale > 0 && options.scale <= 1000))
     return Invalid("--scale goes from above 0 to 1000");
+  if (options.wide != 0 && (options.wide < kWideBytesMin || options.wide > kWideBytesMax))
+    return Invalid(
+        fmt::format("--wide goes from {} to {} bytes", kWideBytesMin, kWideBytesMax));
   if (options.partitions < 1 || options.partitions > 1024)
     return Invalid("--partitions goes from 1 to 1024");
-  for (double share :
-       {options.late, options.parked, options.duplicate, options.bad, options.cancelled,
-        options.returning, options.conflict, options.correct}) {
+  for (double share : {options.late, options.parked, options.duplicate, options.bad,
+                       options.cancelled, options.returning, options.conflict,
+                       options.correct, options.hot_trip, options.hot_driver}) {
     if (!(share >= 0 && share <= 1))
       return Invalid("shares such as --late go from 0 to 1");
   }
@@ -404,7 +473,10 @@ Result<RidesCounts> GenerateRides(
   WEIR_TRY(CheckOptions(options));
   Stream stream = WEIR_TRY(MakeStream(options));
   WEIR_TRY(io.CreateDirs(options.out));
-  EventWriter writer(stream.months);
+  EventWriter writer =
+      options.wide > 0
+          ? EventWriter(stream.months, WideFields(options.seed, options.wide))
+          : EventWriter(stream.months);
   EventFiles files(options, stream, writer);
   WEIR_TRY(files.Write(io, progress));
   RidesCounts counts = files.counts();

@@ -29,7 +29,14 @@ struct RidesOptions {
   // Shares of the trips that …
   double cancelled = 0.03;  // end before the rider is on board
   double correct = 0;       // get a second, corrected payment event
+  double hot_trip = 0;      // say that they are the one trip "t-hot"
+  double hot_driver = 0;    // are driven by the one driver "d000000"
+  // Above 0: events carry strings that the contract does not declare (device, session,
+  // GPS trace, …), until each has about so many bytes; at least kWideBytesMin.
+  int wide = 0;
 };
+
+inline constexpr int kWideBytesMin = 2000, kWideBytesMax = 1 << 20;
 
 // What was written, by the verdict each record must get.
 struct RidesCounts {

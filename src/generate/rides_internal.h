@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,7 @@ struct Ride {
   uint8_t events = 0;               // bit per kind that exists
   int32_t month = 0, number = 0;    // -> trip id
   int32_t rider = 0, driver = 0;
+  bool hot = false;  // its events carry the trip id kHotTrip
   const TaxiTrip* trip = nullptr;
 };
 
@@ -77,6 +79,8 @@ class Dice {
   uint64_t state_;
 };
 
+inline constexpr std::string_view kHotTrip = "t-hot";  // after all other trip ids
+
 // How one delivery of an event is written.
 enum class Form : uint8_t {
   kPlain,
@@ -97,16 +101,38 @@ struct Arrival {
   uint16_t dice;  // for the details of broken forms
 };
 
+// What the apps send along with every event and no contract declares: members with string
+// values, the same for every delivery of an event. Some repeat (app version, locale),
+// some are random (session, GPS trace), so that they compress like the events of a real
+// app.
+class WideFields {
+ public:
+  WideFields(uint64_t seed, int bytes);
+  // Appends `,"name":"value"…` until the event that begins at `start`, closing brace
+  // included, has the bytes wanted.
+  void Append(const Ride& ride, uint8_t kind, size_t start, std::string* out) const;
+
+ private:
+  size_t bytes_;
+  uint64_t seed_;
+  std::string traces_;  // encoded polyline, of which every event takes a piece
+};
+
 // Appends the JSON text of an event, without line end.
 class EventWriter {
  public:
   explicit EventWriter(std::vector<std::string> months) : months_(std::move(months)) {}
+  EventWriter(std::vector<std::string> months, WideFields wide)
+      : months_(std::move(months)), wide_(std::move(wide)) {}
   void Append(const Ride& ride, const Arrival& arrival, std::string* out) const;
+  // The trip that the ride's events name: its own, or kHotTrip.
   void AppendTripId(const Ride& ride, std::string* out) const;
 
  private:
+  void AppendOwnId(const Ride& ride, std::string* out) const;
   void AppendPlain(const Ride& ride, const Arrival& arrival, std::string* out) const;
   std::vector<std::string> months_;
+  std::optional<WideFields> wide_;
 };
 
 void AppendStamp(Millis time, std::string* out);         // 2019-05-01T10:00:00.123Z

@@ -133,6 +133,28 @@ TEST_F(RidesTest, MoreThanOneScaleRepeatsTripsUnderNewIds) {
   EXPECT_EQ(counts.trips, 15000);
 }
 
+// The dice of an option roll for it alone.
+TEST_F(RidesTest, HotAndWideEventsAreTheSameEvents) {
+  RidesOptions plain = Small("a"), hot = Small("b"), wide = Small("c");
+  hot.hot_trip = 0.5;
+  wide.wide = 2500;
+  RidesCounts counts = Generate(plain);
+  EXPECT_LT(Generate(hot).trips, counts.trips * 6 / 10);
+  EXPECT_EQ(Generate(wide).trips, counts.trips);
+  std::vector<std::string> lines = Lines(Read(plain, "events.ndjson")),
+                           hot_lines = Lines(Read(hot, "events.ndjson")),
+                           wide_lines = Lines(Read(wide, "events.ndjson"));
+  ASSERT_EQ(hot_lines.size(), lines.size());
+  ASSERT_EQ(wide_lines.size(), lines.size());
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (!lines[i].ends_with('}')) continue;
+    ASSERT_EQ(Member(hot_lines[i], "event_id"), Member(lines[i], "event_id"));
+    ASSERT_THAT(wide_lines[i], StartsWith(lines[i].substr(0, lines[i].size() - 1)));
+  }
+  std::vector<std::string> rows = Lines(Read(hot, "expected_trips.csv"));
+  EXPECT_THAT(rows.back(), StartsWith("t-hot,"));
+}
+
 TEST_F(RidesTest, RefusesWhatItCannotDo) {
   Generate(Small("a"));
   auto again = GenerateRides(*io_, Small("a"), nullptr);
@@ -146,6 +168,14 @@ TEST_F(RidesTest, RefusesWhatItCannotDo) {
   RidesOptions share = Small("c");
   share.late = 1.5;
   EXPECT_FALSE(GenerateRides(*io_, share, nullptr).ok());
+  RidesOptions hot = Small("d");
+  hot.hot_trip = -1;
+  EXPECT_FALSE(GenerateRides(*io_, hot, nullptr).ok());
+  RidesOptions narrow = Small("e");
+  narrow.wide = kWideBytesMin - 1;
+  auto too_narrow = GenerateRides(*io_, narrow, nullptr);
+  ASSERT_FALSE(too_narrow.ok());
+  EXPECT_THAT(too_narrow.error().message, HasSubstr("--wide"));
 }
 
 TEST(EventWriterTest, BreaksEventsInTheWayTheirFormSays) {

@@ -254,6 +254,15 @@ int Main(int argc, char** argv) {
       ->add_option("--correct", a.rides.correct,
                    "share of trips with a corrected payment")
       ->capture_default_str();
+  generate
+      ->add_option("--hot-trip", a.rides.hot_trip,
+                   "share of trips whose events all name one trip, t-hot")
+      ->capture_default_str();
+  generate->add_option("--hot-driver", a.rides.hot_driver, "share of trips of one driver")
+      ->capture_default_str();
+  generate->add_option(
+      "--wide", a.rides.wide,
+      "bytes of an event, filled with strings that the contract does not declare");
 
   try {
     app.parse(argc, argv);

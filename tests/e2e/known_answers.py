@@ -190,17 +190,17 @@ def fold(lines):
         stamp = kinds[e["event_name"]]
         trip[stamp] = min(trip.get(stamp, "9"), e["event_timestamp"])
         for k in fields:
-            if e.get(k) is not None and (k not in trip or at > trip[k][0]):
-                trip[k] = (at, e[k])
-    rows = {id: {k: v[1] if isinstance(v, tuple) else v for k, v in trip.items()} for id, trip in trips.items()}
+            if e.get(k) is not None and (k not in trip or (at, e["event_id"]) > trip[k][:2]):
+                trip[k] = (at, e["event_id"], e[k])
+    rows = {id: {k: v[2] if isinstance(v, tuple) else v for k, v in trip.items()} for id, trip in trips.items()}
     return {**counts, "rejected_by_reason": reasons}, rows
 
 
-def test_the_own_generator_knows_its_answer(t):
+def generated(t, name, *options):
+    """Input of Weir's own generator, whose answer the fold above confirms."""
     from harness import trips_of
-    data = t.dir / "own"
-    t.weir("generate", "rides", "--out", data, "--scale", "0.3", "--seed", "5", "--months", "2019-06,2019-07",
-           "--returning", ".02", "--conflict", ".02", "--correct", ".05")
+    data = t.dir / name
+    t.weir("generate", "rides", "--out", data, *options)
     counts, trips = fold((data / "events.ndjson").read_text().splitlines())
     t.equal(counts_of(data), counts, "expected_counts.json")
     want = trips_of(data)
@@ -211,8 +211,42 @@ def test_the_own_generator_knows_its_answer(t):
             got = id if column == "trip_id" else "" if value is None else str(float(value)) if isinstance(value, float) else str(value)
             if got != text:
                 t.equal(float(got), float(text), f"{column} of {id}")
+    return data
+
+
+def test_the_own_generator_knows_its_answer(t):
+    data = generated(t, "own", "--scale", "0.3", "--seed", "5", "--months", "2019-06,2019-07",
+                     "--returning", ".02", "--conflict", ".02", "--correct", ".05")
     t.run_once(data / "events.ndjson")
     check_all(t, t.dir / "lake", data)
+
+
+def test_half_of_all_events_on_one_trip_and_one_driver(t):
+    data = generated(t, "hot", "--scale", "0.2", "--months", "2019-05", "--hot-trip", ".5", "--hot-driver", ".5", "--correct", ".05")
+    events = [line for line in (data / "events.ndjson").read_text().splitlines()]
+    for text, what in (('"trip_id":"t-hot"', "events of the hot trip"), ('"driver_id":"d000000"', "of the hot driver")):
+        of_kind = [e for e in events if text.split(":")[0] in e]
+        share = sum(text in e for e in of_kind) / len(of_kind)
+        t.ok(.45 < share < .55, f"{what}: a share of {share}")
+    t.run_once(data / "events.ndjson", sets=["weir.step.rows=1000", "weir.epoch.steps=2"])
+    check_ledger(t, t.dir / "lake", data)
+    check_trips(t, t.dir / "lake", data)
+
+
+def test_wide_events_keep_what_the_contract_does_not_declare(t):
+    narrow = generated(t, "narrow", "--scale", "0.03", "--duplicate", ".05")
+    data = generated(t, "wide", "--scale", "0.03", "--duplicate", ".05", "--wide", "3000")
+    t.equal((data / "expected_trips.csv").read_text(), (narrow / "expected_trips.csv").read_text(), "the answer of wide events")
+    whole = [line for line in (data / "events.ndjson").read_text().splitlines() if line.endswith("}") and '"trip_teleported"' not in line]
+    sizes = [len(line) for line in whole]
+    t.ok(2990 <= sum(sizes) / len(sizes) <= 3000, f"bytes of an event: {sum(sizes) / len(sizes)}")
+    t.run_once(data / "events.ndjson")
+    check_all(t, t.dir / "lake", data)
+    sent = {e["event_id"]: e for e in map(json.loads, whole) if "event_id" in e}
+    for row in read(t.dir / "lake", f"bronze.{SOURCE}").select(["event_id", "_extra"]).to_pylist():
+        extra = json.loads(row["_extra"])
+        t.ok(len(extra) >= 24, f"fields of _extra: {list(extra)}")
+        t.equal(extra, {k: sent[row["event_id"]][k] for k in extra}, f"_extra of {row['event_id']}")
 
 
 @long
