@@ -168,7 +168,8 @@ class LogSourceImpl final : public LogSource {
     Status status = TellPositions();
     if (status.ok()) status = Replay();
     if (status.ok() && !options_.live) status = Hand(EndOfInput{}, 0);
-    while (status.ok()) {
+    // Stopped before its end, the replay left identities unknown: nothing can be judged.
+    while (status.ok() && replayed_) {
       std::vector<Pushed> batch = WaitForRecords();
       if (batch.empty() && Stopping()) break;
       if (!batch.empty()) status = TakeIn(batch);
@@ -253,7 +254,9 @@ class LogSourceImpl final : public LogSource {
         return true;
       };
       WEIR_TRY(partition.log->Read(partition.position.next, visitor));
+      if (partition.position.next < partition.log->end()) return {};
     }
+    replayed_ = true;
     return {};
   }
 
@@ -485,6 +488,7 @@ class LogSourceImpl final : public LogSource {
   const LogSourceOptions options_;
   const std::unique_ptr<Pipeline> pipeline_;
   std::map<int, Partition> partitions_;
+  bool replayed_ = false;  // all that the logs hold was handed over
   int64_t steps_ = 0;
 
   // Of the batch that is being taken in.

@@ -253,6 +253,20 @@ TEST_F(LogSourceTest, AStoppingSourceTakesNothingButAnswersMarkers) {
   EXPECT_EQ(harness_->CommitNext(*source_).size(), 0u);
 }
 
+TEST_F(LogSourceTest, AStopInsideTheReplayLeavesNothingToBeJudgedWithoutItsPast) {
+  Start();
+  for (const char* id : {"a", "b", "c"}) Push({Ride(id, "10:00")});
+  harness_->queue_bytes = 1;  // the replay cannot get past the first of the three
+  Restart();
+  auto again = PushLater({Ride("c", "10:00")});
+  source_->Stop();
+  while (again.wait_for(0s) != std::future_status::ready) harness_->NextWithin(1ms);
+  EXPECT_THAT(Text(again.get()),
+              testing::AnyOf(
+                  "duplicate@3",
+                  fmt::format("code {}", static_cast<int>(PushResult::Code::kStopping))));
+}
+
 TEST_F(LogSourceTest, TooMuchAtOnceIsRefusedAsFull) {
   waiting_bytes_max_ = 1;
   Start();

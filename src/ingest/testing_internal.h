@@ -98,7 +98,7 @@ class SourceHarness {
   void Reopen() {
     store_.reset();
     journal_.With([](auto& journal) { journal.reset(); });
-    queue_ = std::make_unique<EventQueue>(64 << 20);
+    queue_ = std::make_unique<EventQueue>(queue_bytes);
     auto journal = log::Journal::Open(*io_, "/journal");
     ASSERT_TRUE(journal.ok()) << journal.error().message;
     journal_.With([&](auto& slot) { slot = *std::move(journal); });
@@ -190,6 +190,7 @@ class SourceHarness {
   std::map<int, PartitionPosition> committed;
   int64_t marker = 0;
   int64_t step_rows = 1000;
+  size_t queue_bytes = 64 << 20;  // of the queue that Reopen makes
 
  private:
   const contract::Contract contract_;
