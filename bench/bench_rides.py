@@ -163,3 +163,14 @@ def hot_key(b):
     best, done = run_weir(b, EXAMPLE, hot, runs=b.o.runs, models=True)
     return {"figures": {"share_of_even_rate": best_even.wall_s / best.wall_s, "even_events_per_s": events / best_even.wall_s} | figures_of(best, events, hot),
             "parameters": {"events": events, "runs": b.o.runs}, "details": details_of(done)}
+
+
+@benchmark("peer-flink", work="the events of rides-bronze through Weir and through Flink with Iceberg's sink, commits every 5 s",
+           goals=[Goal("per_cpu_s_vs_flink", ">=", 10)], options=options(34, peers="flink"), in_all=False)
+def peer_flink(b):
+    """Not part of `all`: it fetches Flink (300 MB) and runs minutes. Ratios with and without the start of the JVM."""
+    folder = even(b, b.o.scale)
+    events = counts(folder)["received"]
+    best, done = run_weir(b, contract_only(b), folder, runs=b.o.runs)
+    return {"figures": {"events_per_s": events / best.wall_s, "cpu_us_per_event": best.cpu_s / events * 1e6} | peer_figures(b, "bronze", folder, best, events, 1),
+            "parameters": {"events": events, "runs": b.o.runs}, "details": details_of(done)}
