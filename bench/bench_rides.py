@@ -1,4 +1,4 @@
-"""Files of ride events to committed tables: rides-bronze, rides, rides-wide, hot-key, peer-flink.
+"""Files of ride events to committed tables: rides-bronze, rides, rides-wide, rides-wide-long, hot-key, peer-flink.
 
 All inputs come from `weir generate rides` with 1 % of duplicates and 2 % of events up to 40 hours late, in order of arrival. Broken
 lines and events beyond the lateness are left out (--bad 0 --parked 0) so that DuckDB, which loses the line after some broken ones
@@ -6,8 +6,10 @@ and knows no lateness, can be held to the same rows.
 """
 import json
 import shutil
+import sqlite3
+import time
 
-from common import DATA, PYTHON, ROOT, WEIR, Goal, Wrong, benchmark, call, measure
+from common import DATA, PYTHON, ROOT, WEIR, Goal, Sampler, Server, Wrong, benchmark, call, measure, wait_until
 
 EXAMPLE = ROOT / "examples/rides"
 HERE = ROOT / "bench"
@@ -150,6 +152,103 @@ def rides(b):
     best, done = run_weir(b, EXAMPLE, folder, runs=b.o.runs, models=True)
     return {"figures": figures_of(best, events, folder) | peer_figures(b, "rides", folder, best, events, 1),
             "parameters": {"events": events, "input_bytes": bytes_of(folder), "runs": b.o.runs}, "details": details_of(done)}
+
+
+WIDE_BYTES = 5000
+
+
+def wide_project(b, folder):
+    """examples/rides with a contract that declares every field of the wide events, all of them strings."""
+    project = b.work / "declared-project"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("taxi"))
+    contract = project / "contracts/ride_events.odcs.yaml"
+    text = contract.read_text()
+    with open(folder / "events.ndjson", "rb") as f:
+        first = json.loads(f.readline())
+    names = [n for n in list(first)[list(first).index("app_version"):] if f"name: {n}\n" not in text]
+    before, after = text.split("\nslaProperties:", 1)
+    contract.write_text(before + "".join(f"\n      - name: {n}\n        logicalType: string" for n in names) + "\n\nslaProperties:" + after)
+    return project
+
+
+def wide(b, scale):
+    return made(b, f"wide-{scale:g}", "--scale", scale, "--wide", WIDE_BYTES)
+
+
+@benchmark("rides-wide", work="events of 5 KB, silver.trips and all gold kept; what is wide is not declared and goes to _extra", options=options(1.7),
+           goals=[Goal("events_per_s", ">=", 25_000), Goal("mb_per_s", ">=", 125)])
+def rides_wide(b):
+    """400,000 events of 5 KB (24 members that a real app sends along: device, session, flags, GPS trace). The main figure is with
+    the contract of examples/rides, which knows none of them: the whole width goes to `_extra` as text. `declared_…` is the same
+    input under a contract that declares each as a string, so that it becomes 24 columns."""
+    folder = wide(b, b.o.scale)
+    events = counts(folder)["received"]
+    best, done = run_weir(b, EXAMPLE, folder, runs=b.o.runs, models=True)
+    declared, more = run_weir(b, wide_project(b, folder), folder, runs=b.o.runs, models=True)
+    return {"figures": figures_of(best, events, folder) | {"declared_" + k: v for k, v in figures_of(declared, events, folder).items() if k != "wall_s"},
+            "parameters": {"events": events, "input_bytes": bytes_of(folder), "runs": b.o.runs},
+            "details": details_of(done) | {"declared": details_of(more)}}
+
+
+def minutes(p):
+    p.add_argument("--minutes", type=float, default=10)
+    p.add_argument("--scale", type=float, default=0.425, help="of one file; 0.425 is about 100,000 events = 500 MB")
+    p.add_argument("--set", action="append", default=[], help="a setting of weir.yml: --set weir.step.rows=20000")
+
+
+@benchmark("rides-wide-long", work="5 KB events for ten minutes into a running `weir up`, silver and gold kept: rate and memory over time",
+           goals=[Goal("events_per_s", ">=", 25_000), Goal("peak_rss_mb", "<=", 2048), Goal("rss_growth", "<=", 1.1)], options=minutes, in_all=False)
+def rides_wide_long(b):
+    """Files of 500 MB are made while the run goes on, at most three ahead of what is committed, and deleted once they are. File k
+    is the first with another year in its ids and times. Needs some 3 GB of disk a minute. `rss_growth` is the mean RSS of the
+    last quarter of the time over that of the second quarter."""
+    folder = wide(b, b.o.scale)
+    text, per_file = (folder / "events.ndjson").read_bytes(), counts(folder)
+    source = b.work / "in"
+    source.mkdir()
+    lake, written, deleted, waited = b.work / "lake", 0, 0, 0.0
+
+    def taken():
+        """(files read to their end, epochs) by the newest commit."""
+        try:
+            with sqlite3.connect(f"file:{lake}/catalog.db?mode=ro", uri=True, timeout=10) as c:
+                row = c.execute("SELECT frontier FROM weir_lanes WHERE frontier LIKE '%ride_events%' ORDER BY length(frontier) DESC").fetchone()
+        except sqlite3.OperationalError:
+            return 0
+        parts = json.loads(row[0])["sources"].get("ride_events", []) if row else []
+        return max([p["file"] for p in parts], default=0)
+
+    with Server([WEIR, "up", "--port", 0, "--project", EXAMPLE, "--data", lake, "--source", f"ride_events={source}/events-*.ndjson",
+                 "--set", "weir.file.quiet=100ms", *(x for s in b.o.set for x in ("--set", s))], b.work / "up.log") as server:
+        server.wait_for("send events to")
+        start = time.monotonic()
+        with Sampler(server.pid, 0.5) as sampler:
+            while time.monotonic() - start < b.o.minutes * 60 or written < 2:
+                for k in range(deleted, min(taken(), written)):
+                    (source / f"events-{k:05}.ndjson").unlink()
+                    deleted = k + 1
+                if written - deleted >= 3:
+                    time.sleep(0.1)
+                    waited += 0.1
+                    continue
+                part = source / f"events-{written:05}.ndjson.part"
+                part.write_bytes(text.replace(b"2019-", b"%04d-" % (2019 + written)))
+                part.rename(part.with_suffix(""))
+                written += 1
+            wait_until(lambda: taken() >= written, 600, "the last file's commit", server, every=0.05)
+            wall = time.monotonic() - start
+        cpu, peak = server.cpu_s(), server.peak_rss_bytes()
+        b.check(server.stop(120) == 0, f"weir up failed:\n{server.log()[-3000:]}")
+    ledger = json.loads(call([WEIR, "show", "ledger", "--project", EXAMPLE, "--data", lake, "-o", "json"]))[0]
+    for key in ("received", "accepted", "duplicate", "rejected", "late"):
+        b.check(ledger[key] == per_file[key] * written, f"ledger: {key} {ledger[key]}, want {written} times {per_file[key]}")
+    events, rss = ledger["received"], [r for _, r, _ in sampler.samples]
+    quarter = len(rss) // 4
+    growth = (sum(rss[-quarter:]) / quarter) / (sum(rss[quarter:2 * quarter]) / quarter)
+    return {"figures": {"events_per_s": events / wall, "mb_per_s": len(text) * written / wall / 1e6, "cpu_us_per_event": cpu / events * 1e6,
+                        "peak_rss_mb": peak / 1e6, "rss_growth": growth, "input_ready_share": waited / wall},
+            "parameters": {"events": events, "minutes": b.o.minutes, "input_bytes": len(text) * written},
+            "details": {"rss_mb_over_time": [round(r / 1e6) for r in rss[::max(1, len(rss) // 60)]]}}
 
 
 @benchmark("hot-key", work="half of all events on one trip and half of all trips by one driver, against the even stream; silver and gold kept",
