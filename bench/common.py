@@ -34,8 +34,9 @@ ROOT = Path(__file__).resolve().parents[1]
 WEIR = Path(os.environ.get("WEIR", ROOT / "build/release/weir"))
 PYTHON = ROOT / ".deps/venv/bin/python"
 RESULTS = ROOT / "bench/results"
-DATA = ROOT / "build/bench-data"  # generated input, kept for the next run
-WORK = ROOT / "build/bench-work"
+_BUILD = Path(os.environ.get("WEIR_BENCH_DIR", ROOT / "build"))  # where there is room
+DATA = _BUILD / "bench-data"  # generated input, kept for the next run
+WORK = _BUILD / "bench-work"
 HISTORY_MAX = 20  # earlier runs whose figures a result file keeps
 
 TICKS = os.sysconf("SC_CLK_TCK")
