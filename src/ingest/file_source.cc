@@ -107,7 +107,7 @@ class FileSource final : public Source {
     if (found != partitions_.end()) return &found->second;
     state::Identities identities = WEIR_TRY(state::Identities::Load(
         *context_.store, IdentitySpace(*context_.contract, position.partition),
-        context_.contract->identity_memory));
+        context_.contract->identity_memory, context_.identity_bytes));
     PartitionJudge judge(pipeline_->rule(/*live=*/false), std::move(identities),
                          position.watermark);
     // A wake that was journalled but not committed is repeated.
@@ -282,7 +282,7 @@ class FileSource final : public Source {
     std::vector<int32_t> rows(lines.records.size());
     std::iota(rows.begin(), rows.end(), 0);
     std::vector<log::Verdict> verdicts(rows.size());
-    partition.judge.Judge(checked.evidence(), rows, file.modified, verdicts);
+    WEIR_TRY(partition.judge.Judge(checked.evidence(), rows, file.modified, verdicts));
     JudgedBatch batch = WEIR_TRY(
         pipeline_->Build(checked, rows, verdicts, at.partition, at.next, file.modified));
     batch.counts.received = lines.framed;
@@ -327,8 +327,8 @@ class FileSource final : public Source {
   Status SendMarker() {
     Marker marker;
     for (auto& [number, partition] : partitions_) {
-      partition.judge.identities().Checkpoint(marker.delta,
-                                              IdentitySpace(*context_.contract, number));
+      WEIR_TRY(partition.judge.identities().Checkpoint(
+          marker.delta, IdentitySpace(*context_.contract, number)));
       marker.positions.push_back(partition.position);
     }
     {

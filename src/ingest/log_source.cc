@@ -148,7 +148,8 @@ class LogSourceImpl final : public LogSource {
     }
     state::Identities identities = WEIR_TRY(state::Identities::Load(
         *context_.store, IdentitySpace(*context_.contract, number),
-        context_.contract->identity_memory));
+        context_.contract->identity_memory,
+        context_.identity_bytes / std::max(1, options_.partitions)));
     WEIR_TRY(context_.io->CreateDirs(DirOf(number)));
     auto log = WEIR_TRY(log::Log::Open(*context_.io, DirOf(number), {}));
     if (log->end() < position.next) {
@@ -270,7 +271,7 @@ class LogSourceImpl final : public LogSource {
       verdicts.push_back(record.verdict);
     }
     const Checked checked = WEIR_TRY(pipeline_->Check(records));
-    partition.judge.Remember(view.records, view.received_at);
+    WEIR_TRY(partition.judge.Remember(view.records, view.received_at));
     partition.position.idle = false;
     WEIR_TRY(HandOver(partition, checked, rows, verdicts, view.received_at));
     return SendMarkers();
@@ -327,7 +328,8 @@ class LogSourceImpl final : public LogSource {
       Partition& partition =
           partitions_.at(options_.first_partition + static_cast<int>(p));
       WEIR_TRY(WakeIfIdle(partition));
-      partition.judge.Judge(checked_.evidence(), rows[p], received_at, verdicts_);
+      WEIR_TRY(
+          partition.judge.Judge(checked_.evidence(), rows[p], received_at, verdicts_));
       const LogOffset first = WEIR_TRY(AppendToLog(partition, rows[p], received_at));
       for (size_t i = 0; i < rows[p].size(); ++i) {
         RecordResult& result = results[static_cast<size_t>(rows[p][i])];
@@ -444,8 +446,8 @@ class LogSourceImpl final : public LogSource {
   Status SendMarker() {
     Marker marker;
     for (auto& [number, partition] : partitions_) {
-      partition.judge.identities().Checkpoint(marker.delta,
-                                              IdentitySpace(*context_.contract, number));
+      WEIR_TRY(partition.judge.identities().Checkpoint(
+          marker.delta, IdentitySpace(*context_.contract, number)));
       marker.positions.push_back(partition.position);
     }
     {

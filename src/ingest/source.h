@@ -34,6 +34,8 @@ struct SourceContext {
   SharedJournal* journal = nullptr;
   EventQueue* queue = nullptr;
   state::Store* store = nullptr;  // for the identity memory of the last commit
+  int64_t identity_bytes = 64 << 20;  // of identities in memory, per partition (see
+                                      // state::Identities::Load)
   const std::atomic<Micros>* global_watermark =
       nullptr;  // the floor of waking partitions
   std::vector<PartitionPosition>

@@ -18,12 +18,21 @@ void PartitionJudge::MoveWatermark(Micros event_time, Micros arrival) {
   if (first) identities_.WatermarkBegan(mark);
 }
 
-void PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> rows,
-                           Micros arrival, std::span<Verdict> out) {
+Status PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> rows,
+                             Micros arrival, std::span<Verdict> out) {
   // How far ahead of the verdict the identity table is touched, so that its cache misses
   // overlap.
   constexpr size_t kAhead = 8;
   if (rule_.has_identity) {
+    if (rows.size() == evidence.identity.size()) {
+      WEIR_TRY(identities_.Recall(evidence.identity));
+    } else {
+      std::vector<Hash128> ids;
+      ids.reserve(rows.size());
+      for (const int32_t row : rows)
+        ids.push_back(evidence.identity[static_cast<size_t>(row)]);
+      WEIR_TRY(identities_.Recall(ids));
+    }
     for (size_t i = 0; i < std::min(kAhead, rows.size()); ++i) {
       identities_.Prefetch({&evidence.identity[static_cast<size_t>(rows[i])], 1});
     }
@@ -54,9 +63,11 @@ void PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> ro
       identities_.Insert(evidence.identity[row], evidence.content[row], watermark_, time);
     }
   }
+  return {};
 }
 
-void PartitionJudge::Remember(std::span<const log::Record> records, Micros arrival) {
+Status PartitionJudge::Remember(std::span<const log::Record> records, Micros arrival) {
+  if (rule_.has_identity) WEIR_TRY(identities_.MakeRoom(records.size()));
   for (const log::Record& record : records) {
     if (record.verdict != Verdict::kAccepted && record.verdict != Verdict::kLate)
       continue;
@@ -65,6 +76,7 @@ void PartitionJudge::Remember(std::span<const log::Record> records, Micros arriv
       identities_.Insert(record.identity, record.content, watermark_, record.event_time);
     }
   }
+  return {};
 }
 
 void PartitionJudge::Wake(Micros floor) {

@@ -42,13 +42,14 @@ class PartitionJudge {
   PartitionJudge(VerdictRule rule, state::Identities identities, Micros watermark);
 
   // Judges rows[i] for every i in turn and writes out[rows[i]]. `arrival` is the stamp of
-  // the whole batch.
-  void Judge(const Evidence& evidence, std::span<const int32_t> rows, Micros arrival,
-             std::span<log::Verdict> out);
+  // the whole batch. Errors: of the disk behind the memory of identities; nothing was
+  // judged.
+  Status Judge(const Evidence& evidence, std::span<const int32_t> rows, Micros arrival,
+               std::span<log::Verdict> out);
 
   // Takes over verdicts given earlier (read from the log), so that memory and watermark
   // continue from them.
-  void Remember(std::span<const log::Record> records, Micros arrival);
+  Status Remember(std::span<const log::Record> records, Micros arrival);
 
   // A partition that was idle continues: W_p = max(W_p, floor).
   void Wake(Micros floor);

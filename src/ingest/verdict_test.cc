@@ -72,7 +72,8 @@ class Partition {
     }
     std::vector<Verdict> out(records.size());
     const Micros arrival = records.empty() ? 0 : records[0].arrival * kMinute;
-    judge_.Judge({rejected, identity, content, time}, rows, arrival, out);
+    EXPECT_TRUE(
+        judge_.Judge({rejected, identity, content, time}, rows, arrival, out).ok());
     Logged batch{arrival, {}};
     for (size_t i = 0; i < records.size(); ++i) {
       log::Record record{"", out[i], {}, content[i], time[i]};
@@ -86,7 +87,8 @@ class Partition {
   // The same partition after a restart that has only the log.
   Partition Remembered() const {
     Partition out(rule_);
-    for (const Logged& batch : log_) out.judge_.Remember(batch.records, batch.arrival);
+    for (const Logged& batch : log_)
+      EXPECT_TRUE(out.judge_.Remember(batch.records, batch.arrival).ok());
     return out;
   }
 
@@ -338,9 +340,10 @@ TEST(VerdictTest, RandomHistoriesAgreeWithANaiveModel) {
         partition.judge().Wake(floor);
         model.Raise(floor);
       }
-      if (below(15) == 0)
-        partition.judge().identities().Checkpoint(*std::make_unique<state::Delta>(),
-                                                  "ids");
+      if (below(15) == 0) {
+        state::Delta delta;
+        EXPECT_TRUE(partition.judge().identities().Checkpoint(delta, "ids").ok());
+      }
       std::vector<Record> batch;
       std::vector<Verdict> expected;
       now += below(40);

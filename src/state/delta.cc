@@ -146,7 +146,11 @@ Result<Delta> Delta::Read(io::Io& io, const std::string& state_dir, Epoch epoch)
   return delta;
 }
 
-Status Delta::Append(const Delta& other) {
+Status Delta::Append(Delta&& other) {
+  if (bytes_.empty()) {
+    *this = std::exchange(other, Delta());
+    return {};
+  }
   return other.ForEach([&](const Record& record) -> Status {
     switch (record.op) {
       case Op::kPut:

@@ -3,44 +3,56 @@
 //
 // An identity is forgotten exactly when the watermark has advanced by the horizon since
 // its record was judged (the watermark taken after that verdict) and has passed the
-// record's own event time. The watermark given to Lookup never falls. Byte table:
-// docs/formats/state.md.
+// record's own event time. The watermark given to Lookup never falls.
+//
+// The newest identities are in a table in memory. When it is full, all of it goes into a
+// run on disk (identity_run.h), written beside further work, and only the run's filter
+// stays. Byte tables: docs/formats/state.md.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <future>
+#include <memory>
 #include <span>
+#include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/hash.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "state/identity_run.h"
 #include "state/state.h"
 
 namespace weir::state {
 
 class Identities {
  public:
-  struct Entry {
-    Hash128 id;
-    uint64_t content = 0;            // hash of the record's canonical content
-    Micros judged_at_watermark = 0;  // kNoTime: judged before there was a watermark
-    Micros event_time = 0;
-  };
+  using Entry = IdentityEntry;
 
+  // All in memory, without bound: for tests.
   explicit Identities(Micros horizon);
+  Identities(Identities&&) = default;
+  Identities& operator=(Identities&&) = default;
 
-  // What the last checkpoint that reached the store remembered.
-  static Result<Identities> Load(Store& store, std::string_view space, Micros horizon);
+  // What the last checkpoint that reached the store remembered; from now on at most about
+  // twice `table_bytes` are in memory, and the filters. Files of runs that no checkpoint
+  // names are removed. The store outlives it.
+  static Result<Identities> Load(Store& store, std::string_view space, Micros horizon,
+                                 int64_t table_bytes);
 
-  // nullptr: never seen, or forgotten. The pointer holds until the next Insert or
+  // Before the Lookups of a batch: fetches what the disk knows of these identities.
+  // Errors: of the disk, or kCorrupt; nothing was changed.
+  Status Recall(std::span<const Hash128> ids);
+  // Before Inserts that no Recall went before: makes room for `entries` more.
+  Status MakeRoom(size_t entries);
+
+  // nullptr: never seen, or forgotten. Of an identity that the newest Recall was given,
+  // or that was inserted since. The pointer holds until the next Insert, Recall or
   // Checkpoint.
   const Entry* Lookup(Hash128 id, Micros watermark);
-  // The same for many ids at one watermark; a miss in the cache of one does not hold up
-  // the others.
-  void LookupMany(std::span<const Hash128> ids, Micros watermark,
-                  std::span<const Entry*> out);
   // Starts to bring the places of `ids` near, for Lookups that follow soon.
   void Prefetch(std::span<const Hash128> ids) const;
 
@@ -51,30 +63,53 @@ class Identities {
   // `watermark`.
   void WatermarkBegan(Micros watermark);
 
-  // Adds what was inserted since the last call as new generations, and erases generations
-  // of which everything is forgotten.
-  void Checkpoint(Delta& delta, std::string_view space);
+  // Adds what was inserted since the last call, and erases what is forgotten as a whole.
+  // Waits for a run that is being written. Errors: the run could not be written; nothing
+  // is lost, but the epoch cannot be closed.
+  Status Checkpoint(Delta& delta, std::string_view space);
 
   int64_t size() const {
     return count_;
-  }  // forgotten ones count until their place is needed
+  }  // in memory; forgotten ones count until their place is needed
   int64_t bytes() const;
+  size_t runs() const { return runs_.size(); }
 
  private:
-  // One value in the store.
+  // One value in the store: a generation's entries, or the name of a run.
   struct Generation {
     uint64_t number = 0;
     int64_t count = 0;
     Micros judged_max = kNoTime, event_time_max = kNoTime;
     bool unjudged = false;  // has entries without watermark
   };
+  struct Run {
+    Generation about;
+    IdentityRun run;
+  };
+  // A table on its way to disk.
+  struct Sealing {
+    std::shared_ptr<const std::vector<Entry>> table;
+    Generation about;
+    std::future<Result<IdentityRun>> written;
+  };
+  // A run that is forgotten; its file goes once the store has forgotten it, too.
+  struct Dropped {
+    uint64_t number;
+    bool in_store;  // the store was seen to name it
+  };
 
   bool Forgotten(Micros judged, Micros event_time, Micros watermark) const;
-  size_t FindSlot(Hash128 id) const;
+  static size_t FindSlot(std::span<const Entry> table, Hash128 id);
   void Put(const Entry& entry);
   void Rebuild();
-  static void Note(const Entry& entry, Generation& generation);
+  void Note(const Entry& entry, Generation& generation) const;
   Status LoadGeneration(std::string_view key, std::string_view value);
+  Status LoadRun(std::string_view key, std::string_view value);
+  Status RemoveOrphans() const;
+  std::string RunPath(uint64_t number) const;
+  Status Seal();
+  Status Install();
+  Status RemoveDropped(std::string_view space);
 
   Micros horizon_;
   Micros watermark_ = kNoTime;  // the newest seen
@@ -83,9 +118,20 @@ class Identities {
   std::vector<Entry> slots_;  // open addressing, linear probing; id {0, 0} is a free slot
   int64_t count_ = 0,
           erased_ = 0;  // erased_: entries of generations erased since the last rebuild
-  std::vector<Entry> fresh_;  // since the last checkpoint
+  std::vector<Entry> fresh_;  // since the last checkpoint, or seal
   std::deque<Generation> generations_;
   uint64_t next_generation_ = 0;
+
+  // The disk's side; all empty without a store.
+  Store* store_ = nullptr;
+  std::string run_prefix_;  // path of a run without its number
+  size_t slots_max_ = SIZE_MAX;
+  std::unique_ptr<Sealing> sealing_;
+  std::deque<Run> runs_;            // oldest first
+  size_t unannounced_ = 0;          // the newest runs no checkpoint has named yet
+  std::vector<Generation> sealed_;  // generations whose entries are in runs now
+  std::vector<Dropped> dropped_;
+  std::unordered_map<Hash128, Entry, Hash128Hasher> recalled_;
 };
 
 }  // namespace weir::state

@@ -100,11 +100,11 @@ class StoredIdentitiesTest : public testing::Test {
       : store_(*Store::Open(io_, "state", Epoch{0}, {.deterministic = true})) {}
   void Checkpoint(Identities& identities) {
     Delta delta;
-    identities.Checkpoint(delta, "ids/s/0");
+    ASSERT_TRUE(identities.Checkpoint(delta, "ids/s/0").ok());
     ASSERT_TRUE(store_->Apply(delta, Next(store_->applied())).ok());
   }
-  Identities Load() {
-    auto loaded = Identities::Load(*store_, "ids/s/0", kHorizon);
+  Identities Load(int64_t table_bytes = 1 << 20) {
+    auto loaded = Identities::Load(*store_, "ids/s/0", kHorizon, table_bytes);
     EXPECT_TRUE(loaded.ok()) << loaded.error().message;
     return *std::move(loaded);
   }
@@ -114,6 +114,8 @@ class StoredIdentitiesTest : public testing::Test {
         store_->Scan("ids/s/0", "g", [&](auto, auto) { return ++count, true; }).ok());
     return count;
   }
+
+  size_t RunFiles() { return io_.List("state/ids")->size(); }
 
   io::SimIo io_;
   std::unique_ptr<Store> store_;
@@ -182,59 +184,180 @@ TEST_F(StoredIdentitiesTest, MemoryStaysBoundedWhileTheWatermarkMoves) {
   EXPECT_LT(bytes_max, 8'000'000);
 }
 
-TEST_F(StoredIdentitiesTest, AgreesWithAPlainMapThroughRestarts) {
+// The smallest table holds 768 entries; the rest must come from runs.
+TEST_F(StoredIdentitiesTest, AgreesWithAPlainMapThroughRunsAndRestarts) {
   const uint64_t seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937_64 random(seed);
-  Identities identities(kHorizon);
+  Identities identities = Load(0);
   std::map<uint64_t, Identities::Entry> model;
   Micros watermark = kNoTime;
-  for (int step = 0; step < 30'000; ++step) {
-    const uint64_t number = random() % 3000;
-    const Hash128 id{number, number * 7};
-    const auto known = model.find(number);
-    const bool expected =
-        known != model.end() &&
-        !(watermark != kNoTime && known->second.judged_at_watermark != kNoTime &&
-          watermark - known->second.judged_at_watermark >= kHorizon &&
-          watermark > known->second.event_time);
-    const auto* found = identities.Lookup(id, watermark);
-    ASSERT_EQ(found != nullptr, expected) << "step " << step;
-    if (found != nullptr) {
-      ASSERT_EQ(found->content, known->second.content);
-    } else {
-      const Identities::Entry entry{id, random(), watermark,
-                                    static_cast<Micros>(step + random() % 5000)};
-      identities.Insert(id, entry.content, entry.judged_at_watermark, entry.event_time);
-      model[number] = entry;
+  size_t runs_max = 0;
+  for (int batch = 0; batch < 600; ++batch) {
+    std::vector<uint64_t> numbers(random() % 200);
+    std::vector<Hash128> ids;
+    for (uint64_t& number : numbers) {
+      number = random() % 20'000;
+      ids.push_back(HashBytes128(std::to_string(number)));
     }
-    if (step == 500) {
-      watermark = 0;
-      identities.WatermarkBegan(0);
-      for (auto& [_, entry] : model) entry.judged_at_watermark = 0;
-    } else if (watermark != kNoTime) {
-      watermark += static_cast<Micros>(random() % 3);
+    ASSERT_TRUE(identities.Recall(ids).ok());
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const auto known = model.find(numbers[i]);
+      const bool expected =
+          known != model.end() &&
+          !(watermark != kNoTime && known->second.judged_at_watermark != kNoTime &&
+            watermark - known->second.judged_at_watermark >= kHorizon &&
+            watermark > known->second.event_time);
+      const auto* found = identities.Lookup(ids[i], watermark);
+      ASSERT_EQ(found != nullptr, expected) << "batch " << batch << " id " << numbers[i];
+      if (found != nullptr) {
+        ASSERT_EQ(found->content, known->second.content);
+      } else {
+        const Identities::Entry entry{ids[i], random(), watermark,
+                                      batch * 60 + static_cast<Micros>(random() % 5000)};
+        identities.Insert(ids[i], entry.content, entry.judged_at_watermark,
+                          entry.event_time);
+        model[numbers[i]] = entry;
+      }
+      if (batch == 40 && i == 0) {
+        watermark = 0;
+        identities.WatermarkBegan(0);
+        for (auto& [_, known_entry] : model) known_entry.judged_at_watermark = 0;
+      } else if (watermark != kNoTime) {
+        watermark += random() % 10 == 0;
+      }
     }
-    if (random() % 500 == 0) Checkpoint(identities);
-    if (random() % 2000 == 0) {
+    runs_max = std::max(runs_max, identities.runs());
+    if (random() % 5 == 0) Checkpoint(identities);
+    if (random() % 50 == 0) {
       Checkpoint(identities);
-      identities = Load();
+      identities = Load(0);
     }
   }
+  EXPECT_GT(runs_max, 5u);
 }
 
-TEST(IdentitiesTest, LookupManyIsLookupOfEach) {
-  Identities identities(kHorizon);
-  std::vector<Hash128> ids;
-  for (uint64_t i = 0; i < 100; ++i) {
-    ids.push_back({i * 1'000'003, i});
-    if (i % 3 == 0) identities.Insert(ids.back(), i, 0, 0);
+TEST_F(StoredIdentitiesTest, RunsGoWithTheirFilesOnceAllIsForgotten) {
+  Identities identities = Load(0);
+  uint64_t next = 0;
+  size_t files_max = 0;
+  int64_t bytes_max = 0;
+  for (Micros watermark = 0; watermark < 10 * kHorizon; watermark += kHorizon / 8) {
+    for (int batch = 0; batch < 4; ++batch) {
+      ASSERT_TRUE(identities.MakeRoom(500).ok());
+      for (int i = 0; i < 500; ++i)
+        identities.Insert(HashBytes128(std::to_string(next++)), 0, watermark, watermark);
+    }
+    identities.Lookup({1, 1}, watermark);
+    Checkpoint(identities);
+    files_max = std::max(files_max, RunFiles());
+    bytes_max = std::max(bytes_max, identities.bytes());
   }
-  std::vector<const Identities::Entry*> found(ids.size());
-  identities.LookupMany(ids, 10, found);
-  for (size_t i = 0; i < ids.size(); ++i)
-    EXPECT_EQ(found[i], identities.Lookup(ids[i], 10)) << i;
-  EXPECT_EQ(found[3]->content, 3u);
+  EXPECT_GT(files_max, 10u);
+  EXPECT_LT(files_max, 40u);
+  EXPECT_LT(bytes_max, 400'000) << "16,000 live entries in runs, at most 1,000 in memory";
+  Checkpoint(identities);
+  const size_t before = RunFiles();
+  identities.Lookup({1, 1}, 12 * kHorizon);
+  Checkpoint(identities);  // drops them from the store …
+  EXPECT_EQ(RunFiles(), before) << "… whose files may not go before that is committed";
+  Checkpoint(identities);
+  EXPECT_EQ(identities.runs(), 0u);
+  EXPECT_EQ(RunFiles(), 0u);
+}
+
+TEST_F(StoredIdentitiesTest, ADamagedRunIsNamedAndNeverBelieved) {
+  {
+    Identities identities = Load(0);
+    for (int batch = 0; batch < 4; ++batch) {
+      ASSERT_TRUE(identities.MakeRoom(500).ok());
+      for (int i = 0; i < 500; ++i)
+        identities.Insert(HashBytes128(std::to_string(batch * 500 + i)), 7, 0, 0);
+    }
+    Checkpoint(identities);
+    ASSERT_GE(identities.runs(), 1u);
+  }
+  const std::string path = "state/ids/" + io_.List("state/ids")->at(0);
+  const uint64_t size = io_.Stat(path)->size;
+  std::vector<Hash128> ids;
+  for (int i = 0; i < 2000; ++i) ids.push_back(HashBytes128(std::to_string(i)));
+  int named = 0;
+  for (uint64_t byte = 0; byte < size; byte += 97) {
+    ASSERT_TRUE(io_.FlipBit(path, byte, static_cast<int>(byte % 8)).ok());
+    auto loaded = Identities::Load(*store_, "ids/s/0", kHorizon, 0);
+    Status status = loaded.ok() ? loaded->Recall(ids) : Status(loaded.error());
+    if (!status.ok()) {
+      EXPECT_EQ(status.error().code, Code::kCorrupt);
+      EXPECT_NE(status.error().message.find(path), std::string::npos);
+      ++named;
+    } else {
+      for (const Hash128& id : ids) {
+        const auto* found = loaded->Lookup(id, 0);
+        ASSERT_TRUE(found != nullptr && found->content == 7u) << "byte " << byte;
+      }
+    }
+    ASSERT_TRUE(io_.FlipBit(path, byte, static_cast<int>(byte % 8)).ok());
+  }
+  EXPECT_EQ(named, static_cast<int>((size + 96) / 97));
+}
+
+// Power cuts after every operation of a history with runs: what was committed is
+// remembered, what was not is not.
+TEST(IdentityRunCrashTest, EveryPowerCutLeavesWhatWasCommitted) {
+  constexpr int kEpochs = 6, kPerEpoch = 700;
+  const auto history = [&](io::SimIo& io, int* committed) -> Status {
+    auto store =
+        WEIR_TRY(Store::Open(io, "state", Epoch{*committed}, {.deterministic = true}));
+    auto identities = WEIR_TRY(Identities::Load(*store, "ids/s/0", kHorizon, 0));
+    for (int epoch = *committed; epoch < kEpochs; ++epoch) {
+      WEIR_TRY(identities.MakeRoom(kPerEpoch));
+      for (int i = 0; i < kPerEpoch; ++i) {
+        identities.Insert(HashBytes128(std::to_string(epoch * kPerEpoch + i)), 1,
+                          epoch * kHorizon / 4, 0);
+      }
+      identities.Lookup({1, 1}, epoch * kHorizon / 4);
+      Delta delta;
+      WEIR_TRY(identities.Checkpoint(delta, "ids/s/0"));
+      WEIR_TRY(delta.Write(io, "state", Epoch{epoch + 1}));
+      *committed = epoch + 1;  // the epoch row
+      WEIR_TRY(store->Apply(delta, Epoch{epoch + 1}));
+    }
+    return store->Flush();
+  };
+  uint64_t operations = 0;
+  {
+    io::SimIo io;
+    int committed = 0;
+    ASSERT_TRUE(history(io, &committed).ok());
+    operations = io.operations();
+  }
+  ASSERT_GT(operations, 50u);
+  for (const io::AfterCut mode :
+       {io::AfterCut::kDropUnsynced, io::AfterCut::kKeepAll, io::AfterCut::kRandom}) {
+    for (uint64_t cut = 0; cut <= operations; ++cut) {
+      SCOPED_TRACE(testing::Message()
+                   << "cut " << cut << " mode " << static_cast<int>(mode));
+      io::SimIo io;
+      io.SetFaults({.cut_power_after = cut});
+      int committed = 0;
+      static_cast<void>(history(io, &committed).ok());
+      io.PowerOn(cut, mode);
+      auto store = Store::Open(io, "state", Epoch{committed}, {.deterministic = true});
+      ASSERT_TRUE(store.ok()) << store.error().message;
+      auto identities = Identities::Load(**store, "ids/s/0", kHorizon, 0);
+      ASSERT_TRUE(identities.ok()) << identities.error().message;
+      for (int epoch = 0; epoch < kEpochs; ++epoch) {
+        std::vector<Hash128> ids;
+        for (int i = 0; i < kPerEpoch; i += 7)
+          ids.push_back(HashBytes128(std::to_string(epoch * kPerEpoch + i)));
+        ASSERT_TRUE(identities->Recall(ids).ok());
+        const Micros now = std::max(0, committed - 1) * kHorizon / 4;
+        const bool expected = epoch < committed && now - epoch * kHorizon / 4 < kHorizon;
+        for (const Hash128& id : ids)
+          ASSERT_EQ(identities->Lookup(id, now) != nullptr, expected) << epoch;
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class Delta {
   // Drops all keys of a space (before any Put of this delta).
   void Clear(std::string_view space);
   // Adds another delta's records behind ours.
-  Status Append(const Delta& other);
+  Status Append(Delta&& other);
   bool empty() const { return count_ == 0; }
   size_t bytes() const { return bytes_.size(); }
 
@@ -103,6 +103,11 @@ class Store {
     int64_t keys, bytes;
   };
   virtual Result<std::vector<SpaceInfo>> Spaces() = 0;
+
+  // Where state lives that has files of its own beside the store.
+  virtual io::Io& io() = 0;
+  virtual const std::string& dir() const = 0;  // state/
+  virtual bool deterministic() const = 0;      // no threads of one's own
 };
 
 }  // namespace weir::state

@@ -193,6 +193,10 @@ class RocksStore final : public Store {
     return applied_;
   }
 
+  io::Io& io() override { return io_; }
+  const std::string& dir() const override { return state_dir_; }
+  bool deterministic() const override { return options_.deterministic; }
+
   Result<std::vector<std::optional<std::string>>> GetMany(
       std::string_view space, std::span<const std::string_view> keys) override {
     std::vector<std::string> row_keys(keys.size());
