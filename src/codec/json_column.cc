@@ -10,7 +10,9 @@
 namespace weir::codec {
 
 void GrowingBuffer::Grow(int64_t bytes) {
-  const int64_t capacity = std::max<int64_t>({bytes, capacity_ * 2, 64});
+  int64_t capacity = std::max<int64_t>({bytes, capacity_ * 2, 64});
+  // Batches of one source are alike: the next one needs what the last one did.
+  if (buffer_ == nullptr) capacity = std::max(capacity, last_size_ + last_size_ / 8);
   if (buffer_ == nullptr) {
     auto made = arrow::AllocateResizableBuffer(capacity);
     if (!made.ok()) throw std::bad_alloc();
@@ -26,6 +28,7 @@ void GrowingBuffer::Grow(int64_t bytes) {
 std::shared_ptr<arrow::Buffer> GrowingBuffer::Finish(int64_t size) {
   Reserve(size);
   if (buffer_ == nullptr) Grow(1);
+  last_size_ = size;
   // Only what wastes much is worth the copy that shrinking may cost.
   const bool shrink = capacity_ > 4096 && size < capacity_ / 2;
   if (!buffer_->Resize(size, shrink).ok()) throw std::bad_alloc();

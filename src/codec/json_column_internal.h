@@ -29,7 +29,7 @@ class GrowingBuffer {
 
   std::unique_ptr<arrow::ResizableBuffer> buffer_;
   uint8_t* data_ = nullptr;
-  int64_t capacity_ = 0;
+  int64_t capacity_ = 0, last_size_ = 0;
 };
 
 // One column. Rows are written in rising order; a row not written is null. What `values`

@@ -3,8 +3,10 @@
 #include <arrow/api.h>
 #include <arrow/compute/api.h>
 #include <arrow/compute/initialize.h>
+#include <arrow/util/bitmap_ops.h>
 #include <arrow/util/byte_size.h>
 
+#include <cstring>
 #include <numeric>
 #include <unordered_map>
 
@@ -31,6 +33,83 @@ int64_t ByteSize(const Batch& batch) {
          static_cast<int64_t>(batch.weights.size() * sizeof(int32_t));
 }
 
+namespace {
+
+// Rows that follow each other in the input.
+struct Stretch {
+  int64_t begin, length;
+};
+
+std::vector<Stretch> Stretches(std::span<const int32_t> rows) {
+  std::vector<Stretch> out;
+  for (const int32_t row : rows) {
+    if (!out.empty() && out.back().begin + out.back().length == row) {
+      ++out.back().length;
+    } else {
+      out.push_back({row, 1});
+    }
+  }
+  return out;
+}
+
+// Whether a column is of values or bytes that can be copied stretch by stretch.
+bool CopiesInStretches(const arrow::DataType& type) {
+  return type.id() == arrow::Type::STRING || type.id() == arrow::Type::BINARY ||
+         (arrow::is_fixed_width(type) && type.bit_width() % 8 == 0 &&
+          type.num_fields() == 0 && type.id() != arrow::Type::DICTIONARY);
+}
+
+// Where most rows are taken, a copy of whole stretches costs a fraction of Take.
+Result<std::shared_ptr<arrow::Array>> TakeStretches(const arrow::Array& from,
+                                                    std::span<const Stretch> stretches,
+                                                    int64_t count) {
+  const arrow::ArrayData& data = *from.data();
+  std::vector<std::shared_ptr<arrow::Buffer>> buffers(1);
+  if (from.null_count() > 0) {
+    buffers[0] = WEIR_ARROW(arrow::AllocateEmptyBitmap(count));
+    int64_t at = 0;
+    for (const Stretch& stretch : stretches) {
+      arrow::internal::CopyBitmap(data.buffers[0]->data(), data.offset + stretch.begin,
+                                  stretch.length, buffers[0]->mutable_data(), at);
+      at += stretch.length;
+    }
+  }
+  if (from.type_id() != arrow::Type::STRING && from.type_id() != arrow::Type::BINARY) {
+    const int64_t width = from.type()->bit_width() / 8;
+    buffers.push_back(WEIR_ARROW(arrow::AllocateBuffer(count * width)));
+    uint8_t* out = buffers[1]->mutable_data();
+    const uint8_t* in = data.buffers[1]->data() + data.offset * width;
+    for (const Stretch& stretch : stretches) {
+      std::memcpy(out, in + stretch.begin * width,
+                  static_cast<size_t>(stretch.length * width));
+      out += stretch.length * width;
+    }
+    return arrow::MakeArray(arrow::ArrayData::Make(from.type(), count, buffers));
+  }
+  const auto* offsets = data.GetValues<int32_t>(1);
+  int64_t bytes = 0;
+  for (const Stretch& s : stretches)
+    bytes += offsets[s.begin + s.length] - offsets[s.begin];
+  buffers.push_back(WEIR_ARROW(arrow::AllocateBuffer((count + 1) * 4)));
+  buffers.push_back(WEIR_ARROW(arrow::AllocateBuffer(bytes)));
+  auto* out_offsets = reinterpret_cast<int32_t*>(buffers[1]->mutable_data());
+  uint8_t* out = buffers[2]->mutable_data();
+  const uint8_t* in = data.buffers[2] == nullptr ? nullptr : data.buffers[2]->data();
+  int32_t end = 0;
+  *out_offsets++ = 0;
+  for (const Stretch& stretch : stretches) {
+    const int32_t begin = offsets[stretch.begin], shift = end - begin;
+    for (int64_t i = 1; i <= stretch.length; ++i)
+      *out_offsets++ = offsets[stretch.begin + i] + shift;
+    const int32_t size = offsets[stretch.begin + stretch.length] - begin;
+    if (size > 0) std::memcpy(out + end, in + begin, static_cast<size_t>(size));
+    end += size;
+  }
+  return arrow::MakeArray(arrow::ArrayData::Make(from.type(), count, buffers));
+}
+
+}  // namespace
+
 Result<Batch> Take(const Batch& batch, std::span<const int32_t> rows) {
   WEIR_TRY(KernelsReady());
   const auto count = static_cast<int64_t>(rows.size());
@@ -42,8 +121,14 @@ Result<Batch> Take(const Batch& batch, std::span<const int32_t> rows) {
   }
   const auto indices = std::make_shared<arrow::Int32Array>(
       count, arrow::Buffer::Wrap(rows.data(), rows.size()));
+  const std::vector<Stretch> stretches = Stretches(rows);
+  const bool long_ones = stretches.size() * 8 < rows.size();
   arrow::ArrayVector columns;
   for (const auto& column : batch.rows->columns()) {
+    if (long_ones && CopiesInStretches(*column->type())) {
+      columns.push_back(WEIR_TRY(TakeStretches(*column, stretches, count)));
+      continue;
+    }
     columns.push_back(WEIR_ARROW(arrow::compute::Take(
         *column, *indices, arrow::compute::TakeOptions::NoBoundsCheck())));
   }

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <random>
 
 #include "data/arrow.h"
 
@@ -82,6 +83,48 @@ TEST(BatchTest, TakeKeepsWeights) {
   const Batch out = *Take({Strings({"a", "b", "c"}), {1, 2, -1}}, rows);
   EXPECT_EQ(RowText(*out.rows, 0), "c");
   EXPECT_EQ(out.weights, (std::vector<int32_t>{-1, 1}));
+}
+
+// The answer of TakeStretches must be that of Arrow's Take, whatever is taken of slices
+// with nulls.
+TEST(BatchTest, TakeOfLongStretchesIsArrowsTake) {
+  const uint64_t seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 50; ++round) {
+    arrow::StringBuilder text;
+    arrow::Int32Builder number;
+    arrow::BooleanBuilder flag;
+    arrow::ListBuilder list(arrow::default_memory_pool(),
+                            std::make_shared<arrow::Int32Builder>());
+    for (int i = 0; i < 400; ++i) {
+      const bool null = random() % 3 == 0 && round % 2 == 0;
+      const std::string value(random() % 40, static_cast<char>('a' + random() % 26));
+      ASSERT_TRUE((null ? text.AppendNull() : text.Append(value)).ok());
+      ASSERT_TRUE((null ? number.AppendNull() : number.Append(i)).ok());
+      ASSERT_TRUE((null ? flag.AppendNull() : flag.Append(i % 2 == 0)).ok());
+      ASSERT_TRUE(list.Append().ok());
+      ASSERT_TRUE(
+          static_cast<arrow::Int32Builder*>(list.value_builder())->Append(i).ok());
+    }
+    const arrow::ArrayVector arrays = {*text.Finish(), *number.Finish(), *flag.Finish(),
+                                       *list.Finish()};
+    arrow::FieldVector fields;
+    for (size_t i = 0; i < arrays.size(); ++i)
+      fields.push_back(arrow::field(std::to_string(i), arrays[i]->type()));
+    const auto all = arrow::RecordBatch::Make(arrow::schema(fields), 400, arrays)
+                         ->Slice(static_cast<int64_t>(random() % 20));
+    std::vector<int32_t> rows;
+    const uint64_t left_out = 1 + random() % 60;
+    for (int32_t i = 0; i < all->num_rows(); ++i) {
+      if (random() % left_out != 0) rows.push_back(i);
+    }
+    const Batch out = *Take({all, {}}, rows);
+    ASSERT_TRUE(out.rows->ValidateFull().ok());
+    ASSERT_EQ(out.num_rows(), static_cast<int64_t>(rows.size()));
+    for (size_t i = 0; i < rows.size(); ++i)
+      ASSERT_EQ(RowText(*out.rows, static_cast<int64_t>(i)), RowText(*all, rows[i]));
+  }
 }
 
 TEST(ArrowTest, SchemasSurviveTheRoundTripWithIds) {

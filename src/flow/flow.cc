@@ -383,7 +383,7 @@ class FlowImpl final : public Flow {
       queue.at_marker = true;
       for (const ingest::PartitionPosition& position : marker->positions)
         NotePosition(source, position);
-      WEIR_TRY(epoch_delta_.Append(marker->delta));
+      WEIR_TRY(epoch_delta_.Append(std::move(marker->delta)));
       if (asked_marker_ < marker->number) Ask(marker->number);
     } else if (std::holds_alternative<ingest::EndOfInput>(event.what)) {
       queue.ended = true;

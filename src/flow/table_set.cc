@@ -171,7 +171,7 @@ Result<std::optional<iceberg::Staged>> TableSet::Close(
       staged =
           WEIR_TRY(iceberg::StageMetadata(io_, table, slot.metadata, slot.location, now));
     }
-    WEIR_TRY(delta.Append(own));
+    WEIR_TRY(delta.Append(std::move(own)));
     return staged;
   };
   auto result = close();

@@ -166,6 +166,7 @@ class Reader final : public LineReader {
     out.storage = std::make_shared<std::string>(std::move(rest_));
     rest_.clear();
     std::string& buffer = *out.storage;
+    buffer.reserve(last_size_);
     std::vector<std::pair<size_t, size_t>>
         spans;  // positions, since the buffer may move while it grows
     size_t line = 0,
@@ -215,6 +216,7 @@ class Reader final : public LineReader {
     }
     if (fault_ && spans.empty()) return *fault_;
     at_ += line + dropped;
+    last_size_ = buffer.size();
     rest_.assign(buffer, line);
     buffer.resize(line);
     // Looks ahead: the last batch of a file must know that it is the last.
@@ -265,7 +267,8 @@ class Reader final : public LineReader {
   std::unique_ptr<ByteStream> stream_;
   uint64_t at_;  // decompressed byte where rest_ begins
   const size_t record_bytes_max_;
-  std::string rest_;  // read, but not handed out yet
+  std::string rest_;      // read, but not handed out yet
+  size_t last_size_ = 0;  // of the buffer of the batch before
   bool ended_ = false, first_ = true;
   std::optional<Error> fault_;  // comes after what stood before it
 };
