@@ -3,12 +3,14 @@
 #include <condition_variable>
 #include <deque>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/event.h"
+#include "ingest/log_feeder_internal.h"
 #include "ingest/pipeline.h"
 #include "ingest/source.h"
+#include "ingest/tail_memory.h"
+#include "ingest/wake_internal.h"
 #include "log/log.h"
 
 namespace weir::ingest {
@@ -19,11 +21,14 @@ using log::Verdict;
 // How long the thread sleeps when nothing is handed in; a marker wakes it at once.
 constexpr auto kIdleWait = std::chrono::milliseconds(50);
 
+// A partition as the thread sees it that judges and acknowledges.
 struct Partition {
-  PartitionPosition position;  // of what was handed over
+  int number = 0;
+  bool idle = false;
   PartitionJudge judge;
   std::unique_ptr<log::Log> log;
-  Micros last_record = 0;  // monotonic, for idleness
+  std::optional<TailMemory> tail;  // what `judge` was not brought yet
+  Micros last_record = 0;          // monotonic, for idleness
 };
 
 struct Pushed {
@@ -49,25 +54,33 @@ std::string_view VerdictName(Verdict verdict) {
   return "rejected";
 }
 
-class LogSourceImpl final : public LogSource {
+// Two threads: the taker judges, appends, syncs and answers; the feeder (log_feeder.cc)
+// hands over to the flow. The taker owns the logs and the judges and waits for nobody but
+// the disk, so records are acknowledged also while the flow is slow or catching up.
+class LogSourceImpl final : public LogSource, private LogFeeder::Owner {
  public:
   LogSourceImpl(SourceContext context, LogSourceOptions options,
-                std::unique_ptr<Pipeline> pipeline)
+                std::unique_ptr<Pipeline> pipeline,
+                std::unique_ptr<Pipeline> feeder_pipeline)
       : context_(std::move(context)),
         options_(std::move(options)),
         pipeline_(std::move(pipeline)),
-        markers_sent_(context_.last_marker),
-        markers_wanted_(context_.last_marker) {}
+        markers_made_(context_.last_marker),
+        markers_wanted_(context_.last_marker),
+        feeder_(context_, options_, std::move(feeder_pipeline), *this) {}
 
   ~LogSourceImpl() override {
     Stop();
+    feeder_.Join();
     if (thread_.joinable()) thread_.join();
   }
 
   Status Start() override {
     WEIR_TRY(CheckPartitionCount());
+    std::vector<LogFeeder::PartitionStart> starts;
     for (int i = 0; i < options_.partitions; ++i)
-      WEIR_TRY(OpenPartition(options_.first_partition + i));
+      starts.push_back(WEIR_TRY(OpenPartition(options_.first_partition + i)));
+    feeder_.Start(std::move(starts));
     thread_ = std::thread([this] { Run(); });
     return {};
   }
@@ -75,22 +88,26 @@ class LogSourceImpl final : public LogSource {
   void Push(std::shared_ptr<std::string> body, std::vector<std::string_view> records,
             std::function<void(PushResult)> done) override {
     const size_t bytes = body->size();
+    PushResult refused{PushResult::Code::kStopping, {}, kTakesNoMore};
     {
       std::lock_guard lock(mutex_);
-      if (taking_ && options_.live && !failed_ &&
-          (waiting_bytes_ == 0 ||
-           waiting_bytes_ + bytes <= static_cast<size_t>(options_.waiting_bytes_max))) {
-        waiting_bytes_ += bytes;
-        waiting_.push_back({std::move(body), std::move(records), std::move(done)});
-        wake_.notify_one();
-        return;
+      if (taking_ && options_.live && !failed_) {
+        const bool room =
+            waiting_bytes_ == 0 ||
+            waiting_bytes_ + bytes <= static_cast<size_t>(options_.waiting_bytes_max);
+        if (room && !backlog_full_) {
+          waiting_bytes_ += bytes;
+          waiting_.push_back({std::move(body), std::move(records), std::move(done)});
+          if (waiting_.size() == 1) wake_.notify_one();
+          return;
+        }
+        refused = {PushResult::Code::kFull,
+                   {},
+                   room ? "too much is in the log and not yet in the tables"
+                        : "too much is waiting to become durable"};
       }
     }
-    const bool full = taking_ && options_.live && !failed_;
-    done({full ? PushResult::Code::kFull : PushResult::Code::kStopping,
-          {},
-          full ? "too much is waiting to become durable"
-               : "this process takes no more records"});
+    done(std::move(refused));
   }
 
   void RequestMarker(int64_t number) override {
@@ -106,10 +123,14 @@ class LogSourceImpl final : public LogSource {
   }
 
   void Stop() override {
-    std::lock_guard lock(mutex_);
-    taking_ = false;
-    stopping_ = true;
-    wake_.notify_one();
+    {
+      std::lock_guard lock(mutex_);
+      taking_ = false;
+      stopping_ = true;
+      wake_.notify_one();
+      answered_.notify_all();
+    }
+    feeder_.Stop();
   }
 
   void Committed(const std::map<int, PartitionPosition>& positions) override {
@@ -121,6 +142,17 @@ class LogSourceImpl final : public LogSource {
   const SourceTables& tables() const override { return pipeline_->tables(); }
 
  private:
+  static constexpr const char* kTakesNoMore = "this process takes no more records";
+
+  // What the feeder waits for.
+  struct ToRemember {
+    int partition;
+    std::span<const PastBatch> past;
+    LogOffset end;
+    PartitionWatermark watermark;
+    bool begun = false;
+  };
+
   std::string DirOf(int partition) const {
     return io::Join(options_.dir, std::to_string(partition - options_.first_partition));
   }
@@ -138,7 +170,7 @@ class LogSourceImpl final : public LogSource {
                     context_.contract->name, names->size(), options_.partitions));
   }
 
-  Status OpenPartition(int number) {
+  Result<LogFeeder::PartitionStart> OpenPartition(int number) {
     // A partition that never had a record counts as active until it has been silent for
     // as long as any other: when several begin at once, the first of them must not set a
     // floor for the rest.
@@ -158,44 +190,54 @@ class LogSourceImpl final : public LogSource {
                       "files of it are missing",
                       DirOf(number), log->end().value, position.next.value));
     }
-    PartitionJudge judge(pipeline_->rule(/*live=*/true), std::move(identities),
-                         position.watermark);
-    partitions_.emplace(number, Partition{position, std::move(judge), std::move(log),
-                                          context_.clock->Monotonic()});
-    return {};
+    const VerdictRule rule = pipeline_->rule(/*live=*/true);
+    // Where nothing is judged, nothing need be found.
+    auto tail = WEIR_TRY(TailMemory::Read(
+        *log, options_.live ? position.next : log->end(), rule, position.watermark));
+    PartitionJudge judge(rule, std::move(identities), tail.watermark());
+    if (tail.began() != kNoTime) judge.Began(tail.began());
+    const bool behind = position.next < log->end();
+    if (behind) {
+      Event("log_tail")
+          .With("dir", DirOf(number))
+          .With("records", log->end().value - position.next.value)
+          .With("bytes", log->bytes_from(position.next));
+    }
+    const LogFeeder::PartitionStart start{position, log.get()};
+    Partition partition{number,           position.idle && !behind,
+                        std::move(judge), std::move(log),
+                        std::nullopt,     context_.clock->Monotonic()};
+    if (!tail.empty()) partition.tail = std::move(tail);
+    partitions_.emplace(number, std::move(partition));
+    return start;
   }
 
   void Run() {
-    Status status = TellPositions();
-    if (status.ok()) status = Replay();
-    if (status.ok() && !options_.live) status = Hand(EndOfInput{}, 0);
-    // Stopped before its end, the replay left identities unknown: nothing can be judged.
-    while (status.ok() && replayed_) {
-      std::vector<Pushed> batch = WaitForRecords();
-      if (batch.empty() && Stopping()) break;
-      if (!batch.empty()) status = TakeIn(batch);
-      if (status.ok()) status = SendMarkers();
+    Status status;
+    while (status.ok()) {
+      Group group = WaitForWork();
+      if (group.bodies.empty() && Stopping()) break;
+      status = RememberForFeeder();
+      if (status.ok() && !group.bodies.empty()) status = TakeIn(std::move(group));
+      if (status.ok()) status = MakeMarkers();
       if (status.ok()) status = NoteIdle();
       if (status.ok()) status = ReleaseLog();
     }
-    if (!status.ok()) Fail(status.error());
-    // Until the flow lets go of us.
-    while (!Stopping() && SendMarkers().ok()) WaitForRecords();
+    if (!status.ok()) Failed(status.error());
     RefuseWaiting();
   }
 
-  Status TellPositions() {
-    for (auto& [number, partition] : partitions_)
-      WEIR_TRY(Hand(PartitionNews{partition.position}, 0));
-    return {};
-  }
-
-  void Fail(const Error& error) {
+  // By either thread. The flow ends the source; until then nothing more is taken, judged
+  // or marked.
+  void Failed(const Error& error) override {
     {
       std::lock_guard lock(mutex_);
-      failed_ = true;
+      if (std::exchange(failed_, true)) return;
+      wake_.notify_one();
+      answered_.notify_all();
     }
-    if (error.code != Code::kCancelled) static_cast<void>(Hand(Error(error), 0));
+    if (error.code != Code::kCancelled)
+      static_cast<void>(context_.queue->Push({context_.index, Error(error)}, 0));
     RefuseWaiting();
   }
 
@@ -207,89 +249,118 @@ class LogSourceImpl final : public LogSource {
       waiting_bytes_ = 0;
     }
     for (Pushed& pushed : left)
-      pushed.done(
-          {PushResult::Code::kStopping, {}, "this process takes no more records"});
+      pushed.done({PushResult::Code::kStopping, {}, kTakesNoMore});
   }
 
   bool Stopping() {
     std::lock_guard lock(mutex_);
-    return stopping_;
+    return stopping_ || failed_;
   }
 
   // Everything that waits, up to a step's worth: what one sync makes durable together.
-  std::vector<Pushed> WaitForRecords() {
+  // Leaves the callers in `callers_`.
+  Group WaitForWork() {
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, kIdleWait, [&] {
-      return stopping_ || !waiting_.empty() || markers_wanted_ > markers_sent_;
+      return stopping_ || failed_ || !waiting_.empty() ||
+             markers_wanted_ > markers_made_ || to_remember_;
     });
-    std::vector<Pushed> out;
+    Group group;
+    callers_.clear();
     int64_t rows = 0, bytes = 0;
     while (!failed_ && !waiting_.empty() && rows < context_.step_rows &&
            bytes < context_.step_bytes) {
-      rows += static_cast<int64_t>(waiting_.front().records.size());
-      bytes += static_cast<int64_t>(waiting_.front().body->size());
-      waiting_bytes_ -= waiting_.front().body->size();
-      out.push_back(std::move(waiting_.front()));
+      Pushed& pushed = waiting_.front();
+      rows += static_cast<int64_t>(pushed.records.size());
+      bytes += static_cast<int64_t>(pushed.body->size());
+      group.bodies.push_back(pushed.body);
+      callers_.push_back(std::move(pushed));
       waiting_.pop_front();
     }
-    return out;
+    waiting_bytes_ -= static_cast<size_t>(bytes);
+    group.bytes = static_cast<size_t>(bytes);
+    return group;
   }
 
   // ------------------------------------------------------------------ after a restart
 
-  // What the log holds beyond the last commit is handed over with the verdicts it was
-  // given.
-  Status Replay() {
-    for (auto& [number, partition] : partitions_) {
-      log::Log::Visitor visitor;
-      visitor.batch = [&, this](const log::RecordBatchView& view) -> Result<bool> {
-        WEIR_TRY(ReplayBatch(partition, view));
-        return !Stopping();
-      };
-      visitor.control = [&](const log::ControlRecord& control) -> Result<bool> {
-        const auto json = nlohmann::json::parse(control.json, nullptr, false);
-        if (control.kind == "wake" && json.is_object()) {
-          partition.judge.Wake(json.value("floor", kNoTime));
-          partition.position.watermark = partition.judge.watermark();
-        }
-        return true;
-      };
-      WEIR_TRY(partition.log->Read(partition.position.next, visitor));
-      if (partition.position.next < partition.log->end()) return {};
+  bool Remember(int partition, std::span<const PastBatch> past, LogOffset end,
+                const PartitionWatermark& watermark) override {
+    std::unique_lock lock(mutex_);
+    to_remember_ = ToRemember{partition, past, end, watermark};
+    wake_.notify_one();
+    // What the taker has begun with must not go away.
+    answered_.wait(lock, [&] {
+      return !to_remember_ || ((stopping_ || failed_) && !to_remember_->begun);
+    });
+    const bool done = !to_remember_;
+    to_remember_.reset();
+    return done && !failed_;
+  }
+
+  Status RememberForFeeder() {
+    {
+      std::lock_guard lock(mutex_);
+      if (!to_remember_ || stopping_ || failed_) return {};
+      to_remember_->begun = true;
     }
-    replayed_ = true;
+    Status status = Remember(*to_remember_);
+    if (!status.ok()) Failed(status.error());
+    std::lock_guard lock(mutex_);
+    to_remember_.reset();
+    answered_.notify_all();
+    return status;
+  }
+
+  Status Remember(ToRemember& what) {
+    Partition& partition = partitions_.at(what.partition);
+    for (const PastBatch& batch : what.past) {
+      if (batch.floor && what.watermark.Wake(*batch.floor))
+        partition.judge.Began(*batch.floor);
+      WEIR_TRY(
+          partition.judge.RememberPast(batch.records, batch.received_at, what.watermark));
+    }
+    if (partition.tail) partition.tail->Forget(what.end);
+    if (partition.tail && partition.tail->empty()) partition.tail.reset();
     return {};
   }
 
-  Status ReplayBatch(Partition& partition, const log::RecordBatchView& view) {
-    std::vector<std::string_view> records;
-    std::vector<Verdict> verdicts;
-    std::vector<int32_t> rows;
-    for (const log::Record& record : view.records) {
-      rows.push_back(static_cast<int32_t>(records.size()));
-      records.push_back(record.bytes);
-      verdicts.push_back(record.verdict);
+  // What these identities stand for in the log is brought into the judge's memory before
+  // it looks there.
+  Status BringBack(Partition& partition, const Checked& checked,
+                   std::span<const int32_t> rows) {
+    if (!partition.tail || checked.identity.empty()) return {};
+    std::vector<state::Identities::Entry> found;
+    for (const int32_t row : rows) {
+      const auto i = static_cast<size_t>(row);
+      if (checked.rejected[i]) continue;
+      if (const auto known = WEIR_TRY(partition.tail->Find(checked.identity[i])))
+        found.push_back(*known);
     }
-    const Checked checked = WEIR_TRY(pipeline_->Check(records));
-    WEIR_TRY(partition.judge.Remember(view.records, view.received_at));
-    partition.position.idle = false;
-    WEIR_TRY(HandOver(partition, checked, rows, verdicts, view.received_at));
-    return SendMarkers();
+    return partition.judge.RememberFound(found);
   }
 
   // ------------------------------------------------------------------ live
 
   // Decode, judge, append, sync, answer, hand over: in this order, for all that waits at
   // once.
-  Status TakeIn(std::vector<Pushed>& batch) {
-    const Micros received_at = context_.clock->Now();
+  Status TakeIn(Group group) {
+    group.received_at = context_.clock->Now();
     std::vector<std::string_view> records;
-    for (const Pushed& pushed : batch)
+    for (const Pushed& pushed : callers_)
       records.insert(records.end(), pushed.records.begin(), pushed.records.end());
     std::vector<RecordResult> results(records.size());
-    const Status taken = Acknowledge(records, received_at, results);
+    std::vector<Piece> pieces;
+    const Status taken = Acknowledge(records, group, results, pieces);
+    // The feeder has its part before anybody is told: who was answered and asks for a
+    // marker finds his records in front of it.
+    if (taken.ok()) {
+      const auto shared = std::make_shared<const Group>(std::move(group));
+      for (Piece& piece : pieces) piece.group = shared;
+      feeder_.Offer(std::move(pieces));
+    }
     size_t at = 0;
-    for (Pushed& pushed : batch) {
+    for (Pushed& pushed : callers_) {
       const size_t count = pushed.records.size();
       PushResult result;
       if (taken.ok()) {
@@ -303,43 +374,42 @@ class LogSourceImpl final : public LogSource {
       at += count;
       pushed.done(std::move(result));
     }
-    if (!taken.ok()) return taken;
-    return HandOverDurable(received_at);
+    callers_.clear();
+    return taken;
   }
 
-  // A judged part of one partition that is durable and waits to be handed over.
-  struct Durable {
-    Partition* partition;
-    std::vector<int32_t> rows;
-  };
-
-  Status Acknowledge(std::span<const std::string_view> records, Micros received_at,
-                     std::vector<RecordResult>& results) {
-    checked_ = WEIR_TRY(pipeline_->Check(records));
-    verdicts_.assign(records.size(), Verdict::kRejected);
+  Status Acknowledge(std::span<const std::string_view> records, Group& group,
+                     std::vector<RecordResult>& results, std::vector<Piece>& pieces) {
+    group.checked = WEIR_TRY(pipeline_->Check(records));
+    group.verdicts.assign(records.size(), Verdict::kRejected);
+    const Checked& checked = group.checked;
     const std::vector<int> route =
-        WEIR_TRY(pipeline_->Route(checked_, options_.partitions));
+        WEIR_TRY(pipeline_->Route(checked, options_.partitions));
     std::vector<std::vector<int32_t>> rows(static_cast<size_t>(options_.partitions));
     for (size_t i = 0; i < route.size(); ++i)
       rows[static_cast<size_t>(route[i])].push_back(static_cast<int32_t>(i));
-    durable_.clear();
     for (size_t p = 0; p < rows.size(); ++p) {
       if (rows[p].empty()) continue;
       Partition& partition =
           partitions_.at(options_.first_partition + static_cast<int>(p));
       WEIR_TRY(WakeIfIdle(partition));
-      WEIR_TRY(
-          partition.judge.Judge(checked_.evidence(), rows[p], received_at, verdicts_));
-      const LogOffset first = WEIR_TRY(AppendToLog(partition, rows[p], received_at));
+      WEIR_TRY(BringBack(partition, checked, rows[p]));
+      WEIR_TRY(partition.judge.Judge(checked.evidence(), rows[p], group.received_at,
+                                     group.verdicts));
+      if (partition.tail && partition.tail->began() == kNoTime)
+        partition.tail->Began(partition.judge.began());
+      const LogOffset first = WEIR_TRY(AppendToLog(partition, group, rows[p]));
       for (size_t i = 0; i < rows[p].size(); ++i) {
         RecordResult& result = results[static_cast<size_t>(rows[p][i])];
         result.offset = first.value + static_cast<int64_t>(i);
-        result.partition = partition.position.partition;
-        result.verdict = VerdictName(verdicts_[static_cast<size_t>(rows[p][i])]);
+        result.partition = partition.number;
+        result.verdict = VerdictName(group.verdicts[static_cast<size_t>(rows[p][i])]);
       }
-      durable_.push_back({&partition, std::move(rows[p])});
+      pieces.push_back({nullptr, partition.number, std::move(rows[p]), first,
+                        partition.judge.watermark()});
     }
-    for (const Durable& part : durable_) WEIR_TRY(part.partition->log->Sync());
+    for (const Piece& piece : pieces)
+      WEIR_TRY(partitions_.at(piece.partition).log->Sync());
     // An answer counts only under the lease. When the flow was too busy to prolong it in
     // time we wait until it has; when another process took over it never will, and the
     // flow stops us.
@@ -350,7 +420,7 @@ class LogSourceImpl final : public LogSource {
             "acknowledged");
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    for (const contract::Rejection& rejection : checked_.rejections) {
+    for (const contract::Rejection& rejection : checked.rejections) {
       RecordResult& result = results[static_cast<size_t>(rejection.row)];
       result.reason = contract::ReasonName(rejection.reason);
       result.field = rejection.field;
@@ -358,60 +428,35 @@ class LogSourceImpl final : public LogSource {
     return {};
   }
 
-  Result<LogOffset> AppendToLog(Partition& partition, const std::vector<int32_t>& rows,
-                                Micros received_at) {
+  Result<LogOffset> AppendToLog(Partition& partition, const Group& group,
+                                const std::vector<int32_t>& rows) {
+    const Checked& checked = group.checked;
     log_records_.clear();
     for (const int32_t row : rows) {
       const auto i = static_cast<size_t>(row);
-      log::Record record{checked_.records[i],
-                         verdicts_[i],
+      log::Record record{checked.records[i],
+                         group.verdicts[i],
                          {},
-                         checked_.content[i],
-                         checked_.event_time[i]};
-      if (!checked_.identity.empty() && verdicts_[i] != Verdict::kRejected)
-        record.identity = checked_.identity[i];
+                         checked.content[i],
+                         checked.event_time[i]};
+      if (!checked.identity.empty() && group.verdicts[i] != Verdict::kRejected)
+        record.identity = checked.identity[i];
       log_records_.push_back(record);
     }
-    return partition.log->Append(received_at, log_records_);
-  }
-
-  Status HandOverDurable(Micros received_at) {
-    for (Durable& part : durable_)
-      WEIR_TRY(HandOver(*part.partition, checked_, part.rows, verdicts_, received_at));
-    durable_.clear();
-    return {};
-  }
-
-  Status HandOver(Partition& partition, const Checked& checked,
-                  std::span<const int32_t> rows, std::span<const Verdict> verdicts,
-                  Micros received_at) {
-    JudgedBatch batch =
-        WEIR_TRY(pipeline_->Build(checked, rows, verdicts, partition.position.partition,
-                                  partition.position.next, received_at));
-    batch.counts.received = static_cast<int64_t>(rows.size());
-    partition.position.next.value += static_cast<int64_t>(rows.size());
-    partition.position.watermark = partition.judge.watermark();
-    partition.position.idle = false;
     partition.last_record = context_.clock->Monotonic();
-    batch.after = partition.position;
-    const auto bytes = static_cast<size_t>(batch.bytes) * 2;
-    WEIR_TRY(Hand(std::move(batch), bytes));
-    if (context_.steps_per_marker > 0 && ++steps_ % context_.steps_per_marker == 0)
-      return SendMarker();
-    return {};
+    return partition.log->Append(group.received_at, log_records_);
   }
 
   // ------------------------------------------------------------------ idleness
 
   Status WakeIfIdle(Partition& partition) {
-    if (!partition.position.idle) return {};
-    partition.position.idle = false;
+    if (!partition.idle) return {};
+    partition.idle = false;
     const Micros floor =
         std::max(partition.judge.watermark(), context_.global_watermark->load());
     if (floor == kNoTime || floor == partition.judge.watermark()) return {};
     // The floor counts for verdicts, so it is in the log before them.
-    WEIR_TRY(
-        partition.log->AppendControl("wake", nlohmann::json{{"floor", floor}}.dump()));
+    WEIR_TRY(partition.log->AppendControl(kWakeControl, WakeJson(floor)));
     partition.judge.Wake(floor);
     return {};
   }
@@ -420,44 +465,51 @@ class LogSourceImpl final : public LogSource {
     if (!context_.contract->idle_after || !options_.live) return {};
     const Micros now = context_.clock->Monotonic();
     for (auto& [number, partition] : partitions_) {
-      if (partition.position.idle ||
-          now - partition.last_record < *context_.contract->idle_after)
+      if (partition.idle || now - partition.last_record < *context_.contract->idle_after)
         continue;
-      partition.position.idle = true;
-      WEIR_TRY(partition.log->AppendControl("idle", "{}"));
+      // What was handed in and waits is unread.
+      if (feeder_.handed(number) < partition.log->end()) continue;
+      partition.idle = true;
+      WEIR_TRY(partition.log->AppendControl(kIdleControl, "{}"));
       WEIR_TRY(partition.log->Sync());
-      WEIR_TRY(Hand(PartitionNews{partition.position}, 0));
+      feeder_.NoteIdle(number, partition.log->end());
     }
     return {};
   }
 
   // ------------------------------------------------------------------ markers
 
-  Status SendMarkers() {
+  // Called when everything judged is durable: a delta never knows of a record that a
+  // power cut could take away.
+  Status MakeMarkers() {
     for (;;) {
+      Marker marker;
       {
         std::lock_guard lock(mutex_);
-        if (markers_sent_ >= markers_wanted_) return {};
+        if (markers_made_ >= markers_wanted_) return {};
+        marker.number = markers_made_ + 1;
       }
-      WEIR_TRY(SendMarker());
+      for (auto& [number, partition] : partitions_) {
+        WEIR_TRY(partition.judge.identities().Checkpoint(
+            marker.delta, IdentitySpace(*context_.contract, number)));
+      }
+      feeder_.NoteMarker(std::move(marker));
+      std::lock_guard lock(mutex_);
+      ++markers_made_;
+      answered_.notify_all();
     }
   }
 
-  Status SendMarker() {
-    Marker marker;
-    for (auto& [number, partition] : partitions_) {
-      WEIR_TRY(partition.judge.identities().Checkpoint(
-          marker.delta, IdentitySpace(*context_.contract, number)));
-      marker.positions.push_back(partition.position);
-    }
-    {
-      std::lock_guard lock(mutex_);
-      marker.number = ++markers_sent_;
-      markers_wanted_ = std::max(markers_wanted_, markers_sent_);
-    }
-    const size_t bytes = marker.delta.bytes();
-    return Hand(std::move(marker), bytes);
+  bool MakeMarker() override {
+    std::unique_lock lock(mutex_);
+    const int64_t number = std::max(markers_wanted_, markers_made_ + 1);
+    markers_wanted_ = number;
+    wake_.notify_one();
+    answered_.wait(lock, [&] { return markers_made_ >= number || stopping_ || failed_; });
+    return markers_made_ >= number;
   }
+
+  // ------------------------------------------------------------------ the log's size
 
   Status ReleaseLog() {
     std::map<int, LogOffset> released;
@@ -476,36 +528,34 @@ class LogSourceImpl final : public LogSource {
       if (!archive.empty()) WEIR_TRY(context_.io->CreateDirs(archive));
       WEIR_TRY(found->second.log->Release(offset, archive));
     }
-    return {};
-  }
-
-  template <class T>
-  Status Hand(T what, size_t bytes) {
-    SourceEvent event{context_.index, std::move(what)};
-    if (!context_.queue->Push(std::move(event), bytes)) return Cancelled();
+    uint64_t backlog = 0;
+    for (auto& [number, partition] : partitions_)
+      backlog += partition.log->bytes_from(feeder_.handed(number));
+    std::lock_guard lock(mutex_);
+    backlog_full_ = backlog > static_cast<uint64_t>(options_.backlog_bytes_max);
     return {};
   }
 
   const SourceContext context_;
   const LogSourceOptions options_;
   const std::unique_ptr<Pipeline> pipeline_;
-  std::map<int, Partition> partitions_;
-  bool replayed_ = false;  // all that the logs hold was handed over
-  int64_t steps_ = 0;
+  std::map<int, Partition> partitions_;  // the taker's, once it runs
 
-  // Of the batch that is being taken in.
-  Checked checked_;
-  std::vector<Verdict> verdicts_;
+  // Of the group that is being taken in.
+  std::vector<Pushed> callers_;
   std::vector<log::Record> log_records_;
-  std::vector<Durable> durable_;
 
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_;      // of the taker
+  std::condition_variable answered_;  // of the feeder, when it waits for the taker
   std::deque<Pushed> waiting_;
   size_t waiting_bytes_ = 0;
+  bool backlog_full_ = false;
+  std::optional<ToRemember> to_remember_;
   std::map<int, LogOffset> released_;
-  int64_t markers_sent_, markers_wanted_;
+  int64_t markers_made_, markers_wanted_;
   bool taking_ = true, stopping_ = false, failed_ = false;
+  LogFeeder feeder_;
   std::thread thread_;
 };
 
@@ -514,8 +564,9 @@ class LogSourceImpl final : public LogSource {
 Result<std::unique_ptr<LogSource>> NewLogSource(SourceContext context,
                                                 LogSourceOptions options) {
   auto pipeline = WEIR_TRY(Pipeline::New(*context.contract, context.record_bytes_max));
+  auto feeders = WEIR_TRY(Pipeline::New(*context.contract, context.record_bytes_max));
   return std::unique_ptr<LogSource>(std::make_unique<LogSourceImpl>(
-      std::move(context), std::move(options), std::move(pipeline)));
+      std::move(context), std::move(options), std::move(pipeline), std::move(feeders)));
 }
 
 }  // namespace weir::ingest

@@ -1,9 +1,12 @@
 #include <gmock/gmock.h>
 
 #include <future>
+#include <numeric>
+#include <random>
 #include <set>
 #include <thread>
 
+#include "ingest/pipeline.h"
 #include "ingest/source.h"
 #include "ingest/testing_internal.h"
 
@@ -41,6 +44,8 @@ class LogSourceTest : public testing::Test {
     options.partitions = partitions_;
     options.live = live;
     options.waiting_bytes_max = waiting_bytes_max_;
+    options.offered_bytes_max = offered_bytes_max_;
+    options.backlog_bytes_max = backlog_bytes_max_;
     options.lease_valid = [this] { return lease_valid_.load(); };
     auto source = NewLogSource(harness_->context(), options);
     ASSERT_TRUE(source.ok()) << source.error().message;
@@ -50,6 +55,7 @@ class LogSourceTest : public testing::Test {
   }
   // As after kill -9: what was handed over and not committed is forgotten.
   void Restart(bool live = true) {
+    harness_->CloseQueue();
     source_.reset();
     harness_->Reopen();
     Start(live);
@@ -80,7 +86,8 @@ class LogSourceTest : public testing::Test {
   std::unique_ptr<LogSource> source_;
   std::atomic<bool> lease_valid_{true};
   int partitions_ = 1;
-  int64_t waiting_bytes_max_ = 1 << 20;
+  int64_t waiting_bytes_max_ = 1 << 20, offered_bytes_max_ = 1 << 20,
+          backlog_bytes_max_ = 1 << 30;
 };
 
 TEST_F(LogSourceTest, AnswersWithOffsetsAndVerdictsAndHandsTheSameOver) {
@@ -311,6 +318,262 @@ TEST_F(LogSourceTest, ALogThatLostCommittedRecordsIsRefused) {
   const Status started = (*NewLogSource(harness_->context(), options))->Start();
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().code, Code::kCorrupt);
+}
+
+// ------------------------------------------------------------------ catching up
+
+TEST_F(LogSourceTest, RecordsAreJudgedRightWhileTheTailIsStillToBeHandedOver) {
+  Start();
+  Push({Ride("a", "10:00")});
+  harness_->CommitNext(*source_);
+  Push({Ride("b", "12:00"), Ride("late", "09:00"), "no json"});
+  Push({Ride("c", "11:30")});
+  Push({Ride("b", "12:00")});
+
+  harness_->queue_bytes = 1;  // the flow takes nothing: the first batch already waits
+  Restart();
+  EXPECT_EQ(Text(Push({Ride("b", "12:00"), Ride("late", "09:00"), Ride("c", "11:31"),
+                       Ride("a", "10:00"), Ride("d", "10:59"), Ride("e", "11:00")})),
+            "duplicate@6 duplicate@7 duplicate@8 duplicate@9 late@10 accepted@11");
+  EXPECT_EQ(Text(Push({Ride("d", "10:59"), Ride("e", "11:00")})),
+            "duplicate@12 duplicate@13");
+
+  std::string rows;
+  int64_t next = 1;
+  while (next < 14) {
+    const JudgedBatch batch = harness_->NextBatch();
+    ASSERT_EQ(batch.first.value, next);
+    next = batch.after.next.value;
+    rows += Cells(batch.accepted, "_offset") + " ";
+    EXPECT_EQ(batch.after.watermark, At("11:00"));
+  }
+  EXPECT_THAT(rows, HasSubstr("1 4"));
+  EXPECT_THAT(rows, HasSubstr("11"));
+}
+
+// What does not fit into memory while the flow is slow is read from the log again.
+TEST_F(LogSourceTest, ASlowFlowGetsEverythingInOrderAndHoldsUpNoAnswer) {
+  offered_bytes_max_ = 1;
+  harness_->queue_bytes = 1;
+  harness_->Reopen();
+  Start();
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(Text(Push({Ride(fmt::format("id{}", i), "10:00")})),
+              fmt::format("accepted@{}", i));
+  }
+  int64_t next = 0;
+  while (next < 50) {
+    const JudgedBatch batch = harness_->NextBatch();
+    ASSERT_EQ(batch.first.value, next);
+    ASSERT_EQ(batch.counts.accepted, batch.counts.received);
+    next = batch.after.next.value;
+  }
+}
+
+TEST_F(LogSourceTest, ALogFullOfRecordsThatWaitForTheFlowTakesNoMore) {
+  harness_->queue_bytes = 1;
+  harness_->Reopen();
+  backlog_bytes_max_ = 2000;
+  Start();
+  int64_t taken = 0;
+  PushResult result;
+  while ((result = Push({Ride(std::to_string(taken), "10:00")})).code ==
+         PushResult::Code::kOk)
+    ASSERT_LT(++taken, 1000);
+  EXPECT_EQ(result.code, PushResult::Code::kFull);
+  EXPECT_THAT(result.message, HasSubstr("not yet in the tables"));
+  int64_t handed = 0;
+  while (handed < taken) handed += harness_->NextBatch().counts.received;
+  EXPECT_EQ(handed, taken);
+  // There is room again.
+  while (Push({Ride("more", "10:00")}).code != PushResult::Code::kOk)
+    std::this_thread::yield();
+}
+
+// A partition that is killed at random points, also while it catches up, against one
+// judge that never stops.
+class RestartTest : public LogSourceTest, public testing::WithParamInterface<uint32_t> {
+ protected:
+  static contract::Contract ShortMemory() {
+    contract::Contract contract = TestContract();
+    contract.identity_memory = 2 * 3600 * kSecond;
+    contract.future_allowance.reset();
+    return contract;
+  }
+  RestartTest() : LogSourceTest(ShortMemory()) {}
+
+  uint32_t Random(uint32_t below) {
+    return std::uniform_int_distribution<uint32_t>(0, below - 1)(random_);
+  }
+
+  void PushSome() {
+    std::vector<std::string> records;
+    const auto count = 1 + Random(6);
+    for (uint32_t i = 0; i < count; ++i) {
+      minute_ = std::min<uint32_t>(minute_ + Random(6), 1439);
+      const uint32_t minute = minute_ - std::min(minute_, Random(150));
+      records.push_back(Random(20) == 0
+                            ? std::string("{")
+                            : Ride(fmt::format("id{}", Random(40)),
+                                   fmt::format("{:02}:{:02}", minute / 60, minute % 60)));
+    }
+    const std::vector<std::string_view> views(records.begin(), records.end());
+    const Checked checked = *pipeline_->Check(views);
+    std::vector<int32_t> rows(count);
+    std::iota(rows.begin(), rows.end(), 0);
+    std::vector<log::Verdict> verdicts(count);
+    ASSERT_TRUE(
+        judge_->Judge(checked.evidence(), rows, harness_->clock.Now(), verdicts).ok());
+    const PushResult result = Push(records);
+    ASSERT_EQ(result.code, PushResult::Code::kOk);
+    for (uint32_t i = 0; i < count; ++i) {
+      const log::Verdict expected = verdicts[i];
+      const std::string_view verdict = result.records[i].verdict;
+      ASSERT_EQ(verdict, expected == log::Verdict::kAccepted   ? "accepted"
+                         : expected == log::Verdict::kRejected ? "rejected"
+                         : expected == log::Verdict::kLate     ? "late"
+                                                               : "duplicate")
+          << records[i] << " at offset " << result.records[i].offset;
+      ASSERT_EQ(result.records[i].offset, end_++);
+      if (expected == log::Verdict::kAccepted)
+        accepted_ += fmt::format("{} ", result.records[i].offset);
+    }
+  }
+
+  // Takes events until `wanted` says that it has what it waits for.
+  template <class F>
+  void TakeUntil(F wanted) {
+    for (;;) {
+      SourceEvent event = harness_->Next();
+      if (HasFailure()) return;
+      if (auto* batch = std::get_if<JudgedBatch>(&event.what)) {
+        ASSERT_EQ(batch->first.value, taken_);
+        ASSERT_TRUE(batch->counts.balanced());
+        taken_ = batch->after.next.value;
+        const std::string cells = Cells(batch->accepted, "_offset");
+        if (!cells.empty()) open_rows_ += cells + " ";
+      } else if (auto* marker = std::get_if<Marker>(&event.what)) {
+        ASSERT_EQ(marker->positions[0].next.value, taken_);
+        harness_->Commit(*marker, source_.get());
+        rows_ += std::exchange(open_rows_, "");
+        committed_ = taken_;
+      }
+      if (wanted(event)) return;
+    }
+  }
+
+  void Kill() {
+    harness_->queue_bytes = Random(3) == 0 ? 64 << 20 : 1 + Random(500);
+    offered_bytes_max_ = Random(2) == 0 ? 1 << 20 : 1;
+    harness_->step_rows = 1 + Random(20);
+    Restart();
+    taken_ = committed_;
+    open_rows_.clear();
+  }
+
+  std::mt19937 random_{GetParam()};
+  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<PartitionJudge> judge_;
+  uint32_t minute_ = 150;
+  int64_t end_ = 0, taken_ = 0, committed_ = 0;
+  std::string accepted_, rows_, open_rows_;
+};
+
+TEST_P(RestartTest, KilledAtAnyPointItJudgesAndHandsOverAsIfItHadNot) {
+  SCOPED_TRACE(fmt::format("replay: ingest_test --gtest_filter='*KilledAtAnyPoint*/{}'",
+                           GetParam()));
+  pipeline_ = *Pipeline::New(harness_->contract(), 1000);
+  judge_ = std::make_unique<PartitionJudge>(
+      pipeline_->rule(/*live=*/true),
+      state::Identities(harness_->contract().identity_memory), kNoTime);
+  Start();
+  for (int i = 0; i < 120 && !HasFailure(); ++i) {
+    switch (Random(8)) {
+      case 0:
+        Kill();
+        break;
+      case 1:
+      case 2:
+        source_->RequestMarker(harness_->marker + 1);
+        TakeUntil([](const SourceEvent& event) {
+          return std::holds_alternative<Marker>(event.what);
+        });
+        break;
+      case 3:
+        if (taken_ < end_) TakeUntil([](const SourceEvent&) { return true; });
+        break;
+      default:
+        PushSome();
+    }
+  }
+  while (committed_ < end_ && !HasFailure()) {
+    source_->RequestMarker(harness_->marker + 1);
+    TakeUntil([](const SourceEvent& event) {
+      return std::holds_alternative<Marker>(event.what);
+    });
+  }
+  EXPECT_EQ(rows_, accepted_);
+  harness_->CloseQueue();
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, RestartTest, testing::Range(1u, 41u));
+
+// The first cut leaves a tail; the second comes while it is caught up with and more is
+// acknowledged.
+TEST_F(LogSourceTest, WhatWasAcknowledgedSurvivesAPowerCutDuringCatchUp) {
+  uint64_t cuts = 0;
+  for (bool whole = false; !whole; ++cuts) {
+    auto io = std::make_unique<io::SimIo>();
+    sim_ = io.get();
+    harness_ = std::make_unique<SourceHarness>(std::move(io));
+    Start();
+    Push({Ride("0", "10:00")});
+    harness_->CommitNext(*source_);
+    Push({Ride("1", "10:00"), Ride("0", "10:00")});
+    Push({Ride("2", "10:00")});
+    source_.reset();
+
+    auto survivor = sim_->Survivor(cuts, io::AfterCut::kDropUnsynced);
+    sim_ = survivor.get();
+    harness_ = std::make_unique<SourceHarness>(std::move(survivor), *harness_);
+    Start();
+    sim_->SetFaults({.cut_power_after = cuts});
+    std::string acknowledged;
+    whole = true;
+    for (int i = 0; i < 4 && whole; ++i) {
+      const PushResult result = Push({Ride(std::to_string(i), "10:00")});
+      whole = result.code == PushResult::Code::kOk;
+      if (whole) acknowledged += Text(result) + " ";
+    }
+    source_->RequestMarker(harness_->marker + 1);
+    source_.reset();
+
+    survivor = sim_->Survivor(
+        cuts, cuts % 2 == 0 ? io::AfterCut::kDropUnsynced : io::AfterCut::kRandom);
+    harness_ = std::make_unique<SourceHarness>(std::move(survivor), *harness_);
+    Start(/*live=*/false);
+    int64_t next = 1, duplicate = 0;
+    std::string accepted;
+    for (;;) {
+      SourceEvent event = harness_->Next();
+      if (std::holds_alternative<PartitionNews>(event.what)) continue;
+      const auto* batch = std::get_if<JudgedBatch>(&event.what);
+      if (batch == nullptr) break;
+      EXPECT_EQ(batch->first.value, next);
+      next = batch->after.next.value;
+      duplicate += batch->counts.duplicate;
+      if (batch->accepted.rows != nullptr) accepted += Cells(batch->accepted, "id") + " ";
+    }
+    const std::string expected = "duplicate@4 duplicate@5 duplicate@6 accepted@7 ";
+    EXPECT_EQ(acknowledged, expected.substr(0, acknowledged.size())) << "cut " << cuts;
+    const int64_t answered = std::count(acknowledged.begin(), acknowledged.end(), ' ');
+    ASSERT_GE(next, 4 + answered) << "cut " << cuts;
+    ASSERT_LE(next, 4 + answered + 1) << "cut " << cuts;
+    EXPECT_EQ(accepted.find("1 2"), 0u) << accepted;
+    EXPECT_EQ(duplicate, 1 + std::min<int64_t>(next - 4, 3));
+    source_.reset();
+    ASSERT_FALSE(HasFailure()) << "cut " << cuts;
+  }
+  EXPECT_GT(cuts, 5u);
 }
 
 contract::Contract IdleContract() {

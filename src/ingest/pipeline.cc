@@ -29,14 +29,14 @@ std::shared_ptr<arrow::Array> Filled(int64_t rows,
       arrow::ArrayData::Make(type, rows, {nullptr, std::move(buffer)}, 0));
 }
 
-std::shared_ptr<arrow::Array> Offsets(std::span<const int64_t> offsets) {
+std::shared_ptr<arrow::Array> Values(std::span<const int64_t> values,
+                                     const std::shared_ptr<arrow::DataType>& type) {
   std::shared_ptr<arrow::Buffer> buffer =
-      *arrow::AllocateBuffer(static_cast<int64_t>(offsets.size_bytes()));
-  std::copy(offsets.begin(), offsets.end(),
+      *arrow::AllocateBuffer(static_cast<int64_t>(values.size_bytes()));
+  std::copy(values.begin(), values.end(),
             reinterpret_cast<int64_t*>(buffer->mutable_data()));
-  return arrow::MakeArray(arrow::ArrayData::Make(arrow::int64(),
-                                                 static_cast<int64_t>(offsets.size()),
-                                                 {nullptr, std::move(buffer)}, 0));
+  return arrow::MakeArray(arrow::ArrayData::Make(
+      type, static_cast<int64_t>(values.size()), {nullptr, std::move(buffer)}, 0));
 }
 
 // The rows of one verdict: their positions in the decoded batch and their offsets.
@@ -48,8 +48,20 @@ struct Chosen {
 struct Origin {
   const std::string& source;
   int partition;
-  Micros received_at;
+  int64_t first;                        // offset of the batch
+  std::span<const Micros> received_at;  // by offset, or one for all
 };
+
+std::shared_ptr<arrow::Array> Arrivals(const Chosen& chosen, const Origin& origin) {
+  static const auto type = arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+  if (origin.received_at.size() == 1)
+    return Filled(static_cast<int64_t>(chosen.rows.size()), type, origin.received_at[0]);
+  std::vector<int64_t> values;
+  values.reserve(chosen.offsets.size());
+  for (const int64_t offset : chosen.offsets)
+    values.push_back(origin.received_at[static_cast<size_t>(offset - origin.first)]);
+  return Values(values, type);
+}
 
 Result<std::shared_ptr<arrow::Array>> RepeatedText(int64_t rows, std::string_view text) {
   return WEIR_ARROW(
@@ -70,9 +82,8 @@ Status AppendOrigin(const Checked& checked, const Chosen& chosen, const Origin& 
   const auto n = static_cast<int64_t>(chosen.rows.size());
   columns->push_back(WEIR_TRY(RepeatedText(n, origin.source)));
   columns->push_back(Filled(n, arrow::int32(), origin.partition));
-  columns->push_back(Offsets(chosen.offsets));
-  columns->push_back(
-      Filled(n, arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), origin.received_at));
+  columns->push_back(Values(chosen.offsets, arrow::int64()));
+  columns->push_back(Arrivals(chosen, origin));
   columns->push_back(WEIR_TRY(RawColumn(checked, chosen)));
   return {};
 }
@@ -85,12 +96,14 @@ data::Batch ToBatch(const data::Schema& schema, int64_t rows,
 Result<data::Batch> AcceptedRows(const Checked& checked, const Chosen& chosen,
                                  const data::Schema& schema, const Origin& origin) {
   const auto n = static_cast<int64_t>(chosen.rows.size());
-  const data::Batch taken = WEIR_TRY(data::Take({checked.decoded.rows, {}}, chosen.rows));
+  data::Batch taken{checked.decoded.rows, {}};
+  // Rows are chosen in order and once each, so as many as there are is all of them.
+  const bool all = n == taken.rows->num_rows();
+  if (!all) taken = WEIR_TRY(data::Take(taken, chosen.rows));
   arrow::ArrayVector columns = taken.rows->columns();
   columns.push_back(Filled(n, arrow::int32(), origin.partition));
-  columns.push_back(Offsets(chosen.offsets));
-  columns.push_back(
-      Filled(n, arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"), origin.received_at));
+  columns.push_back(Values(chosen.offsets, arrow::int64()));
+  columns.push_back(Arrivals(chosen, origin));
   return ToBatch(schema, n, std::move(columns));
 }
 
@@ -195,7 +208,9 @@ Result<std::vector<int>> Pipeline::Route(const Checked& checked, int partitions)
 
 Result<JudgedBatch> Pipeline::Build(const Checked& checked, std::span<const int32_t> rows,
                                     std::span<const Verdict> verdicts, int partition,
-                                    LogOffset first, Micros received_at) const {
+                                    LogOffset first,
+                                    std::span<const Micros> received_at) const {
+  WEIR_CHECK(received_at.size() == 1 || received_at.size() == rows.size());
   JudgedBatch out;
   out.first = first;
   Chosen accepted, rejected, late, conflicting;
@@ -235,7 +250,7 @@ Result<JudgedBatch> Pipeline::Build(const Checked& checked, std::span<const int3
     chosen->rows.push_back(row);
     chosen->offsets.push_back(offset);
   }
-  const Origin origin{contract_->name, partition, received_at};
+  const Origin origin{contract_->name, partition, first.value, received_at};
   if (!accepted.rows.empty())
     out.accepted =
         WEIR_TRY(AcceptedRows(checked, accepted, tables_.bronze_schema, origin));

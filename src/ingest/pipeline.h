@@ -41,10 +41,16 @@ class Pipeline {
   Result<std::vector<int>> Route(const Checked& checked, int partitions) const;
 
   // Makes table rows of the judged records `rows` (in log order); rows[i] has offset
-  // first + i. Fills batches and counts; `received` and `after` stay the caller's.
+  // first + i, and arrived at received_at[i] (or all at the only one there is). Fills
+  // batches and counts; `received` and `after` stay the caller's.
   Result<JudgedBatch> Build(const Checked& checked, std::span<const int32_t> rows,
                             std::span<const log::Verdict> verdicts, int partition,
-                            LogOffset first, Micros received_at) const;
+                            LogOffset first, std::span<const Micros> received_at) const;
+  Result<JudgedBatch> Build(const Checked& checked, std::span<const int32_t> rows,
+                            std::span<const log::Verdict> verdicts, int partition,
+                            LogOffset first, Micros received_at) const {
+    return Build(checked, rows, verdicts, partition, first, std::span(&received_at, 1));
+  }
 
   const SourceTables& tables() const { return tables_; }
   VerdictRule rule(bool live) const;

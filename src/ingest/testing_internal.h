@@ -91,6 +91,15 @@ class SourceHarness {
       : contract_(std::move(contract)), io_(std::move(io)) {
     Reopen();
   }
+  // Goes on from what `before` had committed, on what is left of its disk.
+  SourceHarness(std::unique_ptr<io::Io> io, const SourceHarness& before)
+      : committed(before.committed),
+        marker(before.marker),
+        contract_(before.contract_),
+        io_(std::move(io)),
+        epoch_(before.epoch_) {
+    Reopen();
+  }
   ~SourceHarness() { queue_->Close(); }
 
   // As a new process on the same disk, with the same committed positions. Sources made
@@ -126,6 +135,9 @@ class SourceHarness {
     out.record_bytes_max = 1000;
     return out;
   }
+
+  // As the flow does when it ends: who waits for room is let go.
+  void CloseQueue() { queue_->Close(); }
 
   // The next event; fails the test after ten seconds.
   SourceEvent Next() {
@@ -190,7 +202,7 @@ class SourceHarness {
   std::map<int, PartitionPosition> committed;
   int64_t marker = 0;
   int64_t step_rows = 1000;
-  size_t queue_bytes = 64 << 20;  // of the queue that Reopen makes
+  size_t queue_bytes = 64 << 20;  // of the next Reopen
 
  private:
   const contract::Contract contract_;

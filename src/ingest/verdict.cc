@@ -1,21 +1,31 @@
 #include "ingest/verdict.h"
 
+#include <utility>
+
 namespace weir::ingest {
 
 using log::Verdict;
 
+bool PartitionWatermark::Raise(Micros mark) {
+  if (mark <= value_) return false;
+  return std::exchange(value_, mark) == kNoTime;
+}
+
+bool PartitionWatermark::Accept(Micros event_time, Micros arrival) {
+  if (!has_event_time_ || event_time == kNoTime) return false;
+  if (future_allowance_ && event_time > arrival + *future_allowance_) return false;
+  return Raise(event_time - lateness_);
+}
+
+bool PartitionWatermark::Wake(Micros floor) { return floor != kNoTime && Raise(floor); }
+
 PartitionJudge::PartitionJudge(VerdictRule rule, state::Identities identities,
                                Micros watermark)
-    : rule_(rule), identities_(std::move(identities)), watermark_(watermark) {}
+    : rule_(rule), identities_(std::move(identities)), watermark_(rule, watermark) {}
 
-void PartitionJudge::MoveWatermark(Micros event_time, Micros arrival) {
-  if (!rule_.has_event_time || event_time == kNoTime) return;
-  if (rule_.future_allowance && event_time > arrival + *rule_.future_allowance) return;
-  const Micros mark = event_time - rule_.lateness;
-  if (mark <= watermark_) return;
-  const bool first = watermark_ == kNoTime;
-  watermark_ = mark;
-  if (first) identities_.WatermarkBegan(mark);
+void PartitionJudge::Began(Micros began) {
+  began_ = began;
+  identities_.WatermarkBegan(began);
 }
 
 Status PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> rows,
@@ -49,41 +59,58 @@ Status PartitionJudge::Judge(const Evidence& evidence, std::span<const int32_t> 
     }
     const Micros time = evidence.event_time[row];
     if (rule_.has_identity) {
-      if (const auto* known = identities_.Lookup(evidence.identity[row], watermark_)) {
+      if (const auto* known = identities_.Lookup(evidence.identity[row], watermark())) {
         out[row] = known->content == evidence.content[row] ? Verdict::kDuplicate
                                                            : Verdict::kConflict;
         continue;
       }
     }
-    const bool late = rule_.has_event_time && watermark_ != kNoTime && time != kNoTime &&
-                      time < watermark_;
-    if (!late) MoveWatermark(time, arrival);
+    const bool late = rule_.has_event_time && watermark() != kNoTime && time != kNoTime &&
+                      time < watermark();
+    if (!late && watermark_.Accept(time, arrival)) Began(watermark());
     out[row] = late ? Verdict::kLate : Verdict::kAccepted;
     if (rule_.has_identity) {
-      identities_.Insert(evidence.identity[row], evidence.content[row], watermark_, time);
+      identities_.Insert(evidence.identity[row], evidence.content[row], watermark(),
+                         time);
     }
   }
   return {};
 }
 
 Status PartitionJudge::Remember(std::span<const log::Record> records, Micros arrival) {
+  return RememberPast(records, arrival, watermark_);
+}
+
+Status PartitionJudge::RememberPast(std::span<const log::Record> records, Micros arrival,
+                                    PartitionWatermark& past) {
   if (rule_.has_identity) WEIR_TRY(identities_.MakeRoom(records.size()));
   for (const log::Record& record : records) {
     if (record.verdict != Verdict::kAccepted && record.verdict != Verdict::kLate)
       continue;
-    if (record.verdict == Verdict::kAccepted) MoveWatermark(record.event_time, arrival);
+    if (record.verdict == Verdict::kAccepted && past.Accept(record.event_time, arrival))
+      Began(past.value());
     if (rule_.has_identity) {
-      identities_.Insert(record.identity, record.content, watermark_, record.event_time);
+      RememberOne({record.identity, record.content,
+                   past.value() == kNoTime ? began_ : past.value(), record.event_time});
     }
   }
   return {};
 }
 
+Status PartitionJudge::RememberFound(std::span<const state::Identities::Entry> found) {
+  WEIR_TRY(identities_.MakeRoom(found.size()));
+  for (const auto& entry : found) RememberOne(entry);
+  return {};
+}
+
+void PartitionJudge::RememberOne(const state::Identities::Entry& entry) {
+  if (identities_.Lookup(entry.id, watermark()) != nullptr) return;
+  identities_.Insert(entry.id, entry.content, entry.judged_at_watermark,
+                     entry.event_time);
+}
+
 void PartitionJudge::Wake(Micros floor) {
-  if (floor == kNoTime || floor <= watermark_) return;
-  const bool first = watermark_ == kNoTime;
-  watermark_ = floor;
-  if (first) identities_.WatermarkBegan(floor);
+  if (watermark_.Wake(floor)) Began(floor);
 }
 
 }  // namespace weir::ingest

@@ -31,6 +31,33 @@ struct Evidence {
   std::span<const Micros> event_time;  // kNoTime where there is none
 };
 
+// A partition's watermark: W_p = newest accepted event time − lateness, or the floor it
+// was woken with. Copies go their own way: what is read again from the log is followed
+// with one that starts where the reading does.
+class PartitionWatermark {
+ public:
+  PartitionWatermark(const VerdictRule& rule, Micros value)
+      : has_event_time_(rule.has_event_time),
+        lateness_(rule.lateness),
+        future_allowance_(rule.future_allowance),
+        value_(value) {}
+
+  // An accepted record; moves nothing when its stamp lies too far in the future. True:
+  // the partition has its first watermark by it.
+  bool Accept(Micros event_time, Micros arrival);
+  // max(W_p, floor). True: as above.
+  bool Wake(Micros floor);
+  Micros value() const { return value_; }
+
+ private:
+  bool Raise(Micros mark);
+
+  bool has_event_time_;
+  Micros lateness_;
+  std::optional<Micros> future_allowance_;
+  Micros value_;
+};
+
 // Judges the records of one partition in log order: rejected, else duplicate, else late,
 // else accepted. Owns the partition's watermark W_p and its memory of identities. Used by
 // the one thread that owns the partition.
@@ -40,6 +67,9 @@ struct Evidence {
 class PartitionJudge {
  public:
   PartitionJudge(VerdictRule rule, state::Identities identities, Micros watermark);
+  // `began` is the partition's first watermark, when it came behind what `identities`
+  // holds.
+  void Began(Micros began);
 
   // Judges rows[i] for every i in turn and writes out[rows[i]]. `arrival` is the stamp of
   // the whole batch. Errors: of the disk behind the memory of identities; nothing was
@@ -50,20 +80,28 @@ class PartitionJudge {
   // Takes over verdicts given earlier (read from the log), so that memory and watermark
   // continue from them.
   Status Remember(std::span<const log::Record> records, Micros arrival);
+  // The same for records that lie behind what this judge judges already: `past` is the
+  // watermark where they begin, and follows them.
+  Status RememberPast(std::span<const log::Record> records, Micros arrival,
+                      PartitionWatermark& past);
+  // Remembers what was found in the log, unless it is known.
+  Status RememberFound(std::span<const state::Identities::Entry> found);
 
   // A partition that was idle continues: W_p = max(W_p, floor).
   void Wake(Micros floor);
 
-  Micros watermark() const { return watermark_; }
+  Micros watermark() const { return watermark_.value(); }
+  // The first watermark, if it came while this judge was there; else kNoTime.
+  Micros began() const { return began_; }
   state::Identities& identities() { return identities_; }
 
  private:
-  // Accepts one record: moves W_p unless the stamp lies too far in the future.
-  void MoveWatermark(Micros event_time, Micros arrival);
+  void RememberOne(const state::Identities::Entry& entry);
 
   const VerdictRule rule_;
   state::Identities identities_;
-  Micros watermark_;
+  PartitionWatermark watermark_;
+  Micros began_ = kNoTime;
 };
 
 }  // namespace weir::ingest

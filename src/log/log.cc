@@ -29,6 +29,7 @@ class SegmentLog final : public Log {
   Status Read(LogOffset from, const Visitor& visitor) override;
   Status Release(LogOffset offset, const std::string& archive_dir) override;
   uint64_t bytes() const override { return bytes_.load(std::memory_order_relaxed); }
+  uint64_t bytes_from(LogOffset from) const override;
 
  private:
   Status CheckRoom(uint64_t bytes) const;
@@ -47,7 +48,7 @@ class SegmentLog final : public Log {
   const std::string dir_;
   const LogOptions options_;
   BatchEncoder encoder_;
-  Guarded<Segments> visible_;  // what readers see: changed only after a sync
+  mutable Guarded<Segments> visible_;  // what readers see: changed only after a sync
   std::atomic<int64_t> begin_{0}, end_{0};
   std::atomic<uint64_t> bytes_{0};
 
@@ -199,6 +200,19 @@ void SegmentLog::Mark() {
         .With("dir", dir_)
         .With("error", written.error().message);
   }
+}
+
+uint64_t SegmentLog::bytes_from(LogOffset from) const {
+  return visible_.With([&](const Segments& segments) {
+    uint64_t bytes = 0;
+    for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
+      if ((*segment)->end <= from.value) break;
+      const uint64_t before =
+          (*segment)->first >= from.value ? 0 : (*segment)->Before(from.value).position;
+      bytes += (*segment)->bytes - before;
+    }
+    return bytes;
+  });
 }
 
 Status SegmentLog::Read(LogOffset from, const Visitor& visitor) {

@@ -97,6 +97,8 @@ class Log {
   // `archive_dir` (kept as raw), or removed when that is empty. May keep more than asked.
   virtual Status Release(LogOffset offset, const std::string& archive_dir) = 0;
   virtual uint64_t bytes() const = 0;
+  // About as many of them hold `from` and what follows. Safe for concurrent use.
+  virtual uint64_t bytes_from(LogOffset from) const = 0;
 };
 
 }  // namespace weir::log
