@@ -1,12 +1,12 @@
-"""Writes the table of figures in docs/performance.md from bench/results, so that the page says what was measured."""
+"""Writes the tables of docs/performance.md from bench/results, so that the page says what was measured."""
 import json
 import sys
-from pathlib import Path
 
 import common
 
 PAGE = common.ROOT / "docs/performance.md"
 BEGIN, END = "<!-- figures: written by ./x bench report -->", "<!-- end of figures -->"
+PROFILE_BEGIN, PROFILE_END = "<!-- profile: written by ./x bench report -->", "<!-- end of profile -->"
 
 
 def results():
@@ -44,18 +44,49 @@ def machines(found):
     return lines
 
 
-def text():
-    found = results()
+def profile_table(threads):
+    """CPU microseconds per event by stage (rows) and thread (columns); stages below a hundredth are left to the sum."""
+    roles = sorted(threads, key=lambda r: -sum(threads[r].values()))
+    stages = sorted({s for t in threads.values() for s in t}, key=lambda s: -sum(t.get(s, 0) for t in threads.values()))
+    lines = ["| stage | all | " + " | ".join(roles) + " |", "|---|--:|" + "--:|" * len(roles)]
+    for s in stages:
+        row = [threads[r].get(s, 0) for r in roles]
+        if sum(row) >= 0.01:
+            lines.append(f"| {s} | {sum(row):.2f} | " + " | ".join(f"{v:.2f}" if v >= 0.005 else "" for v in row) + " |")
+    sums = [sum(threads[r].values()) for r in roles]
+    return lines + [f"| **sum** | **{sum(sums):.2f}** | " + " | ".join(f"**{v:.2f}**" for v in sums) + " |"]
+
+
+def profile_text(found):
+    r = found.get("profile")
+    lines = [PROFILE_BEGIN, ""]
+    if not r or not r["details"]:
+        lines.append("Not measured yet: `./x bench profile` needs perf (Debian: linux-perf).")
+    else:
+        for name, threads in r["details"].items():
+            if not name.endswith("_run"):
+                run = r["details"][name + "_run"]
+                lines += [f"`{name}`: {run['events']:,} events, {run['samples']:,} samples; CPU microseconds per event; {r['commit']}, {r['date'][:10]}.", "",
+                          *profile_table(threads), ""]
+    return "\n".join([*lines, PROFILE_END])
+
+
+def text(found):
     where = machines(found)
     head = [f"Measured on {'; '.join(where)}. Other loads on the machine before each run: `load_before` in `bench/results`.", ""] if where else []
     return "\n".join([BEGIN, "", *head, *table(found), "", END])
 
 
+def between(page, begin, end, new):
+    """The page with what stands from `begin` to `end` replaced by `new`, which brings the marks again."""
+    before, found, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found or not found_end:
+        sys.exit(f"bench: {PAGE} has lost its marks: it needs the lines\n{begin}\n{end}")
+    return before + new + after
+
+
 def write():
-    page = PAGE.read_text()
-    try:
-        before, rest = page.split(BEGIN, 1)
-        after = rest.split(END, 1)[1]
-    except (ValueError, IndexError):
-        sys.exit(f"bench: {PAGE} has lost its marks: it needs the lines\n{BEGIN}\n{END}")
-    PAGE.write_text(before + text() + after)
+    found = results()
+    page = between(PAGE.read_text(), BEGIN, END, text(found))
+    PAGE.write_text(between(page, PROFILE_BEGIN, PROFILE_END, profile_text(found)))

@@ -117,9 +117,12 @@ def test_results_keep_their_history_and_fill_the_page(t):
     kept = json.loads((common.RESULTS / "x.json").read_text())
     t.equal(kept["commit"], f"c{common.HISTORY_MAX + 2}", "the newest commit")
     t.equal([h["commit"] for h in kept["history"]], [f"c{n}" for n in range(common.HISTORY_MAX + 1, 1, -1)], "the commits before")
-    report.PAGE.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    common.keep({**result, "benchmark": "profile", "goals": [], "details": {
+        "rides": {"ingest": {"JSON": .5, "zstd": .004}, "encoder": {"zstd": .25}}, "rides_run": {"events": 1000, "samples": 10}}})
+    report.PAGE.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nbetween\n{report.PROFILE_BEGIN}{report.PROFILE_END}\nafter\n")
     for _ in range(2):
         report.write()
     page = report.PAGE.read_text()
     t.ok(page.startswith("before\n") and page.endswith("\nafter\n") and "\nold\n" not in page, f"the page around the table:\n{page}")
+    t.ok("| zstd | 0.25 |  | 0.25 |" in page and "| **sum** | **0.75** | **0.50** | **0.25** |" in page, f"the profile:\n{page}")
     t.ok("`rate` 5 (goal >= 6: **missed**)" in page and "`other` 1.5" in page, f"the table:\n{page}")
