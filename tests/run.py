@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests; `./x test` calls it.
 
-    ./x test         builds, then the C++ tests, the end-to-end tests and the house rules
+    ./x test         builds, then the C++ tests, the end-to-end tests, the checker's own tests, a soak of 200 cycles and the house rules
     ./x test unit    the C++ tests alone
     ./x test all     the long ones too
     ./x test NAME    what NAME names: a test program (log or log_test), a GoogleTest filter (LogTest.*), an end-to-end file or
@@ -96,13 +96,25 @@ class EndToEnd:
 
 
 class House:
-    kind, alone = "house", False
+    """A script that fails when a rule does not hold."""
+    alone = False
 
-    def __init__(self, file):
-        self.file, self.name = file, file.stem.replace("_", " ")
+    def __init__(self, file, kind="house", args=()):
+        self.file, self.name, self.kind, self.args = file, file.stem.replace("_", " "), kind, args
 
     def run(self):
-        code, output = run([PYTHON, self.file], SECONDS_MAX["house"])
+        code, output = run([PYTHON, self.file, *self.args], SECONDS_MAX["house"])
+        return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
+
+
+class Soak:
+    """Kills and restarts under load, judged by the independent checker."""
+    kind, alone, cycles = "soak", True, 200
+
+    name = f"{cycles} cycles"
+
+    def run(self):
+        code, output = run([PYTHON, ROOT / "tests/soak/soak.py", "--cycles", str(self.cycles)], SECONDS_MAX["long"])
         return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
 
 
@@ -120,14 +132,14 @@ def all_end_to_end():
 
 
 def all_house():
-    return [House(f) for f in sorted((ROOT / "tests/house").glob("*.py"))]
+    return [House(f, "check") for f in sorted((ROOT / "tests/checker").glob("*_test.py"))] + [House(f) for f in sorted((ROOT / "tests/house").glob("*.py"))]
 
 
 def named(name):
     """What a single NAME means, the most exact meaning first."""
     units = [u for u in all_units() if u.binary.name in (name, name + "_test")]
     cases = [c for c in all_end_to_end() if name in (c.file.stem, c.case, c.case.removeprefix("test_"), c.name)]
-    rules = [h for h in all_house() if name in (h.file.stem, h.name)]
+    rules = [h for h in all_house() if name in (h.file.stem, h.name)] + ([Soak()] if name == "soak" else [])
     if units or cases or rules:
         return units + cases + rules
     found = []
@@ -163,7 +175,7 @@ def timed(test):
 
 def run_all(tests, report):
     """Each kind in order; those that share the machine two at a time, then those that want it alone."""
-    for kind in ("unit", "e2e", "house"):
+    for kind in ("unit", "e2e", "check", "soak", "house"):
         group = [t for t in tests if t.kind == kind]
         with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
             for done in concurrent.futures.as_completed([pool.submit(timed, t) for t in group if not t.alone]):
@@ -191,7 +203,7 @@ def main():
     if what == "unit":
         tests = all_units()
     elif what in ("", "all"):
-        tests = all_units() + [c for c in all_end_to_end() if what == "all" or not c.long] + all_house()
+        tests = all_units() + [c for c in all_end_to_end() if what == "all" or not c.long] + [Soak()] + all_house()
     else:
         tests = named(what)
         if not tests:
