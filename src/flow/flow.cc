@@ -111,8 +111,10 @@ class FlowImpl final : public Flow {
       frontier_ = WEIR_TRY(ParseFrontier(frontier->second));
     watermarks_.Restore(frontier_);
     global_watermark_ = watermarks_.global();
-    for (const auto& [source, line] : recovered.ledger)
+    for (const auto& [source, line] : recovered.ledger) {
       ledger_[source] = WEIR_TRY(ParseLedger(line));
+      broken_[source] = WEIR_TRY(ParseBrokenFiles(line));
+    }
     models_ = recovered.models;
     return {};
   }
@@ -239,7 +241,8 @@ class FlowImpl final : public Flow {
     if (commit.tables.empty() && committer_->last_epoch().value > 0) return {};
     for (const contract::Contract& contract : project_.contracts) {
       ledger_.try_emplace(contract.name);
-      commit.ledger[contract.name] = LedgerJson(contract.name, ledger_[contract.name]);
+      commit.ledger[contract.name] =
+          LedgerJson(contract.name, ledger_[contract.name], broken_[contract.name]);
     }
     WEIR_TRY(committer_->Commit(commit));
     tables_->Committed(commit.tables);
@@ -385,6 +388,12 @@ class FlowImpl final : public Flow {
         NotePosition(source, position);
       WEIR_TRY(epoch_delta_.Append(std::move(marker->delta)));
       if (asked_marker_ < marker->number) Ask(marker->number);
+    } else if (auto* fault = std::get_if<ingest::FileFault>(&event.what)) {
+      if (fault->journalled) {
+        broken_[source].Add(*fault);
+        ++steps_in_epoch_;  // it moves no rows, but it is to be committed
+      }
+      report_.file_faults[source].Add(std::move(*fault));
     } else if (std::holds_alternative<ingest::EndOfInput>(event.what)) {
       queue.ended = true;
     } else {
@@ -501,7 +510,7 @@ class FlowImpl final : public Flow {
     WEIR_TRY(CloseTables(epoch, &commit));
     stage("finish");
     for (const auto& [source, counts] : ledger_)
-      commit.ledger[source] = LedgerJson(source, counts);
+      commit.ledger[source] = LedgerJson(source, counts, broken_[source]);
     RecordInputs(commit);
     WEIR_TRY(committer_->Commit(commit));
     tables_->Committed(commit.tables);
@@ -643,6 +652,7 @@ class FlowImpl final : public Flow {
   Watermarks watermarks_;
   std::atomic<Micros> global_watermark_{kNoTime};
   std::map<std::string, ingest::Counts> ledger_;
+  std::map<std::string, BrokenFiles> broken_;  // by source, part of its ledger line
   std::vector<Cut> cuts_;
   state::Delta epoch_delta_;
   std::vector<SourceQueue> queues_;
@@ -690,6 +700,16 @@ std::string RunReport::Json() const {
     times[stage] = static_cast<double>(micros) / 1e6;
   nlohmann::json stood = nlohmann::json::object();
   for (const auto& [model, why] : halted) stood[model] = why;
+  nlohmann::json faults = nlohmann::json::array();
+  for (const auto& [source, files] : file_faults) {
+    for (const ingest::FileFault& fault : files.newest) {
+      faults.push_back({{"source", source},
+                        {"path", fault.path},
+                        {"error", fault.error},
+                        {"fix", fault.fix},
+                        {"bytes_taken", fault.bytes_taken}});
+    }
+  }
   return nlohmann::json{{"steps", steps},
                         {"epochs", epochs},
                         {"received", received},
@@ -697,8 +717,9 @@ std::string RunReport::Json() const {
                         {"wall_seconds", static_cast<double>(wall) / 1e6},
                         {"stages", std::move(times)},
                         {"ledger", std::move(sources)},
-                        {"halted", std::move(stood)}}
-      .dump();
+                        {"halted", std::move(stood)},
+                        {"file_faults", std::move(faults)}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 Result<std::unique_ptr<Flow>> Flow::Open(io::Io& io, Clock& clock,

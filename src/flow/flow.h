@@ -11,6 +11,7 @@
 #include "base/cancel.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "flow/frontier.h"
 #include "ingest/event_sink.h"
 #include "ingest/judged.h"
 #include "io/io.h"
@@ -38,6 +39,8 @@ struct RunReport {
   std::map<std::string, Micros>
       stages;  // "models", "encode_wait", "finish", "commit", "behind"
   std::map<std::string, std::string> halted;  // model -> why
+  // Files of this run that were not taken in, or not whole, by source; the newest ones.
+  std::map<std::string, BrokenFiles> file_faults;
   std::string Json() const;
 };
 

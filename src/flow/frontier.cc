@@ -80,22 +80,53 @@ std::string FrontierSummary(const Frontier& frontier) {
   return out.dump();
 }
 
-std::string LedgerJson(const std::string& source, const ingest::Counts& counts) {
+void BrokenFiles::Add(ingest::FileFault fault) {
+  ++count;
+  if (newest.size() == kNamedMax) newest.erase(newest.begin());
+  newest.push_back(std::move(fault));
+}
+
+std::string LedgerJson(const std::string& source, const ingest::Counts& counts,
+                       const BrokenFiles& broken) {
   json reasons = json::object();
   for (size_t i = 0; i < ingest::kReasons; ++i) {
     if (counts.rejected_by_reason[i] != 0)
       reasons[kReasonNames[i]] = counts.rejected_by_reason[i];
   }
-  return json{{"source", source},
-              {"received", counts.received},
-              {"accepted", counts.accepted},
-              {"rejected", counts.rejected},
-              {"duplicate", counts.duplicate},
-              {"conflicting", counts.conflicting},
-              {"late", counts.late},
-              {"blocked", counts.blocked},
-              {"rejected_by_reason", std::move(reasons)}}
-      .dump();
+  json line{{"source", source},
+            {"received", counts.received},
+            {"accepted", counts.accepted},
+            {"rejected", counts.rejected},
+            {"duplicate", counts.duplicate},
+            {"conflicting", counts.conflicting},
+            {"late", counts.late},
+            {"blocked", counts.blocked},
+            {"rejected_by_reason", std::move(reasons)}};
+  if (broken.count > 0) {
+    json files = json::array();
+    for (const ingest::FileFault& fault : broken.newest) {
+      files.push_back({{"path", fault.path},
+                       {"error", fault.error},
+                       {"fix", fault.fix},
+                       {"bytes_taken", fault.bytes_taken}});
+    }
+    line["broken_files"] = broken.count;
+    line["newest_broken_files"] = std::move(files);
+  }
+  return line.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<BrokenFiles> ParseBrokenFiles(std::string_view text) {
+  const json root = json::parse(text, nullptr, false);
+  if (!root.is_object()) return Corrupt("a ledger line is not JSON");
+  BrokenFiles out;
+  out.count = root.value("broken_files", int64_t{0});
+  for (const json& file : root.value("newest_broken_files", json::array())) {
+    out.newest.push_back({file.value("path", ""), file.value("error", ""),
+                          file.value("fix", ""), file.value("bytes_taken", int64_t{0}),
+                          true});
+  }
+  return out;
 }
 
 Result<ingest::Counts> ParseLedger(std::string_view text) {

@@ -25,9 +25,19 @@ Result<Frontier> ParseFrontier(std::string_view json);
 // "…"}.
 std::string FrontierSummary(const Frontier& frontier);
 
+// Files of a source that were not read whole. Their number, and the newest of them.
+struct BrokenFiles {
+  static constexpr size_t kNamedMax = 100;
+  int64_t count = 0;
+  std::vector<ingest::FileFault> newest;
+  void Add(ingest::FileFault fault);
+};
+
 // One line of the ledger, by source.
-std::string LedgerJson(const std::string& source, const ingest::Counts& counts);
+std::string LedgerJson(const std::string& source, const ingest::Counts& counts,
+                       const BrokenFiles& broken = {});
 Result<ingest::Counts> ParseLedger(std::string_view json);
+Result<BrokenFiles> ParseBrokenFiles(std::string_view ledger_json);
 
 // The global watermark: the minimum over active partitions of all sources; it never
 // falls. A partition that is active and has no watermark yet holds it where it is; when

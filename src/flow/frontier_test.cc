@@ -166,6 +166,17 @@ TEST(LedgerTest, ComesBackFromItsJson) {
   EXPECT_EQ(LedgerJson("rides", *back), text);
   EXPECT_TRUE(back->balanced());
   EXPECT_EQ(ParseLedger("nonsense").error().code, Code::kCorrupt);
+
+  BrokenFiles broken;
+  for (int i = 0; i < 101; ++i)
+    broken.Add({fmt::format("in/{}", i), "in/x is cut\xff", "fix", 7, true});
+  const auto files = ParseBrokenFiles(LedgerJson("rides", counts, broken));
+  ASSERT_TRUE(files.ok());
+  EXPECT_EQ(files->count, 101);
+  ASSERT_EQ(files->newest.size(), 100u);
+  EXPECT_EQ(files->newest[0].path, "in/1");
+  EXPECT_EQ(files->newest[99].bytes_taken, 7);
+  EXPECT_EQ(ParseBrokenFiles(text)->count, 0);
 }
 
 }  // namespace

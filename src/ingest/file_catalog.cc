@@ -94,22 +94,42 @@ Status FileCatalog::Replay(const log::Journal::Entry& entry) {
   return {};
 }
 
+void FileCatalog::TellUnreadable(const std::string& path, const std::string& error,
+                                 ScanResult* out) {
+  std::string& told = unreadable_[path];
+  if (told == error) return;
+  told = error;
+  out->unreadable.push_back({path, error});
+}
+
 Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
   ScanResult out;
   auto names = io_.List(pattern_.dir());
   if (!names.ok()) {
     if (names.error().code == Code::kNotFound) return out;  // the folder may come later
-    return std::move(names).error();
+    if (names.error().code == Code::kUnavailable) return std::move(names).error();
+    const auto info = io_.Stat(pattern_.dir());
+    const bool is_file = info.ok() && !info->is_dir;
+    TellUnreadable(pattern_.dir(),
+                   is_file ? fmt::format("{} is no folder, and its name ends in none of "
+                                         ".ndjson, .jsonl, .json (also with .gz, .zst)",
+                                         pattern_.dir())
+                           : names.error().message,
+                   &out);
+    return out;
   }
   for (const std::string& name : *names) {
     const int partition = pattern_.PartitionOf(name);
     if (partition < 0) continue;
-    if (partition >= kFilePartitionsMax) {
-      return Invalid(
-          fmt::format("{}: its name says partition {}; partitions are numbered below {}",
-                      io::Join(pattern_.dir(), name), partition, kFilePartitionsMax));
-    }
     const std::string path = io::Join(pattern_.dir(), name);
+    if (partition >= kFilePartitionsMax) {
+      TellUnreadable(
+          path,
+          fmt::format("{}: its name says partition {}; partitions are numbered below {}",
+                      path, partition, kFilePartitionsMax),
+          &out);
+      continue;
+    }
     const auto info = io_.Stat(path);
     if (!info.ok()) continue;  // gone between the two calls
     if (!info->is_regular) {
@@ -120,7 +140,13 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
     if (known != by_path_.end()) {
       const SourceFile& file = files_[known->second];
       if (file.size == info->size && file.modified == info->modified) continue;
-      const uint64_t checksum = WEIR_TRY(ChecksumFile(io_, path));
+      const auto checksum_now = ChecksumFile(io_, path, info->size);
+      if (!checksum_now.ok()) {
+        if (checksum_now.error().code == Code::kUnavailable) return checksum_now.error();
+        TellUnreadable(path, checksum_now.error().message, &out);
+        continue;
+      }
+      const uint64_t checksum = *checksum_now;
       const auto told = reported_.find(path);
       if ((file.size == info->size && file.checksum == checksum) ||
           (told != reported_.end() && told->second == checksum))
@@ -141,14 +167,33 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
       }
       unsettled_.erase(path);
     }
-    SourceFile file{
-        static_cast<int64_t>(files_.size()), partition, path, info->size, info->modified,
-        WEIR_TRY(ChecksumFile(io_, path))};
-    by_path_[path] = files_.size();
+    const auto checksum = ChecksumFile(io_, path, info->size);
+    if (!checksum.ok()) {
+      if (checksum.error().code == Code::kUnavailable) return checksum.error();
+      // Gone since it was listed, or cut since: the next scan sees what it is then.
+      if (checksum.error().code == Code::kInvalid)
+        TellUnreadable(path, checksum.error().message, &out);
+      continue;
+    }
+    unreadable_.erase(path);
+    out.added.push_back({0, partition, path, info->size, info->modified, *checksum});
+  }
+  for (SourceFile& file : out.added) {
+    file.ordinal = static_cast<int64_t>(files_.size());
+    by_path_[file.path] = files_.size();
     files_.push_back(file);
-    out.added.push_back(std::move(file));
   }
   return out;
+}
+
+Status CheckUnchanged(io::Io& io, const SourceFile& file) {
+  const io::FileInfo info = WEIR_TRY(io.Stat(file.path));
+  if (!info.is_regular)
+    return Corrupt(fmt::format("{} is not a regular file any more", file.path));
+  if (info.size == file.size && info.modified == file.modified) return {};
+  const uint64_t checksum = WEIR_TRY(ChecksumFile(io, file.path, file.size));
+  if (checksum == file.checksum) return {};
+  return Corrupt(fmt::format("{} changed after it was found", file.path));
 }
 
 }  // namespace weir::ingest

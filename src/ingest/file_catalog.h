@@ -62,16 +62,22 @@ class FileCatalog {
                                        // journals them before reading
     std::vector<std::string> changed;  // paths read earlier that hold other content now
     std::vector<std::string> not_regular;  // folders, FIFOs … whose names match
+    struct Unreadable {
+      std::string path, error;
+    };
+    std::vector<Unreadable> unreadable;  // told once as long as the error is the same
     bool waiting = false;  // files were left alone because they are not quiet yet
   };
-  // kInvalid: a name with a partition number that is too large. `quiet`: a file counts
-  // only when size and mtime have stood still for so long; 0: all count.
+  // One file that cannot be read stops no other. `quiet`: a file counts only when size
+  // and mtime have stood still for so long; 0: all count. Errors: kUnavailable (no
+  // descriptors left …); then nothing was added.
   Result<ScanResult> Scan(Micros now, Micros quiet);
   static std::string JournalText(const std::string& source, const SourceFile& file);
 
   const std::vector<SourceFile>& files() const { return files_; }
 
  private:
+  void TellUnreadable(const std::string& path, const std::string& error, ScanResult* out);
   struct Seen {
     uint64_t size;
     Micros modified, since;
@@ -84,6 +90,12 @@ class FileCatalog {
   std::map<std::string, size_t> by_path_;
   std::map<std::string, Seen> unsettled_;
   std::map<std::string, uint64_t> reported_;  // changed files told about, by checksum
+  std::map<std::string, std::string> unreadable_;  // told about, by error
 };
+
+// Whether `file` still holds what was found: by size and modification time, else by the
+// checksum of as many bytes as it had. kNotFound: it is gone; kCorrupt: it does not;
+// kInvalid: it cannot be read.
+Status CheckUnchanged(io::Io& io, const SourceFile& file);
 
 }  // namespace weir::ingest

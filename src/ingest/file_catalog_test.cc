@@ -170,13 +170,49 @@ TEST_F(FileCatalogTest, WhatIsNoRegularFileIsToldOnce) {
   EXPECT_THAT(Scan(catalog).not_regular, IsEmpty());
 }
 
-TEST_F(FileCatalogTest, APartitionNumberBeyondTheLimitIsRefusedByName) {
+TEST_F(FileCatalogTest, APartitionNumberBeyondTheLimitIsRefusedByNameAndStopsNoOther) {
   Put("e-1000.ndjson", "1");
+  Put("e-2.ndjson", "1");
   FileCatalog catalog = New("in/e-{partition}.ndjson");
-  const auto scan = catalog.Scan(0, 0);
-  ASSERT_FALSE(scan.ok());
-  EXPECT_EQ(scan.error().code, Code::kInvalid);
-  EXPECT_THAT(scan.error().message, HasSubstr("in/e-1000.ndjson"));
+  const auto scan = Scan(catalog);
+  EXPECT_THAT(Added(scan), ElementsAre("0:in/e-2.ndjson"));
+  ASSERT_EQ(scan.unreadable.size(), 1u);
+  EXPECT_EQ(scan.unreadable[0].path, "in/e-1000.ndjson");
+  EXPECT_THAT(scan.unreadable[0].error, HasSubstr("in/e-1000.ndjson"));
+  EXPECT_THAT(Scan(catalog).unreadable, IsEmpty());  // told once
+}
+
+TEST_F(FileCatalogTest, AFileInPlaceOfTheFolderIsNamed) {
+  Put("events.txt", "1");
+  FileCatalog catalog = New("in/events.txt");
+  const auto scan = Scan(catalog);
+  ASSERT_EQ(scan.unreadable.size(), 1u);
+  EXPECT_THAT(scan.unreadable[0].error, HasSubstr("in/events.txt is no folder"));
+}
+
+TEST_F(FileCatalogTest, KnowsWhetherAFileIsStillWhatWasFound) {
+  Put("a.ndjson", "1\n2\n");
+  FileCatalog catalog = New();
+  const SourceFile file = Scan(catalog).added[0];
+  EXPECT_TRUE(CheckUnchanged(io_, file).ok());
+  const struct {
+    const char* content;
+    std::optional<Code> code;
+  } kCases[] = {{"1\n2\n", {}},              // written again
+                {"1\n2\n3\n", {}},           // grown: what was found still stands
+                {"1\n3\n", Code::kCorrupt},  // other content
+                {"1\n", Code::kCorrupt}};    // cut
+  for (const auto& c : kCases) {
+    Put("a.ndjson", c.content);
+    const Status same = CheckUnchanged(io_, file);
+    ASSERT_EQ(same.ok(), !c.code.has_value()) << c.content;
+    if (c.code) {
+      EXPECT_EQ(same.error().code, *c.code) << c.content;
+      EXPECT_THAT(same.error().message, HasSubstr("in/a.ndjson"));
+    }
+  }
+  ASSERT_TRUE(io_.Remove("in/a.ndjson").ok());
+  EXPECT_EQ(CheckUnchanged(io_, file).error().code, Code::kNotFound);
 }
 
 TEST_F(FileCatalogTest, AReplayedJournalKnowsWhatWasFound) {

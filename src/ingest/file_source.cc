@@ -168,20 +168,22 @@ class FileSource final : public Source {
   }
 
   Status Scan() {
-    const FileCatalog::ScanResult found =
-        WEIR_TRY(catalog_.Scan(context_.clock->Now(), options_.quiet));
+    auto scanned = catalog_.Scan(context_.clock->Now(), options_.quiet);
+    if (!scanned.ok()) return WaitIfLive(std::move(scanned).error());
+    const FileCatalog::ScanResult& found = *scanned;
     for (const std::string& path : found.changed) {
-      Event("source_file_changed", Severity::kError)
-          .With("source", context_.contract->name)
-          .With("path", path)
-          .With("meaning",
-                "its rows were read before it changed; the new content is not read: give "
-                "it a new name");
+      WEIR_TRY(Tell("source_file_changed",
+                    {path, path + " changed after it was read",
+                     "the new content is not read: give it a new name"}));
     }
     for (const std::string& path : found.not_regular) {
-      Event("source_file_skipped", Severity::kWarning)
-          .With("path", path)
-          .With("meaning", "not a regular file");
+      WEIR_TRY(Tell("source_file_skipped",
+                    {path, path + " is a folder, a pipe or a device, not a regular file",
+                     "put a file there, or choose another name for it"}));
+    }
+    for (const auto& [path, error] : found.unreadable) {
+      WEIR_TRY(Tell("source_file_unreadable",
+                    {path, error, "it is tried again by the next scan or run"}));
     }
     if (!found.added.empty()) WEIR_TRY(TakeIn(found.added));
     for (auto& [number, partition] : partitions_) {
@@ -190,6 +192,30 @@ class FileSource final : public Source {
       WEIR_TRY(Push(PartitionNews{partition.position}, 0));
     }
     return {};
+  }
+
+  // No descriptors left, a disk that does not answer: nothing was taken, so a running
+  // source tries again a second later; a single pass ends with the error.
+  Status WaitIfLive(Error error) {
+    if (options_.once || error.code != Code::kUnavailable) return error;
+    if (trouble_ != error.message) {
+      Event("source_waits", Severity::kError)
+          .With("source", context_.contract->name)
+          .With("error", error.message)
+          .With("fix", "it is tried again every second");
+      trouble_ = error.message;
+    }
+    WaitForMarkerOrStop(kScanInterval);
+    return {};
+  }
+
+  Status Tell(const char* event, FileFault fault) {
+    Event(event, Severity::kError)
+        .With("source", context_.contract->name)
+        .With("path", fault.path)
+        .With("error", fault.error)
+        .With("fix", fault.fix);
+    return Push(std::move(fault), 0);
   }
 
   // Journals new files, and wakes the idle partitions they belong to, before anything is
@@ -265,19 +291,20 @@ class FileSource final : public Source {
     }
     Result<Lines> read = Read(partition, file);
     if (!read.ok()) {
-      if (read.error().code != Code::kCorrupt) return std::move(read).error();
-      Event("source_file_broken", Severity::kError)
-          .With("source", context_.contract->name)
-          .With("path", file.path)
-          .With("byte", static_cast<int64_t>(at.file_byte))
-          .With("error", read.error().message)
-          .With("meaning",
-                "what stood before is taken in, the rest of the file is left out: give a "
-                "whole one another name");
-      EndFile(partition, file);
-      return Push(PartitionNews{at}, 0);
+      partition.reader.reset();
+      if (read.error().code == Code::kUnavailable)
+        return WaitIfLive(std::move(read).error());
+      return LeaveOut(partition, file, read.error().message);
     }
     const Lines& lines = *read;
+    // Before the verdicts: an error must leave nothing half done.
+    const Status unchanged =
+        lines.end_of_file ? CheckUnchanged(*context_.io, file) : Status();
+    if (!unchanged.ok() && unchanged.error().code == Code::kUnavailable) {
+      partition.reader.reset();
+      return WaitIfLive(unchanged.error());
+    }
+    trouble_.clear();
     const Checked checked = WEIR_TRY(pipeline_->Check(lines.records));
     std::vector<int32_t> rows(lines.records.size());
     std::iota(rows.begin(), rows.end(), 0);
@@ -293,6 +320,17 @@ class FileSource final : public Source {
     batch.after = at;
     const auto bytes = static_cast<size_t>(batch.bytes) * 2;
     WEIR_TRY(Push(std::move(batch), bytes));
+    // Whoever deletes a file that is open takes nothing from us.
+    if (!unchanged.ok() && unchanged.error().code != Code::kNotFound) {
+      WEIR_TRY(Tell("source_file_changed",
+                    {file.path,
+                     unchanged.error().message + ", while it was read: its records are "
+                                                 "partly of the one and partly of the "
+                                                 "other content",
+                     "write files under a name that ends in .part and rename them; "
+                     "deliver this one again under another name",
+                     static_cast<int64_t>(lines.end), true}));
+    }
     if (context_.steps_per_marker > 0 && ++steps_ % context_.steps_per_marker == 0)
       WEIR_TRY(SendMarker());
     return {};
@@ -300,11 +338,50 @@ class FileSource final : public Source {
 
   Result<Lines> Read(Partition& partition, const SourceFile& file) {
     if (partition.reader == nullptr) {
+      WEIR_TRY(CheckPresent(file));
       partition.reader =
           WEIR_TRY(LineReader::Open(*context_.io, file.path, partition.position.file_byte,
-                                    context_.record_bytes_max));
+                                    context_.record_bytes_max, file.size));
     }
     return partition.reader->Next(context_.step_rows, context_.step_bytes);
+  }
+
+  // A folder that is gone as a whole is a disk that is not mounted, not files that were
+  // deleted.
+  Status CheckPresent(const SourceFile& file) {
+    Status same = CheckUnchanged(*context_.io, file);
+    const std::string dir(io::DirName(file.path));
+    if (!same.ok() && same.error().code == Code::kNotFound && !dir.empty() &&
+        !context_.io->Exists(dir)) {
+      return Unavailable(fmt::format(
+          "{}: the folder {} is gone; put it back (is its disk mounted?), or make it "
+          "anew to leave out the files that were in it",
+          file.path, dir));
+    }
+    return same;
+  }
+
+  // The rest of a file that was found and now cannot be read is passed over for good, so
+  // that what comes after it is read.
+  Status LeaveOut(Partition& partition, const SourceFile& file,
+                  const std::string& error) {
+    const auto taken = static_cast<int64_t>(partition.position.file_byte);
+    EndFile(partition, file);
+    WEIR_TRY(
+        Tell("source_file_broken",
+             {file.path, error,
+              fmt::format("{} and the rest is left out: deliver the whole file under "
+                          "another name; what it repeats is told apart by its "
+                          "identity",
+                          taken == 0 ? std::string("nothing of it is taken in")
+                                     : fmt::format("its first {} bytes{} are taken in",
+                                                   taken, Packed(file.path))),
+              taken, true}));
+    return Push(PartitionNews{partition.position}, 0);
+  }
+
+  static const char* Packed(const std::string& path) {
+    return path.ends_with(".gz") || path.ends_with(".zst") ? " (decompressed)" : "";
   }
 
   void EndFile(Partition& partition, const SourceFile& file) {
@@ -355,6 +432,7 @@ class FileSource final : public Source {
   std::vector<Wake> wakes_;
   int turn_ = -1;  // partition read last
   int64_t steps_ = 0;
+  std::string trouble_;  // told about last
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -49,6 +49,8 @@ class FileSourceTest : public testing::Test {
         harness_->Commit(*marker, source_.get());
       if (auto* news = std::get_if<PartitionNews>(&event.what))
         news_.push_back(news->position);
+      if (auto* fault = std::get_if<FileFault>(&event.what))
+        faults_.push_back(std::move(*fault));
       if (std::holds_alternative<EndOfInput>(event.what)) return out;
     }
   }
@@ -71,7 +73,17 @@ class FileSourceTest : public testing::Test {
 
   std::unique_ptr<SourceHarness> harness_;
   std::unique_ptr<Source> source_;
+  // A file as it was found by a run that ended before it read any of it.
+  void Find(const std::string& location = "/in") {
+    harness_->step_rows = 1;
+    Restart(location);
+    harness_->NextBatch();
+    source_.reset();
+    harness_->step_rows = 1000;
+  }
+
   std::vector<PartitionPosition> news_;
+  std::vector<FileFault> faults_;
 };
 
 TEST_F(FileSourceTest, ReadsTheFilesOfOneScanInNameOrderEachOnce) {
@@ -186,7 +198,83 @@ TEST_F(FileSourceTest, ABrokenFileIsLeftOutFromWhereItBreaksAndTheNextOneIsRead)
   EXPECT_GT(received, 2000);
   EXPECT_LT(received, 3500);
   EXPECT_EQ(Cells(batches.back().accepted, "id"), "next");
+  ASSERT_EQ(faults_.size(), 1u);
+  EXPECT_EQ(faults_[0].path, "/in/a.ndjson.gz");
+  EXPECT_TRUE(faults_[0].journalled);
+  EXPECT_EQ(faults_[0].bytes_taken, batches[batches.size() - 2].after.file_byte);
   EXPECT_THAT(RunOnce(), IsEmpty());
+  EXPECT_EQ(faults_.size(), 1u);  // told once, and kept by the ledger
+}
+
+// Files are found, and their order is journalled, before they are read: a run may end in
+// between.
+TEST_F(FileSourceTest, AFileThatIsGoneBeforeItWasReadIsPassedOver) {
+  Put("a.ndjson", {Ride("a1", "10:00"), Ride("a2", "10:00")});
+  Put("b.ndjson", {Ride("b", "10:00")});
+  Find();
+  ASSERT_TRUE(harness_->io().Remove("/in/a.ndjson").ok());
+  EXPECT_EQ(Ids(RunOnce()), "b");
+  ASSERT_EQ(faults_.size(), 1u);
+  EXPECT_THAT(faults_[0].error, testing::HasSubstr("/in/a.ndjson"));
+  EXPECT_TRUE(faults_[0].journalled);
+  EXPECT_THAT(RunOnce(), IsEmpty());
+  EXPECT_EQ(faults_.size(), 1u);
+}
+
+TEST_F(FileSourceTest, AFileThatWasReplacedBeforeItWasReadIsPassedOver) {
+  Put("a.ndjson", {Ride("a1", "10:00"), Ride("a2", "10:00")});
+  Put("b.ndjson", {Ride("b", "10:00")});
+  Find();
+  ASSERT_TRUE(harness_->io().Remove("/in/a.ndjson").ok());
+  Put("a.ndjson", {Ride("x1", "10:00"), Ride("x2", "10:00")});
+  EXPECT_EQ(Ids(RunOnce()), "b");
+  // One fault for what was found and is not there, one for what is there and not read.
+  ASSERT_EQ(faults_.size(), 2u);
+  EXPECT_FALSE(faults_[0].journalled);
+  EXPECT_TRUE(faults_[1].journalled);
+}
+
+TEST_F(FileSourceTest, WhatIsAppendedToAFileLaterIsNotReadButTheRestIs) {
+  Put("a.ndjson", {Ride("a1", "10:00"), Ride("a2", "10:00")});
+  Find();
+  auto file = harness_->io().Open("/in/a.ndjson", io::OpenMode::kReadWrite);
+  ASSERT_TRUE((*file)->Append(Ride("a3", "10:00").substr(0, 9)).ok());
+  EXPECT_EQ(Ids(RunOnce()), "a1 a2");
+  ASSERT_EQ(faults_.size(), 1u);
+  EXPECT_FALSE(faults_[0].journalled);
+  EXPECT_THAT(faults_[0].error, testing::HasSubstr("/in/a.ndjson changed"));
+}
+
+TEST_F(FileSourceTest, AFileThatWasCutBeforeItWasReadIsPassedOver) {
+  Put("a.ndjson", {Ride("a1", "10:00"), Ride("a2", "10:00")});
+  Put("b.ndjson", {Ride("b", "10:00")});
+  Find();
+  auto file = harness_->io().Open("/in/a.ndjson", io::OpenMode::kReadWrite);
+  ASSERT_TRUE((*file)->Truncate(Ride("a1", "10:00").size() + 1).ok());
+  EXPECT_EQ(Ids(RunOnce()), "b");
+  ASSERT_EQ(faults_.size(), 2u);
+  EXPECT_TRUE(faults_[1].journalled);
+  EXPECT_THAT(faults_[1].error, testing::HasSubstr("it was cut"));
+}
+
+TEST_F(FileSourceTest, AFolderThatIsGoneAsAWholeIsNoReasonToPassFilesOver) {
+  Put("a.ndjson", {Ride("a1", "10:00"), Ride("a2", "10:00")});
+  Find();
+  ASSERT_TRUE(harness_->io().Rename("/in", "/away").ok());
+  Restart();
+  for (bool failed = false; !failed;) {
+    auto event = harness_->NextWithin(10s);
+    ASSERT_TRUE(event);
+    const auto* error = std::get_if<Error>(&event->what);
+    ASSERT_FALSE(std::holds_alternative<EndOfInput>(event->what));
+    if (error == nullptr) continue;
+    failed = true;
+    EXPECT_EQ(error->code, Code::kUnavailable);
+    EXPECT_THAT(error->message, testing::HasSubstr("the folder /in is gone"));
+  }
+  ASSERT_TRUE(harness_->io().Rename("/away", "/in").ok());
+  EXPECT_EQ(Ids(RunOnce()), "a1 a2");
+  EXPECT_THAT(faults_, IsEmpty());
 }
 
 TEST_F(FileSourceTest, ArrivalIsTheFilesTimeOnceAndForAll) {

@@ -66,12 +66,24 @@ struct PartitionNews {
   PartitionPosition position;
 };
 
+// A file that was not taken in, or not whole. Of a file that was journalled what was
+// framed before the fault is in the ledger; the rest is in no table and no count, now and
+// in later runs, so the fault itself is kept beside the counts. Any other file is looked
+// at again by the next run.
+struct FileFault {
+  std::string path;
+  std::string error;        // names the path
+  std::string fix;          // what to do
+  int64_t bytes_taken = 0;  // decompressed, before the fault
+  bool journalled = false;
+};
+
 // Nothing more will come in this run (run --once). Markers are answered still.
 struct EndOfInput {};
 
 struct SourceEvent {
   size_t source = 0;  // index of the source
-  std::variant<JudgedBatch, Marker, PartitionNews, EndOfInput, Error> what;
+  std::variant<JudgedBatch, Marker, PartitionNews, FileFault, EndOfInput, Error> what;
 };
 
 // The tables of one source and their schemas (docs/formats/system_tables.md). Field ids

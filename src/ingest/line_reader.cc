@@ -22,25 +22,36 @@ class ByteStream {
   virtual Result<size_t> Read(char* out, size_t size) = 0;
 };
 
+constexpr uint64_t kToItsEnd = std::numeric_limits<uint64_t>::max();
+
+Error ShorterThan(const std::string& path, uint64_t is, uint64_t was) {
+  return Corrupt(fmt::format(
+      "{} has {} bytes now and had {} when it was found: it was cut", path, is, was));
+}
+
 class PlainStream final : public ByteStream {
  public:
-  PlainStream(std::unique_ptr<io::File> file, uint64_t at)
-      : file_(std::move(file)), at_(at) {}
+  PlainStream(std::unique_ptr<io::File> file, std::string path, uint64_t at, uint64_t end)
+      : file_(std::move(file)), path_(std::move(path)), at_(at), end_(end) {}
   Result<size_t> Read(char* out, size_t size) override {
-    const size_t n = WEIR_TRY(file_->ReadAt(at_, size, out));
+    const uint64_t left = end_ - std::min(at_, end_);
+    const size_t n = WEIR_TRY(file_->ReadAt(at_, std::min<uint64_t>(size, left), out));
     at_ += n;
+    if (n == 0 && at_ < end_ && end_ != kToItsEnd) return ShorterThan(path_, at_, end_);
     return n;
   }
 
  private:
   std::unique_ptr<io::File> file_;
+  const std::string path_;
   uint64_t at_;
+  const uint64_t end_;
 };
 
 class GzipStream final : public ByteStream {
  public:
-  GzipStream(std::unique_ptr<io::File> file, std::string path)
-      : source_(std::move(file), 0), path_(std::move(path)), in_(kBlock) {
+  GzipStream(std::unique_ptr<io::File> file, const std::string& path, uint64_t end)
+      : source_(std::move(file), path, 0, end), path_(path), in_(kBlock) {
     WEIR_CHECK(inflateInit2(&z_, 15 + 32) == Z_OK);
   }
   ~GzipStream() override { inflateEnd(&z_); }
@@ -93,9 +104,9 @@ class GzipStream final : public ByteStream {
 
 class ZstdStream final : public ByteStream {
  public:
-  ZstdStream(std::unique_ptr<io::File> file, std::string path)
-      : source_(std::move(file), 0),
-        path_(std::move(path)),
+  ZstdStream(std::unique_ptr<io::File> file, const std::string& path, uint64_t end)
+      : source_(std::move(file), path, 0, end),
+        path_(path),
         in_(kBlock),
         z_(ZSTD_createDStream()) {}
   ~ZstdStream() override { ZSTD_freeDStream(z_); }
@@ -137,7 +148,7 @@ class ZstdStream final : public ByteStream {
   std::vector<char> in_;
   ZSTD_DStream* z_;
   ZSTD_inBuffer from_{nullptr, 0, 0};
-  bool frame_ended_ = true;
+  bool frame_ended_ = false;
   std::optional<Error> fault_;  // a broken stream cannot be asked again
 };
 
@@ -149,12 +160,14 @@ class Reader final : public LineReader {
         record_bytes_max_(static_cast<size_t>(record_bytes_max)) {}
 
   // Decompressed streams begin at byte 0 and are read up to where we continue.
-  Status SkipTo(uint64_t from) {
+  Status SkipTo(const std::string& path, uint64_t from) {
     std::vector<char> scratch(kBlock);
     while (from > 0) {
       const size_t n = WEIR_TRY(
           stream_->Read(scratch.data(), std::min<uint64_t>(from, scratch.size())));
-      if (n == 0) return Corrupt("the file is shorter than what was read of it before");
+      if (n == 0)
+        return Corrupt(
+            fmt::format("{} is shorter than what was read of it before", path));
       from -= n;
     }
     return {};
@@ -277,36 +290,42 @@ class Reader final : public LineReader {
 
 Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::string& path,
                                                      uint64_t from,
-                                                     int64_t record_bytes_max) {
+                                                     int64_t record_bytes_max,
+                                                     uint64_t stored_bytes) {
   const io::FileInfo info = WEIR_TRY(io.Stat(path));
   if (!info.is_regular) return Invalid(fmt::format("{} is not a regular file", path));
+  if (stored_bytes != kToItsEnd && info.size < stored_bytes && from > info.size)
+    return ShorterThan(path, info.size, stored_bytes);
   std::unique_ptr<io::File> file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
   std::unique_ptr<ByteStream> stream;
   if (path.ends_with(".gz")) {
-    stream = std::make_unique<GzipStream>(std::move(file), path);
+    stream = std::make_unique<GzipStream>(std::move(file), path, stored_bytes);
   } else if (path.ends_with(".zst")) {
-    stream = std::make_unique<ZstdStream>(std::move(file), path);
+    stream = std::make_unique<ZstdStream>(std::move(file), path, stored_bytes);
   } else {
     if (from > info.size)
       return Corrupt(fmt::format("{} is shorter than what was read of it before", path));
     return std::unique_ptr<LineReader>(std::make_unique<Reader>(
-        std::make_unique<PlainStream>(std::move(file), from), from, record_bytes_max));
+        std::make_unique<PlainStream>(std::move(file), path, from, stored_bytes), from,
+        record_bytes_max));
   }
   auto reader = std::make_unique<Reader>(std::move(stream), from, record_bytes_max);
-  WEIR_TRY(reader->SkipTo(from));
+  WEIR_TRY(reader->SkipTo(path, from));
   return std::unique_ptr<LineReader>(std::move(reader));
 }
 
-Result<uint64_t> ChecksumFile(io::Io& io, const std::string& path) {
+Result<uint64_t> ChecksumFile(io::Io& io, const std::string& path, uint64_t bytes) {
   const std::unique_ptr<io::File> file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
   std::string block(kBlock, '\0');
   uint64_t hash = 0;
-  for (uint64_t at = 0;;) {
-    const size_t n = WEIR_TRY(file->ReadAt(at, block.size(), block.data()));
-    if (n == 0) return hash;
+  for (uint64_t at = 0; at < bytes;) {
+    const size_t n = WEIR_TRY(
+        file->ReadAt(at, std::min<uint64_t>(block.size(), bytes - at), block.data()));
+    if (n == 0) return ShorterThan(path, at, bytes);
     hash = HashBytes64(std::string_view(block).substr(0, n), hash);
     at += n;
   }
+  return hash;
 }
 
 }  // namespace weir::ingest

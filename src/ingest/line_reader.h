@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,18 +30,20 @@ class LineReader {
   virtual ~LineReader() = default;
   // By the name's ending: .gz, .zst, else plain. `from` is a decompressed byte at which a
   // line begins. A line longer than `record_bytes_max` is cut to one byte more than that
-  // (so that the decoder refuses it) and the rest of it is skipped. kInvalid: not a
-  // regular file; kNotFound.
-  static Result<std::unique_ptr<LineReader>> Open(io::Io& io, const std::string& path,
-                                                  uint64_t from,
-                                                  int64_t record_bytes_max);
+  // (so that the decoder refuses it) and the rest of it is skipped. Of the file as it is
+  // stored only the first `stored_bytes` are read: what is appended later is not part of
+  // it. kInvalid: not a regular file, or not readable; kNotFound; kCorrupt: shorter.
+  static Result<std::unique_ptr<LineReader>> Open(
+      io::Io& io, const std::string& path, uint64_t from, int64_t record_bytes_max,
+      uint64_t stored_bytes = std::numeric_limits<uint64_t>::max());
 
   // At most so many records and about so many bytes; at least one record unless the file
-  // ends. kCorrupt: the compressed stream is broken; what stood before was handed out.
+  // ends. kCorrupt: the compressed stream is broken, or the file was cut; what stood
+  // before was handed out.
   virtual Result<Lines> Next(int64_t rows_max, int64_t bytes_max) = 0;
 };
 
-// A hash of the file's content, as stored.
-Result<uint64_t> ChecksumFile(io::Io& io, const std::string& path);
+// A hash of the first `bytes` of the file's content, as stored. kCorrupt: it has fewer.
+Result<uint64_t> ChecksumFile(io::Io& io, const std::string& path, uint64_t bytes);
 
 }  // namespace weir::ingest

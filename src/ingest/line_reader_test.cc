@@ -283,6 +283,36 @@ TEST_F(LineReaderTest, AFileShorterThanWhatWasReadOfItIsNotRead) {
   }
 }
 
+TEST_F(LineReaderTest, ReadsAFileAsItWasWhenItWasFound) {
+  Put("f.ndjson", "a\nb\nhalf a li");
+  Put("f.gz", Gzip("a\nb\n") + Gzip("c\n"));
+  const auto records = [&](const char* name, uint64_t stored_bytes) -> std::string {
+    auto reader = LineReader::Open(io_, name, 0, 100, stored_bytes);
+    std::string out;
+    for (;;) {
+      const Result<Lines> lines = (*reader)->Next(10, 100);
+      if (!lines.ok()) return out + lines.error().message;
+      for (const std::string_view record : lines->records)
+        out += std::string(record) + "|";
+      if (lines->end_of_file) return out;
+    }
+  };
+  EXPECT_EQ(records("f.ndjson", 4), "a|b|");
+  EXPECT_EQ(records("f.gz", Gzip("a\nb\n").size()), "a|b|");
+  EXPECT_EQ(records("f.ndjson", 20),
+            "a|b|f.ndjson has 13 bytes now and had 20 when it was found: it was cut");
+}
+
+TEST_F(LineReaderTest, AnEmptyCompressedFileIsACutOne) {
+  for (const char* name : {"f.gz", "f.zst"}) {
+    Put(name, "");
+    ASSERT_TRUE(Read(name).error) << name;
+    EXPECT_THAT(Read(name).error->message, HasSubstr("the file is cut"));
+  }
+  Put("f.zst", Zstd(""));
+  EXPECT_FALSE(Read("f.zst").error);
+}
+
 TEST_F(LineReaderTest, OnlyRegularFilesAreRead) {
   ASSERT_TRUE(io_.CreateDirs("folder.ndjson").ok());
   EXPECT_EQ(LineReader::Open(io_, "folder.ndjson", 0, 100).error().code, Code::kInvalid);
@@ -295,10 +325,13 @@ TEST_F(LineReaderTest, TheChecksumIsOfTheContent) {
   Put("b", std::string(3 << 20, 'x'));
   Put("c", std::string(3 << 20, 'x') + "y");
   Put("d", "");
-  EXPECT_EQ(*ChecksumFile(io_, "a"), *ChecksumFile(io_, "b"));
-  EXPECT_NE(*ChecksumFile(io_, "a"), *ChecksumFile(io_, "c"));
-  EXPECT_TRUE(ChecksumFile(io_, "d").ok());
-  EXPECT_EQ(ChecksumFile(io_, "e").error().code, Code::kNotFound);
+  constexpr uint64_t kBytes = 3 << 20;
+  EXPECT_EQ(*ChecksumFile(io_, "a", kBytes), *ChecksumFile(io_, "b", kBytes));
+  EXPECT_NE(*ChecksumFile(io_, "a", kBytes), *ChecksumFile(io_, "c", kBytes + 1));
+  EXPECT_EQ(*ChecksumFile(io_, "a", kBytes), *ChecksumFile(io_, "c", kBytes));
+  EXPECT_TRUE(ChecksumFile(io_, "d", 0).ok());
+  EXPECT_EQ(ChecksumFile(io_, "d", 1).error().code, Code::kCorrupt);
+  EXPECT_EQ(ChecksumFile(io_, "e", 0).error().code, Code::kNotFound);
 }
 
 }  // namespace

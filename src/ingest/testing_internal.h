@@ -150,13 +150,16 @@ class SourceHarness {
       ADD_FAILURE() << error->message;
     return *std::move(event);
   }
-  // The next event of this kind; news of partitions may stand before it, nothing else.
+  // The next event of this kind; news of partitions and faults of files may stand before
+  // it, nothing else.
   template <class T>
   T NextOf() {
     for (;;) {
       SourceEvent event = Next();
       if (auto* wanted = std::get_if<T>(&event.what)) return std::move(*wanted);
-      if (std::holds_alternative<PartitionNews>(event.what)) continue;
+      if (std::holds_alternative<PartitionNews>(event.what) ||
+          std::holds_alternative<FileFault>(event.what))
+        continue;
       ADD_FAILURE() << "another event: " << event.what.index();
       return {};
     }

@@ -55,6 +55,19 @@ void PrintTable(const std::vector<std::string>& header,
   for (const auto& row : rows) print(row);
 }
 
+// Beside the counts: what was never framed is in none of them.
+void PrintBrokenFiles(const json& line) {
+  const int64_t count = line.value("broken_files", int64_t{0});
+  if (count == 0) return;
+  const json newest = line.value("newest_broken_files", json::array());
+  fmt::print("{} {} not read whole{}:\n", count, count == 1 ? "file was" : "files were",
+             count > static_cast<int64_t>(newest.size())
+                 ? fmt::format("; the newest {}", newest.size())
+                 : "");
+  for (const json& file : newest)
+    fmt::print("  {}; {}\n", file.value("error", ""), file.value("fix", ""));
+}
+
 int ShowLedger(io::Io& io, const Options& options) {
   auto catalog = OpenCatalog(io, options);
   if (!catalog.ok()) return Fail(catalog.error());
@@ -72,12 +85,13 @@ int ShowLedger(io::Io& io, const Options& options) {
   if (options.format == Format::kJson) {
     fmt::print("{}\n", lines.dump(1));
   } else if (options.format == Format::kCsv) {
-    fmt::print("source,received,accepted,rejected,duplicate,late,blocked\n");
+    fmt::print("source,received,accepted,rejected,duplicate,late,blocked,broken_files\n");
     for (const json& line : lines) {
-      fmt::print("{},{},{},{},{},{},{}\n", line["source"].get<std::string>(),
+      fmt::print("{},{},{},{},{},{},{},{}\n", line["source"].get<std::string>(),
                  line["received"].get<int64_t>(), line["accepted"].get<int64_t>(),
                  line["rejected"].get<int64_t>(), line["duplicate"].get<int64_t>(),
-                 line["late"].get<int64_t>(), line["blocked"].get<int64_t>());
+                 line["late"].get<int64_t>(), line["blocked"].get<int64_t>(),
+                 line.value("broken_files", int64_t{0}));
     }
   } else {
     for (const json& line : lines) {
@@ -98,6 +112,7 @@ int ShowLedger(io::Io& io, const Options& options) {
       add("+ late", "late", table + "$late");
       add("+ blocked", "blocked", "counted, payload not kept");
       PrintTable({line["source"].get<std::string>(), "records", "stored in"}, cells);
+      PrintBrokenFiles(line);
     }
     if (lines.empty()) fmt::print("no source has been read yet\n");
     if (!lines.empty() && balanced)

@@ -81,6 +81,13 @@ void PrintReport(const flow::RunReport& report, Format format,
   }
   for (const auto& [model, why] : report.halted)
     fmt::print(stderr, "weir: {} stands still: {}\n", model, why);
+  for (const auto& [source, files] : report.file_faults) {
+    for (const ingest::FileFault& fault : files.newest)
+      fmt::print(stderr, "weir: source {}: {}; {}\n", source, fault.error, fault.fix);
+    if (files.count > static_cast<int64_t>(files.newest.size()))
+      fmt::print(stderr, "weir: source {}: {} files in all were not read whole\n", source,
+                 files.count);
+  }
   fmt::print("tables: {}\n", data_dir);
 }
 
@@ -129,7 +136,7 @@ int RunOnce(io::Io& io, const Options& options) {
   line.Clear();
   if (!report.ok()) return Fail(report.error());
   PrintReport(*report, options.format, data_dir);
-  return report->halted.empty() ? kFine : kFailed;
+  return report->halted.empty() && report->file_faults.empty() ? kFine : kFailed;
 }
 
 int Up(io::Io& io, const Options& options, const RunFlags& flags) {
