@@ -16,6 +16,28 @@ int Fail(const std::string& message, int code) {
 
 int Fail(const Error& error) { return Fail(error.message, kFailed); }
 
+int FailIn(const std::string& data_dir, const Error& error) {
+  const auto says = [&](const char* cause) {
+    return error.message.find(cause) != std::string::npos;
+  };
+  std::string fix;
+  if (says("No space left on device") || says("Disk quota exceeded")) {
+    fix =
+        "everything up to the last commit stands and nothing acknowledged is lost: make "
+        "room and run it again, it goes on from there";
+  } else if (says("Permission denied") || says("Operation not permitted") ||
+             says("Read-only file system")) {
+    fix = fmt::format(
+        "give this user the right to write {}, or name another folder with --data",
+        data_dir);
+  } else if (says("Too many open files")) {
+    fix =
+        "raise the limit (ulimit -n 4096) and run it again, it goes on from the last "
+        "commit";
+  }
+  return Fail(fix.empty() ? error.message : error.message + "; " + fix, kFailed);
+}
+
 std::string AbsolutePath(const std::string& path) {
   std::error_code ignored;
   std::string absolute =

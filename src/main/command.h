@@ -31,6 +31,9 @@ inline constexpr int kFine = 0, kFailed = 1, kWrongCall = 2;
 // Prints "weir: <message>" to stderr and gives the exit code.
 int Fail(const Error& error);
 int Fail(const std::string& message, int code);
+// The same for an error of a command that works on a data directory; says what to do when
+// the cause is none of Weir's: rights, a full disk, too few descriptors, damaged files.
+int FailIn(const std::string& data_dir, const Error& error);
 
 // The project and its plan; faults are printed ("file:line: message; fix") and counted.
 struct Loaded {

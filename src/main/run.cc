@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <mutex>
+#include <shared_mutex>
 #include <thread>
 
 #include "base/cancel.h"
+#include "base/event.h"
 #include "flow/flow.h"
 #include "main/command.h"
 #include "serve/gateway.h"
@@ -115,6 +118,68 @@ std::optional<std::string> UnknownSource(const Options& options,
   return std::nullopt;
 }
 
+// Where the gateway hands records in: the sink of the flow that runs now. Between two
+// flows there is none, and callers are told to try again.
+class CurrentSink final : public ingest::EventSink {
+ public:
+  // Returns once no caller is inside the sink that was there.
+  void Set(ingest::EventSink* sink) {
+    std::unique_lock lock(mutex_);
+    sink_ = sink;
+    if (sink != nullptr) sources_ = sink->sources();
+  }
+  void Push(std::string source, std::shared_ptr<std::string> body,
+            std::vector<std::string_view> records,
+            std::function<void(ingest::PushResult)> done) override {
+    std::shared_lock lock(mutex_);
+    if (sink_ == nullptr) {
+      done({ingest::PushResult::Code::kStopping, {}, "takes no records at the moment"});
+      return;
+    }
+    sink_->Push(std::move(source), std::move(body), std::move(records), std::move(done));
+  }
+  std::vector<std::string> sources() const override {
+    std::shared_lock lock(mutex_);
+    return sources_;
+  }
+
+ private:
+  mutable std::shared_mutex mutex_;
+  ingest::EventSink* sink_ = nullptr;
+  std::vector<std::string> sources_;
+};
+
+// Whether a new flow on the same directory may succeed where this one failed: a full
+// disk, no descriptors left, an outcome that only looking again can tell.
+bool PassesByItself(const Error& error) {
+  return error.code == Code::kUnavailable || error.code == Code::kUnknownOutcome;
+}
+
+// Opens a flow again and again until it opens, the error is none that passes, or the
+// process is to stop (kCancelled).
+Result<std::unique_ptr<flow::Flow>> Reopen(
+    Error why, const std::function<Result<std::unique_ptr<flow::Flow>>()>& open) {
+  std::string told;
+  for (;;) {
+    if (told != why.message) {
+      Event("up_waits", Severity::kError)
+          .With("error", why.message)
+          .With("meaning",
+                "the tables stand at their last commit, nothing that was acknowledged is "
+                "lost, new records get 503")
+          .With("fix", "remove the cause; it is tried again every second");
+      told = why.message;
+    }
+    for (int i = 0; i < 10; ++i) {
+      if (StopSignal().cancelled()) return Cancelled();
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    auto flow = open();
+    if (flow.ok() || !PassesByItself(flow.error())) return flow;
+    why = std::move(flow).error();
+  }
+}
+
 }  // namespace
 
 int RunOnce(io::Io& io, const Options& options) {
@@ -129,12 +194,12 @@ int RunOnce(io::Io& io, const Options& options) {
   const std::string data_dir = flow_options.data_dir;
   auto flow = flow::Flow::Open(io, clock, *loaded->project, *loaded->plan,
                                std::move(flow_options));
-  if (!flow.ok()) return Fail(flow.error());
+  if (!flow.ok()) return FailIn(data_dir, flow.error());
   ProgressLine line;
   const auto report = (*flow)->Run(
       StopSignal(), [&](const flow::RunReport& so_far) { line.Show(so_far); });
   line.Clear();
-  if (!report.ok()) return Fail(report.error());
+  if (!report.ok()) return FailIn(data_dir, report.error());
   PrintReport(*report, options.format, data_dir);
   return report->halted.empty() && report->file_faults.empty() ? kFine : kFailed;
 }
@@ -151,10 +216,14 @@ int Up(io::Io& io, const Options& options, const RunFlags& flags) {
   flow_options.once = false;
   flow_options.live = true;
   const std::string data_dir = flow_options.data_dir;
-  auto flow = flow::Flow::Open(io, clock, *loaded->project, *loaded->plan,
-                               std::move(flow_options));
-  if (!flow.ok()) return Fail(flow.error());
-  serve::Gateway gateway(*(*flow)->sink());
+  const auto open = [&] {
+    return flow::Flow::Open(io, clock, *loaded->project, *loaded->plan, flow_options);
+  };
+  auto flow = open();
+  if (!flow.ok()) return FailIn(data_dir, flow.error());
+  CurrentSink sink;
+  sink.Set((*flow)->sink());
+  serve::Gateway gateway(sink);
   net::ServerOptions server_options;
   server_options.address = flags.address;
   server_options.port = flags.port;
@@ -165,12 +234,24 @@ int Up(io::Io& io, const Options& options, const RunFlags& flags) {
   if (!server.ok()) return Fail(server.error());
   fmt::print("weir {} keeps {} in {}\n", WEIR_VERSION, loaded->project->name, data_dir);
   fmt::print("send events to http://{}:{}/v1/events/<source>; sources: {}\n",
-             flags.address, (*server)->port(),
-             fmt::join((*flow)->sink()->sources(), ", "));
+             flags.address, (*server)->port(), fmt::join(sink.sources(), ", "));
   std::fflush(stdout);
-  const auto report = (*flow)->Run(StopSignal(), [&](const flow::RunReport&) {});
+  auto report = (*flow)->Run(StopSignal(), [&](const flow::RunReport&) {});
+  while (!report.ok() && PassesByItself(report.error())) {
+    sink.Set(nullptr);
+    (*flow).reset();
+    flow = Reopen(report.error(), open);
+    if (!flow.ok()) {
+      if (flow.error().code != Code::kCancelled) report = std::move(flow).error();
+      break;
+    }
+    Event("up_goes_on", Severity::kWarning);
+    sink.Set((*flow)->sink());
+    report = (*flow)->Run(StopSignal(), [&](const flow::RunReport&) {});
+  }
   (*server)->Stop(std::chrono::seconds(5));
-  if (!report.ok()) return Fail(report.error());
+  sink.Set(nullptr);
+  if (!report.ok()) return FailIn(data_dir, report.error());
   PrintReport(*report, options.format, data_dir);
   return kFine;
 }
