@@ -120,6 +120,8 @@ std::optional<Loaded> Load(io::Io& io, const Options& options, int* faults) {
     fmt::print(stderr, "{}\n", line);
   }
   *faults = static_cast<int>(problems.size());
+  // Paths of files are remembered: they must not depend on where a command is called.
+  if (project) project->dir = AbsolutePath(project->dir);
   if (!project || !plan || !problems.empty()) return std::nullopt;
   Loaded out;
   out.project = std::make_unique<project::Project>(*std::move(project));
