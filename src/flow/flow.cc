@@ -156,9 +156,13 @@ class FlowImpl final : public Flow {
   }
 
   static TableSpec SpecOf(const plan::ModelPlan& plan) {
-    TableSpec spec{
-        plan.model.name,    plan.output,          !plan.append_only, plan.key, {},
-        plan.model.comment, plan.model.properties};
+    TableSpec spec{plan.model.name,
+                   plan.output,
+                   !plan.append_only || plan.verify_key,
+                   plan.key,
+                   {},
+                   plan.model.comment,
+                   plan.model.properties};
     for (const sql::PartitionTerm& term : plan.model.partitioned_by) {
       iceberg::Transform transform;
       const std::string name = term.transform.empty() ? "identity" : term.transform;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "base/hash.h"
 #include "plan/block_internal.h"
 #include "sql/token.h"
@@ -151,7 +153,11 @@ class Planner {
         if (known.ends_with("." + name)) closest = known;
       }
       Problem(models_[i], LocationOf(table), fmt::format("there is no table {}", name),
-              closest.empty() ? "" : fmt::format("did you mean {}?", closest));
+              !closest.empty() ? fmt::format("did you mean {}?", closest)
+              : name.starts_with("bronze.")
+                  ? "bronze tables come from contracts: put one that is named " +
+                        name.substr(7) + " into contracts/"
+                  : "make it by a model of that name, or a contract");
     });
     for (const std::string& name : models_[i].stream_inputs) {
       const auto source = tables_.tables.find(name);
@@ -368,9 +374,12 @@ class Planner {
           "make this a MATERIALIZED VIEW");
     }
     if (!model.key.empty()) {
+      const std::set<std::string> inferred(plan->key.begin(), plan->key.end());
       plan->key.clear();
       for (const std::string& column : model.key)
         plan->key.push_back(plan->output.Find(column)->name);
+      plan->verify_key =
+          inferred != std::set<std::string>(plan->key.begin(), plan->key.end());
     }
   }
 
@@ -385,6 +394,7 @@ class Planner {
     add(plan.pre_sql);
     add(plan.post_sql);
     for (const std::string& column : plan.key) add(column);
+    if (plan.verify_key && plan.append_only) add("verified key");
     for (const std::string& input : plan.inputs) {
       const InputTable& table = tables_.tables.at(input);
       add(input);

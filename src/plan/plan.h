@@ -40,7 +40,9 @@ struct ModelPlan {
   std::vector<std::string> key;  // declared, or inferred (GROUP BY columns that reach the
                                  // output); empty: rows with multiplicity
   bool append_only = false;      // outputs only inserts
-  std::string completed_sql;     // the body with order completion: the model's meaning
+  bool verify_key = false;    // the key is only declared: the table must check it, also
+                              // when it is append-only
+  std::string completed_sql;  // the body with order completion: the model's meaning
   BlockKind kind = BlockKind::kFullRefresh;
   std::string why_not_better;  // for kFullRefresh: what the planner could not do
 

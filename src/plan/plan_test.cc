@@ -767,6 +767,21 @@ TEST(PlanTest, OnlyRowsOverAppendOnlyInputsAreAppendOnly) {
                   .aggregate.input_retracts);
 }
 
+TEST(PlanTest, AKeyThatIsOnlyDeclaredIsToBeVerified) {
+  const Plan plan = MustPlan(
+      {"CREATE MATERIALIZED VIEW silver.a KEY (trip_id) AS SELECT trip_id, event_id FROM "
+       "bronze.ride_events",
+       "CREATE MATERIALIZED VIEW silver.b KEY (event_id) AS SELECT trip_id, event_id "
+       "FROM "
+       "bronze.ride_events",
+       "CREATE MATERIALIZED VIEW silver.c KEY (trip_id) AS SELECT trip_id, count(*) AS n "
+       "FROM bronze.ride_events GROUP BY trip_id"});
+  EXPECT_TRUE(plan.Find("silver.a")->verify_key);
+  EXPECT_TRUE(plan.Find("silver.a")->append_only);
+  EXPECT_FALSE(plan.Find("silver.b")->verify_key);  // the identity of the source
+  EXPECT_FALSE(plan.Find("silver.c")->verify_key);  // GROUP BY makes it one
+}
+
 TEST(PlanTest, TripsAreOneAggregateSharingColumns) {
   const Plan plan = MustPlan({kCityHourly, kTrips});
   ASSERT_EQ(plan.models.size(), 2u);
