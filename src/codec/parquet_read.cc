@@ -113,7 +113,9 @@ class FileReaderImpl final : public ParquetReader {
     const auto size = static_cast<int64_t>(WEIR_TRY(file->Size()));
     auto source = std::make_shared<FileSource>(std::move(file), size);
     try {
-      auto parquet_reader = parquet::ParquetFileReader::Open(std::move(source));
+      parquet::ReaderProperties checked;
+      checked.set_page_checksum_verification(true);
+      auto parquet_reader = parquet::ParquetFileReader::Open(std::move(source), checked);
       parquet::ArrowReaderProperties properties(/*use_threads=*/false);
       properties.set_pre_buffer(false);
       properties.set_batch_size(batch_rows_);

@@ -136,6 +136,7 @@ std::shared_ptr<parquet::WriterProperties> Properties(const ParquetOptions& opti
       ->max_row_group_length(options.row_group_rows_max)
       ->enable_store_decimal_as_integer()
       ->enable_write_page_index()
+      ->enable_page_checksum()
       ->created_by("Weir");
   for (int c = 0; sample != nullptr && c < sample->num_columns(); ++c) {
     const arrow::Array& column = *sample->column(c);
