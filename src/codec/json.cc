@@ -115,8 +115,8 @@ class Decoder final : public JsonDecoder {
     for (size_t i = first; i < next; ++i) {
       const size_t start = starts_[i - first], end = starts_[i - first + 1];
       if (const auto error = Stage1(start, end); error != simdjson::SUCCESS) {
-        faults->push_back(
-            {static_cast<int32_t>(i), Fault::kNotJson, "", LexicalMessage(error)});
+        faults->push_back({static_cast<int32_t>(i), Fault::kNotJson, "",
+                           LexicalMessage(error, records[i])});
         continue;
       }
       reader_.BeginBlock(block_.data(), start, end, parser_->structural_indexes.get());
@@ -124,7 +124,22 @@ class Decoder final : public JsonDecoder {
     }
   }
 
-  static std::string LexicalMessage(simdjson::error_code error) {
+  // A reader of lines keeps one byte more than the limit of a record that is longer.
+  std::string TooLargeText(size_t bytes) const {
+    const size_t most = options_.record_bytes_max;
+    return bytes == most + 1
+               ? fmt::format("more than {} bytes (weir.record.bytes)", most)
+               : fmt::format("{} bytes; the limit is {} (weir.record.bytes)", bytes,
+                             most);
+  }
+
+  static std::string LexicalMessage(simdjson::error_code error, std::string_view record) {
+    if (record.starts_with("\x1f\x8b"))
+      return "gzip data: a file of it must be named .gz";
+    if (record.starts_with("\x28\xb5\x2f\xfd"))
+      return "zstd data: a file of it must be named .zst";
+    if (record.starts_with("\xff\xfe") || record.starts_with("\xfe\xff"))
+      return "UTF-16 text: JSON is read as UTF-8";
     switch (error) {
       case simdjson::UTF8_ERROR:
         return "not valid UTF-8";
@@ -143,8 +158,8 @@ class Decoder final : public JsonDecoder {
     const size_t record_end = end - kSeparator.size();
     if (record.size() > options_.record_bytes_max) {
       reader_.SkipRecord(record_end);
-      faults->push_back({static_cast<int32_t>(row), Fault::kTooLarge, "",
-                         fmt::format("{} bytes", record.size())});
+      faults->push_back(
+          {static_cast<int32_t>(row), Fault::kTooLarge, "", TooLargeText(record.size())});
       return;
     }
     const size_t faults_before = faults->size();

@@ -220,6 +220,9 @@ TEST(Json, RefusesWhatIsNotOneJsonObject) {
       {"{a:1}", "expected a key at byte 1"},
       {"{'a':1}", "expected a key at byte 1"},
       {"{\"a\":\"x", "a string is not closed"},
+      {std::string("\xff\xfe{\0}\0", 6), "UTF-16 text: JSON is read as UTF-8"},
+      {"\x1f\x8b\x08\x01", "gzip data: a file of it must be named .gz"},
+      {"\x28\xb5\x2f\xfd\x01", "zstd data: a file of it must be named .zst"},
       {"{\"a\":\"x\ny\"}",
        "a control character stands in a string, or the string is not closed"},
       {std::string("{\"a\":\"x\0y\"}", 11),
@@ -406,11 +409,12 @@ TEST(Json, ARecordBeyondTheLimitIsTooLarge) {
   const std::string huge = "{\"s\":\"" + std::string(100 << 20, 'x') + "\"}";
   const Schema declared{{{"s", Simple(Kind::kString)}}};
   EXPECT_EQ(DecodeOne(declared, huge),
-            "too_large: " + std::to_string(huge.size()) + " bytes");
+            "too_large: " + std::to_string(huge.size()) +
+                " bytes; the limit is 16777216 (weir.record.bytes)");
   const std::string large = "{\"s\":\"" + std::string(3 << 20, 'x') + "\"}";
   EXPECT_EQ(DecodeOne(declared, large).size(), large.size() - 6);
   EXPECT_EQ(DecodeOne(declared, "{\"s\":  1}", {.record_bytes_max = 8}),
-            "too_large: 9 bytes");
+            "too_large: more than 8 bytes (weir.record.bytes)");
 }
 
 TEST(Json, FaultsAreBoundedAndCutAtWholeCharacters) {

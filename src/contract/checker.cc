@@ -390,7 +390,7 @@ class Run {
         return "a whole number of 64 bits";
       case Kind::kFloat:
       case Kind::kDouble:
-        return "a number";
+        return "a number that fits a double";
       case Kind::kDecimal:
         return fmt::format("a number that fits decimal({},{})", type.precision,
                            type.scale);
@@ -401,7 +401,7 @@ class Run {
       case Kind::kTimestamp:
         return "a timestamp without zone such as \"2018-01-31T18:24:44\"";
       case Kind::kTimestampTz:
-        return "a timestamp such as \"2018-01-31T18:24:44.000Z\"";
+        return "a timestamp with a zone such as \"2018-01-31T18:24:44.000Z\"";
       case Kind::kString:
         return "a string";
       case Kind::kBinary:

@@ -107,12 +107,13 @@ TEST(Checker, EachConditionRejectsWithItsReason) {
        {R"({"id":"1","tags":["x","z"]})",
         "unknown_value tags[]: expected one of x, y, actual z"},
        {R"({"id":"1","seen":17})",
-        "wrong_type seen: expected a timestamp such as \"2018-01-31T18:24:44.000Z\", "
-        "actual 17"},
+        "wrong_type seen: expected a timestamp with a zone such as "
+        "\"2018-01-31T18:24:44.000Z\", actual 17"},
        {"nonsense",
         "not_json : expected one JSON object, actual not an object at byte 0"},
        {"{\"id\":\"" + std::string(1000, 'x') + "\"}",
-        "too_large : expected a smaller record, actual 1009 bytes"}});
+        "too_large : expected a smaller record, actual 1009 bytes; the limit is 1000 "
+        "(weir.record.bytes)"}});
 }
 
 TEST(Checker, TheStrongestReasonWinsThenContractOrder) {
@@ -186,7 +187,7 @@ TEST(Checker, ConditionsReachIntoObjectsArraysAndMaps) {
        {R"({"route":[{"lat":1},{"lat":null}]})",
         "missing_field route[].lat: expected a value, actual null"},
        {R"({"route":[{"lat":1},{"lat":"x"}]})",
-        "wrong_type route[1].lat: expected a number, actual \"x\""},
+        "wrong_type route[1].lat: expected a number that fits a double, actual \"x\""},
        {R"({"route":[null,{"lat":5}],"labels":{"a":1}})", "ok"},
        {R"({"labels":{"a":1,"b":0}})",
         "out_of_range labels.*: expected >= 1, actual 0"}});

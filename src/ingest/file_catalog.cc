@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fnmatch.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "ingest/line_reader.h"
@@ -131,7 +132,17 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
       continue;
     }
     const auto info = io_.Stat(path);
-    if (!info.ok()) continue;  // gone between the two calls
+    if (!info.ok()) {
+      if (info.error().code == Code::kUnavailable) return info.error();
+      if (info.error().code != Code::kNotFound) {
+        TellUnreadable(path, info.error().message, &out);
+      } else if (const auto again = io_.List(pattern_.dir());
+                 again.ok() &&
+                 std::find(again->begin(), again->end(), name) != again->end()) {
+        TellUnreadable(path, path + " is a link that leads nowhere", &out);
+      }  // else it went between the two calls
+      continue;
+    }
     if (!info->is_regular) {
       if (reported_.emplace(path, 0).second) out.not_regular.push_back(path);
       continue;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <set>
 
 #include "data/type.h"
 
@@ -78,6 +79,33 @@ int LineOf(const YAML::Node& node) {
   return node.Mark().is_null() ? 0 : node.Mark().line + 1;
 }
 
+// The line, from 1, of the first byte that is not UTF-8 (RFC 3629); 0 when all is.
+int LineThatIsNotUtf8(std::string_view text) {
+  int line = 1;
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t at) {
+      return at < text.size() ? static_cast<unsigned char>(text[at]) : 0;
+    };
+    const unsigned first = byte(i);
+    const size_t size = first < 0x80                     ? 1
+                        : first >= 0xc2 && first <= 0xdf ? 2
+                        : first >= 0xe0 && first <= 0xef ? 3
+                        : first >= 0xf0 && first <= 0xf4 ? 4
+                                                         : 0;
+    bool valid = size > 0;
+    for (size_t k = 1; k < size; ++k) valid = valid && (byte(i + k) & 0xc0) == 0x80;
+    const unsigned second = byte(i + 1);
+    // Longer than need be, surrogates, beyond U+10FFFF.
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+        (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
+      valid = false;
+    if (!valid) return line;
+    if (first == '\n') ++line;
+    i += size;
+  }
+  return 0;
+}
+
 class Loader {
  public:
   Loader(io::Io& io, std::string dir, std::vector<Problem>* problems)
@@ -87,12 +115,13 @@ class Loader {
     const size_t before = problems_->size();
     project_.dir = dir_;
     const std::string file = io::Join(dir_, "weir.yml");
-    auto text = io_.ReadAll(file);
-    if (!text.ok()) {
+    if (!io_.Exists(file)) {
       Add("weir.yml", 0, fmt::format("no weir.yml in {}", dir_),
           "run `weir init DIR` to make a project, or point --project at one");
       return std::nullopt;
     }
+    const auto text = ReadText("weir.yml");
+    if (!text) return std::nullopt;
     ReadSettings(*text, options);
     for (const auto& [key, value] : options.overrides) {
       if (Status s = ApplySetting(project_.settings, key, value); !s.ok()) {
@@ -110,6 +139,41 @@ class Loader {
     problems_->push_back({std::move(file), line, std::move(message), std::move(fix)});
   }
 
+  // nullopt: there is no such folder, which is no fault, or it was told.
+  std::optional<std::vector<std::string>> ListFolder(const std::string& folder) {
+    auto names = io_.List(io::Join(dir_, folder));
+    if (names.ok()) return *std::move(names);
+    if (names.error().code != Code::kNotFound)
+      Add(folder, 0, names.error().message, "make it a folder that this user may read");
+    return std::nullopt;
+  }
+
+  std::optional<std::string> ReadText(const std::string& file) {
+    auto text = io_.ReadAll(io::Join(dir_, file));
+    if (!text.ok()) {
+      Add(file, 0, text.error().message, "put a readable file there");
+      return std::nullopt;
+    }
+    if (const int line = LineThatIsNotUtf8(*text); line > 0) {
+      Add(file, line, "the text is not UTF-8", "save the file as UTF-8");
+      return std::nullopt;
+    }
+    return *std::move(text);
+  }
+
+  // yaml-cpp keeps both and finds the first: whoever wrote the second would wonder.
+  void DistinctKeys(const YAML::Node& node) {
+    if (!node.IsMap()) return;
+    std::set<std::string> keys;
+    for (const auto& entry : node) {
+      const std::string key = entry.first.as<std::string>("");
+      if (!keys.insert(key).second)
+        Add("weir.yml", LineOf(entry.first),
+            fmt::format("the key '{}' stands twice", key), "keep one of the two");
+      DistinctKeys(entry.second);
+    }
+  }
+
   void ReadSettings(const std::string& text, const ProjectOptions& options) {
     YAML::Node root;
     try {
@@ -124,6 +188,7 @@ class Loader {
       Add("weir.yml", 1, "not a mapping of keys", "begin with `name: my_project`");
       return;
     }
+    DistinctKeys(root);
     for (const auto& entry : root) {
       const std::string key = entry.first.as<std::string>("");
       if (std::find(kTopKeys.begin(), kTopKeys.end(), key) == kTopKeys.end()) {
@@ -167,17 +232,14 @@ class Loader {
   }
 
   void ReadContracts() {
-    const auto names = io_.List(io::Join(dir_, "contracts"));
-    if (!names.ok()) return;
+    const auto names = ListFolder("contracts");
+    if (!names) return;
     std::map<std::string, std::string> files;
     for (const std::string& name : *names) {
       if (!name.ends_with(".yaml") && !name.ends_with(".yml")) continue;
       const std::string file = "contracts/" + name;
-      const auto text = io_.ReadAll(io::Join(dir_, file));
-      if (!text.ok()) {
-        Add(file, 0, text.error().message, "");
-        continue;
-      }
+      const auto text = ReadText(file);
+      if (!text) continue;
       auto contract = contract::ParseContract(file, *text, problems_);
       if (!contract) continue;
       const auto [it, inserted] = files.emplace(data::LowerName(contract->name), file);
@@ -192,8 +254,8 @@ class Loader {
   }
 
   void ReadModels(const std::string& folder) {
-    const auto names = io_.List(io::Join(dir_, folder));
-    if (!names.ok()) return;
+    const auto names = ListFolder(folder);
+    if (!names) return;
     for (const std::string& name : *names) {
       const std::string file = io::Join(folder, name);
       const auto info = io_.Stat(io::Join(dir_, file));
@@ -202,11 +264,8 @@ class Loader {
         continue;
       }
       if (!name.ends_with(".sql")) continue;
-      const auto text = io_.ReadAll(io::Join(dir_, file));
-      if (!text.ok()) {
-        Add(file, 0, text.error().message, "");
-        continue;
-      }
+      const auto text = ReadText(file);
+      if (!text) continue;
       std::vector<sql::SqlProblem> found;
       auto model = sql::ParseModel(file, *text, &found);
       for (sql::SqlProblem& problem : found) {

@@ -1,6 +1,9 @@
 #include "project/project.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include "io/sim_io.h"
 
 namespace weir::project {
 namespace {
@@ -22,6 +25,46 @@ TEST(SettingsTest, NamesTheSettingThatWasMeant) {
   EXPECT_NE(s.error().message.find("did you mean weir.step.rows?"), std::string::npos);
   EXPECT_FALSE(ApplySetting(settings, "weir.step.rows", "many").ok());
   EXPECT_FALSE(ApplySetting(settings, "weir.memory.max", "lots").ok());
+}
+
+std::string ProblemsOf(const std::string& file, const std::string& text) {
+  io::SimIo io;
+  EXPECT_TRUE(io.CreateDirs("/p/contracts").ok());
+  EXPECT_TRUE(io.CreateDirs("/p/models").ok());
+  EXPECT_TRUE(io.WriteNew("/p/" + file, text).ok());
+  if (file != "weir.yml") {
+    EXPECT_TRUE(io.WriteNew("/p/weir.yml", "name: p\n").ok());
+  }
+  std::vector<contract::Problem> problems;
+  const auto project = LoadProject(io, "/p", {}, &problems);
+  EXPECT_EQ(project.has_value(), problems.empty());
+  std::string out;
+  for (const contract::Problem& problem : problems)
+    out += fmt::format("{}:{}: {}; {}\n", problem.file, problem.line, problem.message,
+                       problem.fix);
+  return out;
+}
+
+TEST(ProjectTest, KeysThatStandTwiceAreNamed) {
+  EXPECT_EQ(ProblemsOf("weir.yml", "name: a\nname: b\n"),
+            "weir.yml:2: the key 'name' stands twice; keep one of the two\n");
+  EXPECT_EQ(ProblemsOf("weir.yml",
+                       "name: a\nconfiguration:\n  weir.step.rows: 1\n"
+                       "  weir.step.rows: 2\n"),
+            "weir.yml:4: the key 'weir.step.rows' stands twice; keep one of the two\n");
+}
+
+TEST(ProjectTest, TextThatIsNotUtf8IsNamedWithItsLine) {
+  for (const std::string file : {"weir.yml", "contracts/a.odcs.yaml", "models/a.sql"}) {
+    for (const char* bytes : {"\xff", "\xc3", "\xc0\x80", "\xe0\x9f\x80", "\xed\xa0\x80",
+                              "\xf4\x90\x80\x80", "\x80", "\xf0\x9f\x98"}) {
+      EXPECT_EQ(
+          ProblemsOf(file,
+                     std::string("# \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80\n") + bytes),
+          file + ":2: the text is not UTF-8; save the file as UTF-8\n");
+    }
+  }
+  EXPECT_EQ(ProblemsOf("weir.yml", "name: \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n"), "");
 }
 
 TEST(DidYouMeanTest, SaysNothingWhenNothingIsNear) {
