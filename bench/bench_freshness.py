@@ -5,6 +5,7 @@ import re
 import sqlite3
 import threading
 import time
+from pathlib import Path
 
 from bench_rides import EXAMPLE, even
 from common import PYTHON, WEIR, Goal, Server, Wrong, benchmark, call, percentile, wait_until
@@ -41,20 +42,23 @@ class Bodies:
 
 
 class Watcher:
-    """Polls catalog.db, as any reader of the standard SQL catalog would, and notes when gold.city_hourly got which metadata."""
+    """Polls catalog.db, as any reader of the standard SQL catalog would, and notes when gold.city_hourly got which snapshot.
+    `last` is the newest metadata file; it lists the snapshots of the last hour, older metadata files go earlier."""
 
     def __init__(self, lake):
-        self.uri, self.seen = f"file:{lake}/catalog.db?mode=ro", []  # (time, metadata file)
+        self.uri, self.seen, self.last = f"file:{lake}/catalog.db?mode=ro", [], None  # (time, snapshot id)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
-        last, connection = None, sqlite3.connect(self.uri, uri=True, timeout=30)
+        connection = sqlite3.connect(self.uri, uri=True, timeout=30)
         while not self._stop.wait(0.005):
             row = connection.execute("SELECT metadata_location FROM iceberg_tables WHERE table_namespace = 'gold' AND table_name = 'city_hourly'").fetchone()
-            if row and row[0] != last:
-                last = row[0]
-                self.seen.append((time.monotonic(), last))
+            if row and row[0] != self.last:
+                now, self.last = time.monotonic(), row[0]
+                found = re.search(r'"current-snapshot-id"\s*:\s*(-?\d+)', Path(self.last.removeprefix("file://")).read_text())
+                if found and found[1] != "-1" and found[1] not in [s for _, s in self.seen[-1:]]:
+                    self.seen.append((now, found[1]))
         connection.close()
 
     def __enter__(self):
@@ -66,14 +70,14 @@ class Watcher:
         self._thread.join()
 
 
-# For each metadata file, in order, the marks that its newest snapshot holds and none before did.
+# For each snapshot, in order, the marks that it holds and none before did.
 READ_MARKS = """
 import json, sys
 from pyiceberg.table import StaticTable
 from pyiceberg.expressions import GreaterThanOrEqual
-known = set()
-for path in sys.stdin.read().split():
-    rows = StaticTable.from_metadata(path).scan(row_filter=GreaterThanOrEqual("pickup_location_id", int(sys.argv[1])), selected_fields=("pickup_location_id",)).to_arrow()
+known, table = set(), StaticTable.from_metadata(sys.argv[2])
+for snapshot in sys.stdin.read().split():
+    rows = table.scan(row_filter=GreaterThanOrEqual("pickup_location_id", int(sys.argv[1])), selected_fields=("pickup_location_id",), snapshot_id=int(snapshot)).to_arrow()
     new = set(rows.column(0).to_pylist()) - known
     known |= new
     print(json.dumps(sorted(new)))
@@ -147,9 +151,9 @@ def options(p):
            goals=[Goal(f"p99_s_at_{share}", "<=", EPOCH_S + 1) for share in (20, 50, 80)], options=options)
 def freshness(b):
     """The highest rate is what is taken in and visible in gold when bodies are pushed as fast as they are answered. Each body
-    holds an event that makes a row of gold.city_hourly; a watcher polls catalog.db every 5 ms and notes each new metadata file of
+    holds an event that makes a row of gold.city_hourly; a watcher polls catalog.db every 5 ms and notes each new snapshot of
     that table, PyIceberg tells afterwards which of them was the first to hold the row. The time is that between the answer of
-    the request and the moment the watcher saw that file."""
+    the request and the moment the watcher saw that snapshot."""
     bodies = Bodies(even(b, b.o.scale) / "events.ndjson")
     lake, figures, details = b.work / "lake", {}, {}
     with Server([WEIR, "up", "--port", 0, "--project", EXAMPLE, "--data", lake, "--set", f"weir.epoch.interval={EPOCH_S:g} seconds",
@@ -186,7 +190,7 @@ def freshness(b):
         figures["peak_rss_mb"] = server.peak_rss_bytes() / 1e6
         b.check(server.stop() == 0, f"weir up failed:\n{server.log()[-3000:]}")
     new = [set(map(int, re.findall(rb"\d+", line))) for line in
-           call([PYTHON, "-c", READ_MARKS, MARKS_FROM], input="\n".join(p for _, p in watcher.seen).encode()).splitlines()]
+           call([PYTHON, "-c", READ_MARKS, MARKS_FROM, watcher.last], input="\n".join(s for _, s in watcher.seen).encode()).splitlines()]
     shown = {mark - MARKS_FROM: at for (at, _), marks in zip(watcher.seen, new) for mark in marks}
     for share, pusher in pushers.items():
         missing = [n for n in pusher.acknowledged if n not in shown]

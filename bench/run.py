@@ -8,12 +8,15 @@
 A wrong answer (a row too many or too few, a ledger that does not balance) is a failure, not a figure: exit code 1.
 """
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+SECONDS_MAX = 900  # of one benchmark in `all`
 sys.path.insert(0, str(HERE))
 import common  # noqa: E402
 
@@ -23,11 +26,25 @@ def load():
         __import__(path.stem)
 
 
+def run_alone(name, arguments):
+    """A benchmark in a process group of its own, which is ended as a whole when it takes too long; its exit code."""
+    p = subprocess.Popen([sys.executable, __file__, name, *arguments], start_new_session=True)
+    try:
+        return p.wait(SECONDS_MAX)
+    except BaseException as e:
+        os.killpg(p.pid, signal.SIGKILL)
+        p.wait()
+        if not isinstance(e, subprocess.TimeoutExpired):
+            raise
+        print(f"bench: {name}: stopped, it took longer than {SECONDS_MAX} s", file=sys.stderr)
+        return 1
+
+
 def run_all(arguments):
     start, failed = time.monotonic(), []
     for name, bench in common.REGISTRY.items():
         if bench.in_all:
-            if subprocess.run([sys.executable, __file__, name, *arguments]).returncode:
+            if run_alone(name, arguments):
                 failed.append(name)
     report()
     print(f"{time.monotonic() - start:.0f} s; " + (f"failed: {', '.join(failed)}" if failed else "all ran"))
