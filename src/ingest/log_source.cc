@@ -183,7 +183,9 @@ class LogSourceImpl final : public LogSource, private LogFeeder::Owner {
         context_.contract->identity_memory,
         context_.identity_bytes / std::max(1, options_.partitions)));
     WEIR_TRY(context_.io->CreateDirs(DirOf(number)));
-    auto log = WEIR_TRY(log::Log::Open(*context_.io, DirOf(number), {}));
+    auto log = WEIR_TRY(
+        log::Log::Open(*context_.io, DirOf(number),
+                       {.ahead_bytes = static_cast<uint64_t>(options_.log_ahead_bytes)}));
     if (log->end() < position.next) {
       return Corrupt(
           fmt::format("log {} ends at offset {}, but records up to {} are committed: "

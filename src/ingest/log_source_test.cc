@@ -46,6 +46,7 @@ class LogSourceTest : public testing::Test {
     options.waiting_bytes_max = waiting_bytes_max_;
     options.offered_bytes_max = offered_bytes_max_;
     options.backlog_bytes_max = backlog_bytes_max_;
+    options.log_ahead_bytes = 512;
     options.lease_valid = [this] { return lease_valid_.load(); };
     auto source = NewLogSource(harness_->context(), options);
     ASSERT_TRUE(source.ok()) << source.error().message;

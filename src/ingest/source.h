@@ -84,6 +84,7 @@ struct LogSourceOptions {
       64 << 20;  // of records handed in and not yet durable; then kFull
   int64_t offered_bytes_max = 32 << 20;  // of records kept in memory until the flow takes
                                          // them; what is more is read from the log again
+  int64_t log_ahead_bytes = 4 << 20;  // see log::LogOptions
   int64_t backlog_bytes_max = int64_t{4}
                               << 30;  // of the log, not yet handed over; then kFull
   std::function<bool()> lease_valid;  // an acknowledgement counts only while this holds

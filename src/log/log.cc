@@ -35,7 +35,9 @@ class SegmentLog final : public Log {
   Status CheckRoom(uint64_t bytes) const;
   // The fields of the next frame; begins a segment when none is open.
   FrameFields NextFields();
-  Status Write();
+  // What stands behind the frames when they are written.
+  enum class Tail : uint8_t { kAhead, kCut };
+  Status Write(Tail tail);
   Status Seal();
   Status WriteAndRoll();
   void Mark();
@@ -55,6 +57,7 @@ class SegmentLog final : public Log {
   // The owner's side: the segment being written, and what Sync will write to it.
   std::optional<Segment> active_;
   std::string buffer_;  // with a new segment's header
+  uint64_t ahead_ = 0;  // size of the file where it was filled with zeros
   bool marked_ = false;
   std::optional<Error> dead_;
 };
@@ -102,6 +105,7 @@ FrameFields SegmentLog::NextFields() {
                       .first = next,
                       .end = next};
     buffer_ = EncodeSegmentHeader(active_->salt, next);
+    ahead_ = 0;
   }
   const uint64_t group = active_->bytes == 0 ? kSegmentHeaderBytes : active_->bytes;
   return {.salt = active_->salt, .group = group, .first = next};
@@ -132,14 +136,24 @@ Status SegmentLog::AppendControl(std::string_view kind, std::string_view json) {
 }
 
 // Writes the buffer and makes it durable.
-Status SegmentLog::Write() {
+Status SegmentLog::Write(Tail tail) {
   const bool is_new = active_->file == nullptr;
   if (is_new) active_->file = WEIR_TRY(io_.Open(active_->path, io::OpenMode::kCreateNew));
+  const uint64_t written = buffer_.size(), end = active_->bytes + written;
+  const uint64_t step = options_.ahead_bytes;
+  if (tail == Tail::kAhead && step > 0 && end > ahead_) {
+    ahead_ = (end + step - 1) / step * step;
+    buffer_.resize(ahead_ - active_->bytes, '\0');
+  }
   WEIR_TRY(active_->file->WriteAt(active_->bytes, buffer_));
+  if (tail == Tail::kCut && end < ahead_) {
+    WEIR_TRY(active_->file->Truncate(end));
+    ahead_ = 0;
+  }
   WEIR_TRY(active_->file->Sync());
   if (is_new) WEIR_TRY(io_.SyncDir(dir_));
-  active_->bytes += buffer_.size();
-  bytes_ += buffer_.size();
+  active_->bytes = end;
+  bytes_ += written;
   buffer_.clear();
   if (buffer_.capacity() > (16u << 20)) buffer_.shrink_to_fit();
   return {};
@@ -151,13 +165,13 @@ Status SegmentLog::Seal() {
   const uint64_t position = active_->bytes;
   EncodeFrame(FrameType::kSeal, NextFields(), EncodeSealIndex(active_->sparse), buffer_);
   buffer_ += EncodeTrailer(active_->salt, position);
-  WEIR_TRY(Write());
+  WEIR_TRY(Write(Tail::kCut));
   active_->file.reset();
   return {};
 }
 
 Status SegmentLog::WriteAndRoll() {
-  WEIR_TRY(Write());
+  WEIR_TRY(Write(Tail::kAhead));
   marked_ = false;
   if (active_->end > active_->first && active_->bytes >= options_.segment_bytes_max)
     WEIR_TRY(Seal());
@@ -194,7 +208,7 @@ void SegmentLog::Mark() {
   EncodeFrame(FrameType::kMark,
               {.salt = active_->salt, .group = active_->bytes, .first = synced_end}, {},
               buffer_);
-  const Status written = Write();
+  const Status written = Write(Tail::kCut);
   if (!written.ok()) {
     Event("log_close_failed", Severity::kWarning)
         .With("dir", dir_)

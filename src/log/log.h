@@ -57,6 +57,9 @@ struct LogOptions {
   uint64_t segment_bytes_max = 64
                                << 20;  // a segment is closed by the sync that reaches it
   int zstd_level = 1;
+  // The newest segment is filled with zeros so far ahead, in steps, that most syncs need
+  // not change the file's size: half as many writes to the disk. 0: never.
+  uint64_t ahead_bytes = 0;
 };
 
 // Appends are made durable by Sync(): an offset is acknowledged only after the Sync that

@@ -389,8 +389,8 @@ TEST(LogTest, AfterAFailedSyncNothingMoreIsTaken) {
 
 // One small life of a log: appends of one to three records, several to a sync, controls,
 // rolls, archiving and a reopening. Returns what was acknowledged, as Show prints it.
-std::vector<std::string> Live(io::Io& io, int64_t& released) {
-  const LogOptions options{.segment_bytes_max = 700};
+std::vector<std::string> Live(io::Io& io, int64_t& released, uint64_t ahead_bytes) {
+  const LogOptions options{.segment_bytes_max = 700, .ahead_bytes = ahead_bytes};
   std::vector<std::string> acked, pending;
   auto opened = Log::Open(io, "log", options);
   if (!opened.ok()) return acked;
@@ -452,22 +452,22 @@ std::vector<std::string> ShowAll(io::Io& io, Log& log) {
   return lines;
 }
 
-class LogCrashTest : public testing::TestWithParam<io::AfterCut> {};
+class LogCrashTest : public testing::TestWithParam<std::tuple<io::AfterCut, uint64_t>> {};
 
 TEST_P(LogCrashTest, AcknowledgedRecordsSurviveEveryCut) {
+  const auto [mode, ahead_bytes] = GetParam();
   SimIo whole;
   int64_t released = 0;
-  const std::vector<std::string> all = Live(whole, released);
+  const std::vector<std::string> all = Live(whole, released, ahead_bytes);
   const uint64_t operations = whole.operations();
   ASSERT_GT(all.size(), 40u);
   for (uint64_t cut = 0; cut <= operations; ++cut) {
-    for (uint64_t seed = 1; seed <= (GetParam() == io::AfterCut::kRandom ? 8 : 1);
-         ++seed) {
+    for (uint64_t seed = 1; seed <= (mode == io::AfterCut::kRandom ? 8 : 1); ++seed) {
       SimIo io({.cut_power_after = cut, .seed = seed});
-      const std::vector<std::string> acked = Live(io, released);
-      io.PowerOn(seed, GetParam());
+      const std::vector<std::string> acked = Live(io, released, ahead_bytes);
+      io.PowerOn(seed, mode);
       const std::string where = fmt::format("cut after operation {}, seed {}", cut, seed);
-      auto log = OpenLog(io, {.segment_bytes_max = 700});
+      auto log = OpenLog(io, {.segment_bytes_max = 700, .ahead_bytes = ahead_bytes});
       ASSERT_NE(log, nullptr) << where;
       std::vector<std::string> found = ShowAll(io, *log);
       ASSERT_GE(found.size(), acked.size()) << where;
@@ -481,14 +481,40 @@ TEST_P(LogCrashTest, AcknowledgedRecordsSurviveEveryCut) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(, LogCrashTest,
-                         testing::Values(io::AfterCut::kDropUnsynced,
-                                         io::AfterCut::kKeepAll, io::AfterCut::kRandom),
+                         testing::Combine(testing::Values(io::AfterCut::kDropUnsynced,
+                                                          io::AfterCut::kKeepAll,
+                                                          io::AfterCut::kRandom),
+                                          testing::Values(0u, 300u)),
                          [](const auto& info) {
-                           return info.param == io::AfterCut::kDropUnsynced
-                                      ? "DropUnsynced"
-                                  : info.param == io::AfterCut::kKeepAll ? "KeepAll"
-                                                                         : "Random";
+                           const io::AfterCut mode = std::get<0>(info.param);
+                           return std::string(
+                                      mode == io::AfterCut::kDropUnsynced ? "DropUnsynced"
+                                      : mode == io::AfterCut::kKeepAll    ? "KeepAll"
+                                                                          : "Random") +
+                                  (std::get<1>(info.param) > 0 ? "Ahead" : "");
                          });
+
+// While there is room in front, an append changes no size; a closed segment has none.
+TEST(LogTest, SpaceIsMadeAheadInStepsAndGivenBack) {
+  SimIo io;
+  auto log = OpenLog(io, {.segment_bytes_max = 6000, .ahead_bytes = 4096});
+  const std::string path = "log/" + std::string(20, '0') + ".log";
+  const auto size = [&] { return io.Stat(path)->size; };
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(AppendSynced(*log, {std::to_string(i)}).ok());
+    EXPECT_EQ(size(), 4096u);
+  }
+  const uint64_t used = log->bytes();
+  EXPECT_LT(used, 1000u);
+  log.reset();  // with a mark
+  EXPECT_EQ(size(), used + 64);
+  log = OpenLog(io, {.segment_bytes_max = 6000, .ahead_bytes = 4096});
+  std::string big(5000, 'x');
+  for (size_t i = 0; i < big.size(); ++i) big[i] = static_cast<char>(i * i * 31 >> 3);
+  while (io.List("log")->size() < 2) ASSERT_TRUE(AppendSynced(*log, {big}).ok());
+  EXPECT_NE(size() % 4096, 0u);  // sealed
+  EXPECT_EQ(Show(*log).size(), static_cast<size_t>(log->end().value));
+}
 
 TEST(LogTest, ReadersRunBesideTheWriter) {
   SimIo io;
