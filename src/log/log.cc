@@ -38,6 +38,7 @@ class SegmentLog final : public Log {
   // What stands behind the frames when they are written.
   enum class Tail : uint8_t { kAhead, kCut };
   Status Write(Tail tail);
+  Status MakeRoomAhead(uint64_t end);
   Status Seal();
   Status WriteAndRoll();
   void Mark();
@@ -140,12 +141,9 @@ Status SegmentLog::Write(Tail tail) {
   const bool is_new = active_->file == nullptr;
   if (is_new) active_->file = WEIR_TRY(io_.Open(active_->path, io::OpenMode::kCreateNew));
   const uint64_t written = buffer_.size(), end = active_->bytes + written;
-  const uint64_t step = options_.ahead_bytes;
-  if (tail == Tail::kAhead && step > 0 && end > ahead_) {
-    ahead_ = (end + step - 1) / step * step;
-    buffer_.resize(ahead_ - active_->bytes, '\0');
-  }
   WEIR_TRY(active_->file->WriteAt(active_->bytes, buffer_));
+  if (tail == Tail::kAhead && options_.ahead_bytes > 0 && end > ahead_)
+    WEIR_TRY(MakeRoomAhead(end));
   if (tail == Tail::kCut && end < ahead_) {
     WEIR_TRY(active_->file->Truncate(end));
     ahead_ = 0;
@@ -157,6 +155,16 @@ Status SegmentLog::Write(Tail tail) {
   buffer_.clear();
   if (buffer_.capacity() > (16u << 20)) buffer_.shrink_to_fit();
   return {};
+}
+
+// Zeros behind `end`, as far as a step ends. A disk that has no place for them may still
+// have some for the records: it gets back what was taken.
+Status SegmentLog::MakeRoomAhead(uint64_t end) {
+  const uint64_t step = options_.ahead_bytes;
+  ahead_ = (end + step - 1) / step * step;
+  if (active_->file->WriteAt(end, std::string(ahead_ - end, '\0')).ok()) return {};
+  ahead_ = 0;
+  return active_->file->Truncate(end);
 }
 
 // Closes the segment with its sparse index. A write of its own, so that a seal proves
@@ -183,7 +191,8 @@ Status SegmentLog::Sync() {
   if (buffer_.empty()) return {};
   Status written = WriteAndRoll();
   if (!written.ok()) {
-    dead_ = std::move(written).error().Within("the log takes no more");
+    dead_ = std::move(written).error();
+    dead_->message = fmt::format("the log takes no more: {}", dead_->message);
     return *dead_;
   }
   Publish();

@@ -494,6 +494,15 @@ INSTANTIATE_TEST_SUITE_P(, LogCrashTest,
                                   (std::get<1>(info.param) > 0 ? "Ahead" : "");
                          });
 
+TEST(LogTest, ADiskWithoutSpaceForRoomAheadStillTakesRecords) {
+  SimIo io({.disk_bytes_max = 3000});
+  auto log = OpenLog(io, {.ahead_bytes = 4096});
+  int64_t taken = 0;
+  while (AppendSynced(*log, {std::to_string(taken)}).ok()) ++taken;
+  EXPECT_GT(taken, 20);  // of about 105 bytes
+  EXPECT_EQ(Show(*log).size(), static_cast<size_t>(taken));
+}
+
 // While there is room in front, an append changes no size; a closed segment has none.
 TEST(LogTest, SpaceIsMadeAheadInStepsAndGivenBack) {
   SimIo io;
