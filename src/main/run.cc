@@ -1,6 +1,7 @@
 // weir run --once and weir up.
 #include <fmt/format.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -118,6 +119,20 @@ std::optional<std::string> UnknownSource(const Options& options,
   return std::nullopt;
 }
 
+// How many connections there may be: sockets must leave descriptors for the log and the
+// tables, so at most half of what the process may have; the soft limit is raised to the
+// hard one.
+size_t ConnectionsMax(size_t wanted) {
+  constexpr size_t kFiles = 64, kRefused = 64, kMin = 16;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const size_t half = (std::max<size_t>(limit.rlim_cur, kFiles) - kFiles) / 2;
+  return std::min(wanted, std::max(kMin, half - std::min(half, kRefused)));
+}
+
 // Where the gateway hands records in: the sink of the flow that runs now. Between two
 // flows there is none, and callers are told to try again.
 class CurrentSink final : public ingest::EventSink {
@@ -227,6 +242,7 @@ int Up(io::Io& io, const Options& options, const RunFlags& flags) {
   net::ServerOptions server_options;
   server_options.address = flags.address;
   server_options.port = flags.port;
+  server_options.connections_max = ConnectionsMax(server_options.connections_max);
   auto server =
       net::Server::Listen(server_options, [&](net::Request request, net::Reply reply) {
         gateway.Handle(std::move(request), std::move(reply));

@@ -154,6 +154,7 @@ class AsioServer final : public Server {
   size_t next_worker_ = 0;
   int port_ = 0;
   bool stopped_ = false;
+  bool accept_fails_ = false;  // and it was said
 };
 
 Status AsioServer::Start() {
@@ -192,12 +193,17 @@ void AsioServer::Accept() {
       [this, &worker](boost::system::error_code error, tcp::socket socket) {
         if (error == asio::error::operation_aborted) return;
         if (!error) {
+          accept_fails_ = false;
           worker.Adopt(std::move(socket));
           return Accept();
         }
         // Out of descriptors, most likely: those who wait in the backlog are served when
         // some are free.
-        Event("accept_failed", Severity::kWarning).With("error", error.message());
+        if (!std::exchange(accept_fails_, true)) {
+          Event("accept_failed", Severity::kWarning)
+              .With("error", error.message())
+              .With("meaning", "connections that stand go on; new ones wait");
+        }
         retry_->expires_after(std::chrono::milliseconds(100));
         retry_->async_wait([this](boost::system::error_code aborted) {
           if (!aborted) Accept();
