@@ -56,6 +56,16 @@ def test_memory_of_identities(t):
     t.ok(f["peak_rss_20k_mb"] > 10 and f["restart_rss_20k_mb"] > 10, f"figures: {f}")
 
 
+def test_the_http_door(t):
+    f = figures(t, "http-single", "--seconds", "1", "--connections", "16")["figures"]
+    for key in ("requests_per_s", "p99_ms", "server_cpu_us", "client_cpu_us", "with_models_per_s"):
+        t.ok(f[key] > 0, f"http-single: {key} is {f[key]}")
+    t.ok(figures(t, "http-batch", "--seconds", "1")["figures"]["events_per_s"] > 0, "http-batch: events_per_s")
+    f = figures(t, "start", "--mib", "2", "--runs", "1")["figures"]
+    t.ok(0 < f["tail_cpu_s"] and 0 < f["history_s"], f"start: {f}")
+    t.ok(figures(t, "idle", "--seconds", "1")["figures"]["rss_bytes"] > 0, "idle: rss_bytes")
+
+
 def test_wrong_calls(t):
     t.ok("rides-bronze" in bench(t).stdout, "the list of benchmarks")
     t.ok("rides-bronze" in bench(t, "nothing", code=2).stderr, "what there is instead of a wrong name")
