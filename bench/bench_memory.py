@@ -30,7 +30,7 @@ rows, out = int(sys.argv[1]), sys.argv[2]
 db = duckdb.connect()
 db.execute("SET TimeZone = 'UTC'")
 db.execute(f'''COPY (SELECT printf('%08x%08x', i * 2654435761 % 4294967296, i) AS id,
-  strftime(make_timestamp(1704067200000000 + i * 216000000000 // {rows}), '%Y-%m-%dT%H:%M:%S.%gZ') AS at
+  strftime(make_timestamp(1704067200000000 + i * 216000000 // {rows} * 1000), '%Y-%m-%dT%H:%M:%S.%gZ') AS at
   FROM range({rows}) t(i)) TO '{out}' (FORMAT json)''')
 """
 CHECK = """
