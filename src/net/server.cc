@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "base/event.h"
+#include "base/latency.h"
 #include "net/connection_internal.h"
 
 namespace weir::net {
@@ -42,6 +43,7 @@ Worker::~Worker() { Join(); }
 void Worker::Run() {
   Tick();
   thread_ = std::thread([this] {
+    PreferShortSlices();
     thread_id_ = std::this_thread::get_id();
     context_.run();
   });

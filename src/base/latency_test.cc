@@ -1,0 +1,48 @@
+#include "base/latency.h"
+
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <thread>
+
+namespace weir {
+namespace {
+
+// The slice as the kernel tells it; 0: it tells none.
+uint64_t Slice() {
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes{};
+  return syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) == 0 &&
+                 attributes.policy == 0
+             ? attributes.runtime
+             : 0;
+}
+
+TEST(LatencyTest, ShortensTheSliceOfTheCallingThreadAlone) {
+  utsname system{};
+  uname(&system);
+  int major = 0, minor = 0;
+  ASSERT_EQ(std::sscanf(system.release, "%d.%d", &major, &minor), 2);
+  const uint64_t before = Slice();
+  uint64_t inside = 0;
+  std::thread([&] {
+    PreferShortSlices();
+    inside = Slice();
+  }).join();
+  EXPECT_EQ(Slice(), before);
+  if (before == 0 || major < 6 || (major == 6 && minor < 12))
+    GTEST_SKIP() << "Linux " << system.release << " has no slices to be wished for here";
+  EXPECT_EQ(inside, 200'000u);
+}
+
+}  // namespace
+}  // namespace weir
