@@ -482,7 +482,7 @@ class RestartTest : public LogSourceTest, public testing::WithParamInterface<uin
 
 TEST_P(RestartTest, KilledAtAnyPointItJudgesAndHandsOverAsIfItHadNot) {
   SCOPED_TRACE(fmt::format("replay: ingest_test --gtest_filter='*KilledAtAnyPoint*/{}'",
-                           GetParam()));
+                           GetParam() - 1));
   pipeline_ = *Pipeline::New(harness_->contract(), 1000);
   judge_ = std::make_unique<PartitionJudge>(
       pipeline_->rule(/*live=*/true),
