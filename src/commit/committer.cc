@@ -164,7 +164,7 @@ Status Committer::Commit(const EpochCommit& commit) {
       return Unavailable(fmt::format("{}: {}", doing, status.error().message));
   }
   last_epoch_ = epoch;
-  return store_->Apply(*commit.delta, epoch);
+  return store_->ApplyBehind(std::move(*commit.delta), epoch);
 }
 
 // Looks with a new connection: the one whose commit failed may hold a file whose contents

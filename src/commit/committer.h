@@ -35,7 +35,7 @@ struct EpochCommit {
   std::string lane;
   std::string frontier;                 // JSON; what recovered().frontiers gives back
   std::vector<iceberg::Staged> tables;  // written and synced
-  const state::Delta* delta = nullptr;
+  state::Delta* delta = nullptr;  // emptied by a commit that stands
   std::map<std::string, std::string>
       ledger;                               // source -> its ledger line as JSON, absolute
   std::vector<ModelState> models;           // changed ones

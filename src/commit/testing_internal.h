@@ -103,7 +103,8 @@ class Lake {
     commit.lane = "live";
     commit.frontier = frontier;
     commit.tables = std::move(tables);
-    commit.delta = &delta;
+    state::Delta own = delta;
+    commit.delta = &own;
     commit.ledger["s"] = frontier;
     return committer_->Commit(commit);
   }

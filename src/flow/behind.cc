@@ -195,6 +195,7 @@ Status Behind::CommitRound(Round& round) {
   round.commit.delta = &round.delta;
   WEIR_TRY(committer_.Commit(round.commit));
   tables_.Committed(round.commit.tables);
+  for (ModelRunner* runner : round.runners) runner->Committed();
   return {};
 }
 

@@ -52,9 +52,8 @@ class FlowImpl final : public Flow {
         options_(std::move(options)),
         memory_("weir", settings_.memory_max),
         pool_(settings_.shards),
-        queue_(
-            static_cast<size_t>(std::min<int64_t>(settings_.memory_max / 8, 128 << 20))) {
-  }
+        queue_(static_cast<size_t>(
+            std::min<int64_t>(settings_.memory_max / 16, 128 << 20))) {}
 
   ~FlowImpl() override {
     queue_.Close();
@@ -72,9 +71,10 @@ class FlowImpl final : public Flow {
         WEIR_TRY(log::Journal::Open(io_, io::Join(options_.data_dir, "journal")));
     journal_.With([&](auto& slot) { slot = std::move(journal); });
     WEIR_TRY(Recover());
-    tables_ = std::make_unique<TableSet>(
-        io_, clock_, *committer_, options_.data_dir,
-        memory_.Child("tables", settings_.memory_max / 4), settings_.table_file_bytes);
+    MemoryBudget& tables = memory_.Child("tables", settings_.memory_max / 3);
+    buffers_ = &tables.Child("buffers", settings_.memory_max / 6);
+    tables_ = std::make_unique<TableSet>(io_, clock_, *committer_, options_.data_dir,
+                                         tables, settings_.table_file_bytes);
     WEIR_TRY(OpenSourceTables());
     WEIR_TRY(OpenModels());
     WEIR_TRY(CreateTables());
@@ -258,6 +258,10 @@ class FlowImpl final : public Flow {
     behind_ = std::make_unique<Behind>(io_, clock_, *committer_, *tables_, plan_, pool_,
                                        settings_, options_.data_dir);
     duck::InstanceOptions duck = DuckOptions(settings_, options_.data_dir);
+    const auto live_count = std::max<int64_t>(
+        1, std::count_if(
+               plan_.models.begin(), plan_.models.end(),
+               [&](const plan::ModelPlan& model) { return LaneOf(model) == kLiveLane; }));
     for (const plan::ModelPlan& model : plan_.models) {
       commit::ModelState& state = models_.at(model.model.name);
       state.lane = LaneOf(model);
@@ -267,8 +271,9 @@ class FlowImpl final : public Flow {
         continue;
       }
       const data::Schema& input = tables_->metadata(model.inputs[0]).schema();
-      live_.push_back(WEIR_TRY(ModelRunner::New(model, input, pool_, committer_->store(),
-                                                duck, settings_.memory_max / 4, clock_)));
+      live_.push_back(
+          WEIR_TRY(ModelRunner::New(model, input, pool_, committer_->store(), duck,
+                                    operator_bytes_max() / live_count, clock_)));
       live_names_.insert(model.model.name);
     }
     std::vector<ModelRunner*> runners;
@@ -341,7 +346,16 @@ class FlowImpl final : public Flow {
 
   bool EpochIsDue(const CancelToken& cancel, Micros now) const {
     return cancel.cancelled() || now - epoch_began_ >= settings_.epoch_interval ||
-           (options_.once && AllEnded() && NothingWaits()) || memory_.over();
+           (options_.once && AllEnded() && NothingWaits()) || buffers_->over() ||
+           OperatorsAreFull();
+  }
+
+  // What the live models' operators hold, of which only what is committed may go.
+  int64_t operator_bytes_max() const { return settings_.memory_max / 8; }
+  bool OperatorsAreFull() const {
+    int64_t bytes = 0;
+    for (const auto& runner : live_) bytes += runner->state_bytes();
+    return bytes > operator_bytes_max();
   }
 
   bool AllEnded() const {
@@ -518,6 +532,7 @@ class FlowImpl final : public Flow {
     RecordInputs(commit);
     WEIR_TRY(committer_->Commit(commit));
     tables_->Committed(commit.tables);
+    for (const auto& runner : live_) runner->Committed();
     stage("commit");
     sources_->Committed(frontier_);
     WEIR_TRY(committer_->CollectGarbage());
@@ -640,6 +655,7 @@ class FlowImpl final : public Flow {
   const plan::Plan plan_;  // of the models that have a table
   const FlowOptions options_;
   MemoryBudget memory_;
+  MemoryBudget* buffers_ = nullptr;  // rows that tables have taken and not written yet
   ShardPool pool_;
   ingest::EventQueue queue_;
   ingest::SharedJournal journal_;

@@ -263,6 +263,12 @@ Status ModelRunner::Checkpoint(state::Delta& delta) {
   return {};
 }
 
+void ModelRunner::Committed() {
+  for (Shard& shard : shards_) {
+    if (shard.op != nullptr) shard.op->Committed();
+  }
+}
+
 int64_t ModelRunner::state_bytes() const {
   int64_t sum = 0;
   for (const Shard& shard : shards_)

@@ -35,6 +35,8 @@ class ModelRunner {
   // Takes the changes of the input of one step; adds the changes of the output.
   Status Process(const std::vector<data::Batch>& changes, std::vector<data::Batch>* out);
   Status Checkpoint(state::Delta& delta);
+  // The delta of the last checkpoint is committed: what is over the memory budget goes.
+  void Committed();
 
   const plan::ModelPlan& plan() const { return plan_; }
   const ModelWork& work() const { return work_; }

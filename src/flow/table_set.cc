@@ -57,6 +57,7 @@ void TableSet::EncodeLoop() {
     if (task->slot->error) continue;
     Status status = task->slot->writer->Append(std::move(task->changes));
     if (!status.ok()) task->slot->error = std::move(status).error();
+    task->slot->claim.Resize(task->slot->writer->buffered_bytes());
   }
 }
 
@@ -95,9 +96,11 @@ Status TableSet::OpenWriter(Slot& slot) {
   options.keyed = slot.spec.keyed;
   options.key = slot.spec.key;
   options.store = slot.spec.keyed ? &committer_.store() : nullptr;
-  options.memory = &memory_;
+  options.memory = &memory_.Child("indexes", memory_.bytes_max() / 2);
+  options.index_bytes_max = options.memory->bytes_max();
   options.file_bytes_target = file_bytes_;
   slot.writer = WEIR_TRY(publish::TableWriter::Open(io_, std::move(options)));
+  slot.claim = MemoryClaim(memory_.Child("buffers", memory_.bytes_max() / 2), 0);
   return {};
 }
 
@@ -175,6 +178,7 @@ Result<std::optional<iceberg::Staged>> TableSet::Close(
     return staged;
   };
   auto result = close();
+  slot.claim.Resize(slot.writer->buffered_bytes());
   if (!result.ok()) {
     Abandon(table);
     return std::move(result).error().Within("table " + table);
@@ -185,6 +189,7 @@ Result<std::optional<iceberg::Staged>> TableSet::Close(
 void TableSet::Abandon(const std::string& table) {
   Slot& slot = slots_.at(table);
   slot.writer->Abandon();
+  slot.claim.Resize(0);
   slot.error.reset();
 }
 

@@ -75,6 +75,7 @@ class TableSet {
     std::string location;  // of the committed metadata file; empty: not created yet
     bool schema_changed = false;
     std::unique_ptr<publish::TableWriter> writer;
+    MemoryClaim claim;  // on buffers: what the writer has taken and not written yet
     std::optional<Error>
         error;  // of the encoding thread, which owns it between two Quiesce calls
   };

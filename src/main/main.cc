@@ -1,6 +1,5 @@
 // The command line.
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -303,18 +302,15 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace weir::main
 
-// Batches come and go by the megabyte: memory that went back to the kernel between them
-// would have to be cleared page by page, which cost a fifth of the CPU time of ingestion
-// (docs/performance.md). Arrow's buffers use the same allocator, so that one pool serves
-// both.
-static void KeepMemory() {
-  setenv("ARROW_DEFAULT_MEMORY_POOL", "system", /*overwrite=*/0);
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that glibc takes
-  mallopt(M_TRIM_THRESHOLD, 64 << 20);
-}
+// Batches come and go by the megabyte: memory that goes back to the kernel between them
+// must be cleared page by page when it returns, which cost a fifth of the CPU time of
+// ingestion (docs/performance.md). So jemalloc keeps it for two seconds, also large
+// pieces, and Arrow's buffers come from there, too.
+extern "C" __attribute__((visibility("default"))) const char* malloc_conf =
+    "oversize_threshold:268435456,narenas:3,dirty_decay_ms:2000,muzzy_decay_ms:0";
 
 int main(int argc, char** argv) {
-  KeepMemory();
+  setenv("ARROW_DEFAULT_MEMORY_POOL", "system", /*overwrite=*/0);
   try {
     return weir::main::Main(argc, argv);
   } catch (const std::exception& e) {

@@ -74,7 +74,6 @@ class Aggregate final : public Operator {
 
   Status Checkpoint(state::Delta& delta) override {
     if (!segments_.empty()) return Internal("a checkpoint in the middle of a step");
-    Evict();
     WEIR_TRY(CheckpointRanges(delta));
     std::string value;
     for (Group* group : dirty_) {
@@ -92,6 +91,8 @@ class Aggregate final : public Operator {
     dirty_.clear();
     return {};
   }
+
+  void Committed() override { Evict(); }
 
   int64_t state_bytes() const override { return table_.bytes() + update_.range_bytes(); }
   int64_t state_keys() const override { return table_.count(); }
@@ -310,8 +311,7 @@ class Aggregate final : public Operator {
     return {};
   }
 
-  // Only groups without changes since the last checkpoint may go: its delta has been
-  // applied by now, so the store has them.
+  // After a commit: the store has every group.
   void Evict() {
     for (Group* group : gone_) {
       if (!group->Is(Group::kDirty) && !Exists(group)) RemoveGroup(group);

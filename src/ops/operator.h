@@ -39,10 +39,13 @@ class Operator {
   virtual Status Advance(Micros time, Emitter& out) { return {}; }
 
   // Adds to `delta` all that is needed to continue exactly after this epoch, as absolute
-  // values of what changed since the last call. Called between steps. What the call
-  // before this one added has been applied to the store by now: an operator over its
-  // memory budget drops from memory what has not changed since.
+  // values of what changed since the last call. Called between steps.
   virtual Status Checkpoint(state::Delta& delta) { return {}; }
+
+  // What the last Checkpoint added is committed, and nothing was processed since: the
+  // store has all state, so an operator over its memory budget drops what it can read
+  // back.
+  virtual void Committed() {}
 
   // Bytes and keys held in memory.
   virtual int64_t state_bytes() const { return 0; }

@@ -225,6 +225,7 @@ void OperatorTest::Commit() {
   if (!status.ok()) fmt::print(stderr, "{}\n", status.error().message);
   WEIR_CHECK(status.ok());
   WEIR_CHECK(store_->Apply(delta, Next(store_->applied())).ok());
+  op_->Committed();
 }
 
 }  // namespace weir::ops

@@ -80,7 +80,6 @@ class Top final : public Operator {
 
   Status Checkpoint(state::Delta& delta) override {
     if (!touched_.empty()) return Internal("a checkpoint in the middle of a step");
-    Evict();
     for (const auto& [group, entry] : dirty_entries_) {
       const std::string key = RangePrefixOf(group->hash) + entry;
       SortedCounts::Entry* kept = RowsOf(group)->Find(entry);
@@ -107,6 +106,8 @@ class Top final : public Operator {
     dirty_.clear();
     return {};
   }
+
+  void Committed() override { Evict(); }
 
   int64_t state_bytes() const override { return table_.bytes() + rows_bytes_; }
   int64_t state_keys() const override { return table_.count(); }
@@ -206,8 +207,7 @@ class Top final : public Operator {
         });
   }
 
-  // Only groups without changes since the last checkpoint may go: its delta has been
-  // applied by now, so the store has them.
+  // After a commit: the store has every group.
   void Evict() {
     for (Group* group : gone_) {
       if (!group->Is(Group::kDirty) && RowsOf(group)->empty()) RemoveGroup(group);

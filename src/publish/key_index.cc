@@ -38,9 +38,14 @@ std::span<const Location> LocationMap::Find(const Hash128& key) const {
   return slot == nullptr ? std::span<const Location>() : LocationsOf(*slot);
 }
 
-void LocationMap::Grow() {
+void LocationMap::Reserve(size_t keys) {
+  const size_t slots = std::bit_ceil(keys + keys / 3 + 1);
+  if (slots > slots_.size()) Resize(slots);
+}
+
+void LocationMap::Resize(size_t slots) {
   std::vector<Slot> old = std::move(slots_);
-  slots_ = std::vector<Slot>(std::max<size_t>(64, old.size() * 2));
+  slots_ = std::vector<Slot>(slots);
   const size_t mask = slots_.size() - 1;
   for (const Slot& slot : old) {
     if (slot.at.file == kEmpty) continue;
@@ -53,7 +58,8 @@ void LocationMap::Grow() {
 void LocationMap::Set(const Hash128& key, std::span<const Location> locations) {
   Slot* slot = const_cast<Slot*>(SlotOf(key));
   if (slot == nullptr) {
-    if ((used_ + 1) * 4 > slots_.size() * 3) Grow();
+    if ((used_ + 1) * 4 > slots_.size() * 3)
+      Resize(std::max<size_t>(64, slots_.size() * 2));
     const size_t mask = slots_.size() - 1;
     size_t i = key.low & mask;
     while (slots_[i].at.file != kEmpty) i = (i + 1) & mask;
@@ -84,6 +90,7 @@ int64_t LocationMap::bytes() const {
 KeyIndex::KeyIndex(state::Store* store, std::string space, int64_t bytes_max,
                    MemoryBudget* memory)
     : store_(store), space_(std::move(space)), bytes_max_(bytes_max) {
+  budget_ = memory;
   if (memory != nullptr) claim_ = MemoryClaim(*memory, 0);
 }
 
@@ -157,11 +164,16 @@ void KeyIndex::WriteTo(state::Delta* delta) const {
 }
 
 void KeyIndex::Apply() {
+  memory_.Reserve(memory_.size() + staged_.size());
   staged_.ForEach([&](const Hash128& key, std::span<const Location> locations) {
     memory_.Set(key, locations);
   });
   staged_.Clear();
-  if (store_ != nullptr && memory_.bytes() > bytes_max_) {
+  claim_.Resize(memory_.bytes());
+  // Where several share a budget, the large ones make room.
+  const bool makes_room = budget_ != nullptr && budget_->used() > bytes_max_ &&
+                          memory_.bytes() > bytes_max_ / 4;
+  if (store_ != nullptr && (memory_.bytes() > bytes_max_ || makes_room)) {
     memory_.Clear();  // all of it is in the store by now
     complete_ = false;
   }

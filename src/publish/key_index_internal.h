@@ -35,6 +35,9 @@ class LocationMap {
   std::span<const Location> Find(const Hash128& key) const;
   bool Contains(const Hash128& key) const { return SlotOf(key) != nullptr; }
   void Set(const Hash128& key, std::span<const Location> locations);
+  // Room for so many keys. Before another map's keys come in slot order: they would pile
+  // up in a table that grows meanwhile.
+  void Reserve(size_t keys);
   void Clear();
   int64_t bytes() const;
   size_t size() const { return used_; }
@@ -54,7 +57,7 @@ class LocationMap {
   };
   const Slot* SlotOf(const Hash128& key) const;
   std::span<const Location> LocationsOf(const Slot& slot) const;
-  void Grow();
+  void Resize(size_t slots);
 
   std::vector<Slot> slots_;
   size_t used_ = 0;
@@ -91,6 +94,7 @@ class KeyIndex {
   LocationMap memory_, staged_;
   bool complete_ =
       true;  // memory_ holds every key; else what is missing may be in the store
+  MemoryBudget* budget_ = nullptr;
   MemoryClaim claim_;
 };
 

@@ -30,7 +30,7 @@ struct TableWriterOptions {
   std::vector<std::string> key;
   state::Store* store =
       nullptr;  // where the key index is kept; keyed tables only; must outlive the writer
-  MemoryBudget* memory = nullptr;  // what it says it holds; may be null
+  MemoryBudget* memory = nullptr;  // of the key indexes; may be null
 
   int64_t file_bytes_target = 128 << 20;
   int64_t open_bytes_max = 256 << 20;  // encoded but unfinished, over all partitions;

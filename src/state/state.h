@@ -87,6 +87,10 @@ class Store {
   // deltas waiting); the delta files are removed only after that flush. Epochs are
   // applied without gaps: `epoch` is applied() + 1.
   virtual Status Apply(const Delta& delta, Epoch epoch) = 0;
+  // The same beside further work of the caller: returns at once, and every other call
+  // waits for it. Its error comes from all calls after it; the delta file is still there,
+  // so nothing is lost and the next open applies it.
+  virtual Status ApplyBehind(Delta&& delta, Epoch epoch) = 0;
   virtual Status Flush() = 0;
   virtual Epoch applied() const = 0;
 

@@ -4,7 +4,9 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
 #include <charconv>
+#include <future>
 
 #include "state/rocks_file_system_internal.h"
 #include "state/state_internal.h"
@@ -22,6 +24,7 @@ constexpr std::string_view kFormat = "1";
 
 constexpr int kWaitingDeltasMax = 16;
 constexpr size_t kWriteBatchBytes = 4 << 20;
+constexpr size_t kRecordsAtOnce = 256 << 10;  // of a delta, sorted and written together
 
 Slice View(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view View(const Slice& slice) { return {slice.data(), slice.size()}; }
@@ -77,6 +80,10 @@ rocksdb::Options RocksOptions(const StoreOptions& options) {
   rocks.max_open_files = 256;
   rocks.write_buffer_size = static_cast<size_t>(options.write_buffer_bytes);
   rocks.compression = rocksdb::kLZ4Compression;
+  // What is soon rewritten is not worth compressing.
+  rocks.compression_per_level.assign(7, rocksdb::kLZ4Compression);
+  rocks.compression_per_level[0] = rocks.compression_per_level[1] =
+      rocksdb::kNoCompression;
   rocks.max_background_jobs = 2;
 
   rocksdb::BlockBasedTableOptions table;
@@ -114,6 +121,7 @@ class RocksStore final : public Store {
   }
 
   ~RocksStore() override {
+    static_cast<void>(Settled());
     db_.reset();
     if (serial_ != nullptr) serial_->WaitUntilIdle();
   }
@@ -165,31 +173,30 @@ class RocksStore final : public Store {
   }
 
   Status Apply(const Delta& delta, Epoch epoch) override {
-    if (epoch != Next(applied())) {
-      return Internal(fmt::format("state store: epoch {} applied after {}", epoch.value,
-                                  applied().value));
-    }
-    WEIR_TRY(Redo(delta, epoch));
-    if (unflushed_bytes_ >= options_.write_buffer_bytes || waiting_ >= kWaitingDeltasMax)
-      return Flush();
+    WEIR_TRY(Settled());
+    return ApplyNow(delta, epoch);
+  }
+
+  Status ApplyBehind(Delta&& delta, Epoch epoch) override {
+    WEIR_TRY(Settled());
+    if (options_.deterministic) return ApplyNow(delta, epoch);
+    std::shared_future<Status> pending =
+        std::async(std::launch::async, [this, epoch, delta = std::move(delta)] {
+          return ApplyNow(delta, epoch);
+        }).share();
+    std::lock_guard lock(mutex_);
+    pending_ = std::move(pending);
     return {};
   }
 
   Status Flush() override {
-    rocksdb::FlushOptions flush;
-    flush.wait = true;
-    flush.allow_write_stall = true;
-    const rocksdb::Status status = db_->Flush(flush);
-    if (serial_ != nullptr) serial_->WaitUntilIdle();
-    WEIR_ROCKS(status, "flush");
-    unflushed_bytes_ = 0;
-    waiting_ = 0;
-    const Epoch flushed = applied();
-    return RemoveDeltas([&](Epoch epoch) { return epoch <= flushed; });
+    WEIR_TRY(Settled());
+    return FlushNow();
   }
 
   Epoch applied() const override {
-    std::lock_guard lock(applied_mutex_);
+    static_cast<void>(Settled());
+    std::lock_guard lock(mutex_);
     return applied_;
   }
 
@@ -199,6 +206,7 @@ class RocksStore final : public Store {
 
   Result<std::vector<std::optional<std::string>>> GetMany(
       std::string_view space, std::span<const std::string_view> keys) override {
+    WEIR_TRY(Settled());
     std::vector<std::string> row_keys(keys.size());
     std::vector<Slice> slices(keys.size());
     for (size_t i = 0; i < keys.size(); ++i) {
@@ -223,6 +231,7 @@ class RocksStore final : public Store {
   Status Scan(
       std::string_view space, std::string_view prefix,
       const std::function<bool(std::string_view, std::string_view)>& visit) override {
+    WEIR_TRY(Settled());
     std::string begin;
     RowKey(space, prefix, &begin);
     const std::string end = PrefixEnd(begin);
@@ -238,6 +247,7 @@ class RocksStore final : public Store {
   }
 
   Result<std::vector<SpaceInfo>> Spaces() override {
+    WEIR_TRY(Settled());
     rocksdb::ReadOptions read;
     read.fill_cache = false;
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read));
@@ -255,6 +265,40 @@ class RocksStore final : public Store {
   }
 
  private:
+  // Waits for the delta that is being applied behind; its error.
+  Status Settled() const {
+    std::shared_future<Status> pending;
+    {
+      std::lock_guard lock(mutex_);
+      pending = pending_;
+    }
+    return pending.valid() ? pending.get() : Status();
+  }
+
+  Status ApplyNow(const Delta& delta, Epoch epoch) {
+    if (epoch != Next(applied_)) {
+      return Internal(fmt::format("state store: epoch {} applied after {}", epoch.value,
+                                  applied_.value));
+    }
+    WEIR_TRY(Redo(delta, epoch));
+    if (unflushed_bytes_ >= options_.write_buffer_bytes || waiting_ >= kWaitingDeltasMax)
+      return FlushNow();
+    return {};
+  }
+
+  Status FlushNow() {
+    rocksdb::FlushOptions flush;
+    flush.wait = true;
+    flush.allow_write_stall = true;
+    const rocksdb::Status status = db_->Flush(flush);
+    if (serial_ != nullptr) serial_->WaitUntilIdle();
+    WEIR_ROCKS(status, "flush");
+    unflushed_bytes_ = 0;
+    waiting_ = 0;
+    const Epoch flushed = applied_;
+    return RemoveDeltas([&](Epoch epoch) { return epoch <= flushed; });
+  }
+
   // Writes the records, the applied epoch with the last of them. A write buffer that
   // fills between two batches leaves a part of the delta in the files without its epoch:
   // the next open redoes all of it, over the same absolute values. Records go in by key,
@@ -265,7 +309,10 @@ class RocksStore final : public Store {
     WEIR_TRY(delta.ForEach([&](const Delta::Record& record) -> Status {
       if (record.op != Delta::Op::kClear) {
         run.push_back(record);
-        return {};
+        if (run.size() < kRecordsAtOnce) return {};
+        Status done = RedoRun(run);
+        run.clear();
+        return done;
       }
       WEIR_TRY(RedoRun(run));
       run.clear();
@@ -284,28 +331,26 @@ class RocksStore final : public Store {
     WEIR_ROCKS(db_->Write(NoWal(), &batch), "apply");
     unflushed_bytes_ += static_cast<int64_t>(delta.bytes());
     ++waiting_;
-    std::lock_guard lock(applied_mutex_);
+    std::lock_guard lock(mutex_);
     applied_ = epoch;
     return {};
   }
 
   // Puts and erasures; of several of one key the last one holds.
   Status RedoRun(std::vector<Delta::Record>& run) {
-    std::stable_sort(run.begin(), run.end(),
-                     [](const Delta::Record& a, const Delta::Record& b) {
-                       return a.space.data() == b.space.data() || a.space == b.space
-                                  ? a.key < b.key
-                                  : a.space < b.space;
-                     });
+    for (auto begin = run.begin(); begin != run.end();) {
+      const auto end = std::find_if(begin, run.end(), [&](const Delta::Record& record) {
+        return record.space.data() != begin->space.data() && record.space != begin->space;
+      });
+      SortByKey({begin, end});
+      begin = end;
+    }
     rocksdb::WriteBatch batch;
     std::string row_key;
-    for (size_t i = 0; i < run.size(); ++i) {
-      if (i + 1 < run.size() && run[i].key == run[i + 1].key &&
-          run[i].space == run[i + 1].space)
-        continue;
-      RowKey(run[i].space, run[i].key, &row_key);
-      if (run[i].op == Delta::Op::kPut) {
-        batch.Put(row_key, View(run[i].value));
+    for (const Delta::Record& record : run) {
+      RowKey(record.space, record.key, &row_key);
+      if (record.op == Delta::Op::kPut) {
+        batch.Put(row_key, View(record.value));
       } else {
         batch.Delete(row_key);
       }
@@ -315,6 +360,34 @@ class RocksStore final : public Store {
     }
     WEIR_ROCKS(db_->Write(NoWal(), &batch), "apply");
     return {};
+  }
+
+  // Stable. Most comparisons end at the first eight bytes.
+  static void SortByKey(std::span<Delta::Record> records) {
+    const auto by_key = [](const Delta::Record& a, const Delta::Record& b) {
+      return a.key < b.key;
+    };
+    if (std::is_sorted(records.begin(), records.end(), by_key)) return;
+    struct Place {
+      uint64_t first_bytes;
+      uint32_t index;
+    };
+    std::vector<Place> order(records.size());
+    for (size_t i = 0; i < records.size(); ++i) {
+      uint64_t first_bytes = 0;
+      std::memcpy(&first_bytes, records[i].key.data(),
+                  std::min(sizeof first_bytes, records[i].key.size()));
+      order[i] = {__builtin_bswap64(first_bytes), static_cast<uint32_t>(i)};
+    }
+    std::sort(order.begin(), order.end(), [&](const Place& a, const Place& b) {
+      if (a.first_bytes != b.first_bytes) return a.first_bytes < b.first_bytes;
+      const int keys = records[a.index].key.compare(records[b.index].key);
+      return keys != 0 ? keys < 0 : a.index < b.index;
+    });
+    std::vector<Delta::Record> sorted;
+    sorted.reserve(records.size());
+    for (const Place& place : order) sorted.push_back(records[place.index]);
+    std::copy(sorted.begin(), sorted.end(), records.begin());
   }
 
   static rocksdb::WriteOptions NoWal() {
@@ -343,8 +416,9 @@ class RocksStore final : public Store {
   std::unique_ptr<rocksdb::Env> env_;
   SerialEnv* serial_ = nullptr;  // env_, when deterministic
   std::unique_ptr<rocksdb::DB> db_;
-  mutable std::mutex applied_mutex_;
-  Epoch applied_;  // guarded by applied_mutex_
+  mutable std::mutex mutex_;
+  std::shared_future<Status> pending_;  // guarded by mutex_
+  Epoch applied_;  // written under mutex_, by whoever applies; one does at a time
   int64_t unflushed_bytes_ = 0;
   int waiting_ = 0;
 };
