@@ -118,8 +118,11 @@ void FileSet::Discard() {
 
 int64_t FileSet::open_bytes() const {
   int64_t bytes = 0;
-  for (const auto& [partition, file] : open_)
-    bytes += file.writer->bytes_written() + file.waiting_bytes;
+  for (const auto& [partition, file] : open_) {
+    // A file that could not be made has no writer.
+    if (file.writer != nullptr) bytes += file.writer->bytes_written();
+    bytes += file.waiting_bytes;
+  }
   return bytes;
 }
 
