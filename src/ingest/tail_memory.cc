@@ -58,7 +58,7 @@ Result<TailMemory> TailMemory::Read(log::Log& log, LogOffset from,
   };
   WEIR_TRY(log.Read(from, visitor));
   out.CloseChunk();
-  out.TakeBuilt();
+  static_cast<void>(out.TakeBuilt());
   out.noted_ = {};
   return out;
 }
@@ -87,17 +87,21 @@ void TailMemory::Note(const log::RecordBatchView& batch) {
 // Tables are filled on another thread while the next frames are read.
 void TailMemory::CloseChunk() {
   if (open_.frames.empty()) return;
-  TakeBuilt();
+  std::vector<Noted> next = TakeBuilt();
+  next.reserve(chunk_records_);
   built_ = std::async(std::launch::async, Build, std::exchange(open_, {}),
-                      std::exchange(noted_, {}));
-  noted_.reserve(chunk_records_);
+                      std::exchange(noted_, std::move(next)));
 }
 
-void TailMemory::TakeBuilt() {
-  if (built_.valid()) chunks_.push_back(built_.get());
+std::vector<TailMemory::Noted> TailMemory::TakeBuilt() {
+  if (!built_.valid()) return {};
+  Built built = built_.get();
+  chunks_.push_back(std::move(built.chunk));
+  built.noted.clear();
+  return std::move(built.noted);
 }
 
-TailMemory::Chunk TailMemory::Build(Chunk chunk, std::vector<Noted> noted) {
+TailMemory::Built TailMemory::Build(Chunk chunk, std::vector<Noted> noted) {
   chunk.slots = SlotTable(std::bit_ceil(std::max<size_t>(noted.size() * 4 / 3, 16)));
   const size_t mask = chunk.slots.size() - 1;
   for (size_t i = 0; i < noted.size(); ++i) {
@@ -107,7 +111,7 @@ TailMemory::Chunk TailMemory::Build(Chunk chunk, std::vector<Noted> noted) {
     while (chunk.slots[at] != 0) at = (at + 1) & mask;
     chunk.slots[at] = Slot(noted[i].hash, noted[i].ordinal);
   }
-  return chunk;
+  return {std::move(chunk), std::move(noted)};
 }
 
 Result<std::optional<Identities::Entry>> TailMemory::Find(Hash128 id) {

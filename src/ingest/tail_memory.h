@@ -83,7 +83,11 @@ class TailMemory {
     uint64_t hash;
     uint32_t ordinal;
   };
-  static Chunk Build(Chunk chunk, std::vector<Noted> noted);
+  struct Built {
+    Chunk chunk;
+    std::vector<Noted> noted;  // to be used again
+  };
+  static Built Build(Chunk chunk, std::vector<Noted> noted);
   // What one frame says of its records.
   struct Frame {
     int64_t first = -1;
@@ -98,7 +102,7 @@ class TailMemory {
         watermark_(rule, watermark) {}
   void Note(const log::RecordBatchView& batch);
   void CloseChunk();
-  void TakeBuilt();
+  std::vector<Noted> TakeBuilt();
   Status LoadFrame(const Chunk::FrameStart& start);
 
   log::Log* log_;
@@ -110,7 +114,7 @@ class TailMemory {
   // Of the chunk that is being read.
   std::vector<Noted> noted_;
   Chunk open_;
-  std::future<Chunk> built_;  // the one before
+  std::future<Built> built_;  // the one before
   Frame loaded_;
 };
 
