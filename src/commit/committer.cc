@@ -68,12 +68,7 @@ Status Committer::CheckDirectory() {
                         {std::to_string(kDataFormat), data_dir_}));
       return {};
     }
-    if (*place != data_dir_) {
-      return Invalid(fmt::format(
-          "this data directory was moved from {} to {}: its tables still name the old "
-          "place. Run `weir relocate --data {}`, or move it back",
-          *place, data_dir_, data_dir_));
-    }
+    if (*place != data_dir_) return Moved(*place, data_dir_);
     return {};
   });
 }

@@ -6,6 +6,7 @@
 #include "base/event.h"
 #include "commit/committer.h"
 #include "commit/directory_internal.h"
+#include "commit/relocate.h"
 
 namespace weir::commit {
 namespace {
@@ -82,6 +83,19 @@ Result<std::optional<std::string>> RecordedPlace(Catalog& catalog,
                     data_dir, meta["format"], kDataFormat));
   }
   return std::optional(meta["data_dir"]);
+}
+
+Error Moved(const std::string& place, const std::string& data_dir) {
+  return Invalid(
+      fmt::format("this data directory was moved from {} to {}: its tables still name the "
+                  "old place. Run `weir relocate --data {}`, or move it back",
+                  place, data_dir, data_dir));
+}
+
+Status CheckPlace(Catalog& catalog, const std::string& data_dir) {
+  const auto place = WEIR_TRY(RecordedPlace(catalog, data_dir));
+  if (place && *place != data_dir) return Moved(*place, data_dir);
+  return {};
 }
 
 Result<int64_t> TakeOwnership(Catalog& catalog, const std::string& data_dir, Micros now,

@@ -26,6 +26,9 @@ Result<Directory> LockDirectory(io::Io& io, const std::string& data_dir);
 Result<std::optional<std::string>> RecordedPlace(iceberg::Catalog& catalog,
                                                  const std::string& data_dir);
 
+// What is wrong with a directory at `data_dir` whose tables name `place`.
+Error Moved(const std::string& place, const std::string& data_dir);
+
 // Writes a new owner epoch and returns it. kConflict: a process of another host has a
 // lease that runs.
 Result<int64_t> TakeOwnership(iceberg::Catalog& catalog, const std::string& data_dir,

@@ -6,9 +6,14 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "iceberg/catalog.h"
 #include "io/io.h"
 
 namespace weir::commit {
+
+// For whoever reads the tables of `data_dir`. kInvalid: they name another place, which is
+// said together with the way out; or a newer Weir wrote them.
+Status CheckPlace(iceberg::Catalog& catalog, const std::string& data_dir);
 
 // Makes all tables name the place where they are now. Their metadata, manifests and
 // deletion vectors are written anew; then one transaction swaps all tables and writes the

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commit/committer.h"
+#include "commit/relocate.h"
 #include "flow/frontier.h"
 #include "iceberg/catalog.h"
 #include "ingest/judged.h"
@@ -22,7 +23,10 @@ Result<std::unique_ptr<iceberg::Catalog>> OpenCatalog(io::Io& io,
   if (!io.Exists(path))
     return NotFound(fmt::format(
         "no lake at {}: `weir run` makes one, or point --data at it", DataDir(options)));
-  return iceberg::Catalog::Open(io, path, commit::kCatalogName, /*read_only=*/true);
+  auto catalog = WEIR_TRY(
+      iceberg::Catalog::Open(io, path, commit::kCatalogName, /*read_only=*/true));
+  WEIR_TRY(commit::CheckPlace(*catalog, DataDir(options)));
+  return catalog;
 }
 
 std::string Text(const iceberg::SqlValue& value) {

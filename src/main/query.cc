@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "commit/committer.h"
+#include "commit/relocate.h"
 #include "main/command.h"
 #include "query/print.h"
 
@@ -24,6 +25,11 @@ int RunQuery(io::Io& io, const Options& options, const std::string& sql,
     return Fail(fmt::format("no lake at {}: `weir run` makes one, or point --data at it",
                             data_dir),
                 kFailed);
+  const auto catalog = iceberg::Catalog::Open(io, query.catalog_path,
+                                              commit::kCatalogName, /*read_only=*/true);
+  if (!catalog.ok()) return Fail(catalog.error());
+  if (Status place = commit::CheckPlace(**catalog, data_dir); !place.ok())
+    return Fail(place.error());
   const query::Format format = options.format == Format::kJson  ? query::Format::kJson
                                : options.format == Format::kCsv ? query::Format::kCsv
                                                                 : query::Format::kText;

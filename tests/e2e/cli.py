@@ -164,6 +164,9 @@ def test_a_moved_lake_is_noticed_and_relocated(t):
     (t.dir / "lake").rename(moved)
     done = t.run_once(data / "events.ndjson", moved, code=1)
     t.ok("relocate" in done.err + done.out, f"a moved lake is not explained: {done.err}{done.out}")
+    for reader in (["query", "SELECT count(*) FROM silver.trips"], ["ls"], ["show", "models"]):
+        done = t.weir(*reader, "--data", moved, code=1)
+        t.ok(f"weir relocate --data {moved}" in done.err, f"{done} of a moved lake does not say what to do: {done.err}")
     t.weir("relocate", "--data", moved)
     report = t.run_once(data / "events.ndjson", moved)
     t.equal(report["received"], 0, "records after relocation")
