@@ -106,7 +106,8 @@ def memory(b):
     sizes = b.o.sizes.split(",")
     found = figures(b, [(name, rows_of(name)) for name in sizes])
     largest = {key: max(found[f"{key.removesuffix('_mb')}_{name}_mb"] for name in sizes) for key in ("peak_rss_mb", "restart_rss_mb")}
-    return {"figures": largest | {"growth": found[f"peak_rss_{sizes[-1]}_mb"] / found[f"peak_rss_{sizes[0]}_mb"]} | found,
+    growth = {"growth": found[f"peak_rss_{sizes[-1]}_mb"] / found[f"peak_rss_{sizes[0]}_mb"]} if len(sizes) > 1 else {}
+    return {"figures": largest | growth | found,
             "parameters": {"weir.memory.max": b.o.memory_max, "sizes": b.o.sizes}}
 
 

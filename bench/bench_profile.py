@@ -49,7 +49,7 @@ def role_of(stages, main):
         return "ingest"
     if most in ("Parquet", "zstd", "publishing (keys, deletion vectors, partitions)"):
         return "encoder"
-    return {"RocksDB": "RocksDB's own", "operators": "shards", "DuckDB": "shards"}.get(most, "others")
+    return {"RocksDB": "state", "state deltas": "state", "operators": "shards", "DuckDB": "shards"}.get(most, "others")
 
 
 def profile(b, project, folder):
