@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/event.h"
+#include "base/seal.h"
 #include "commit/directory_internal.h"
 
 namespace weir::commit {
@@ -14,6 +15,17 @@ using iceberg::SqlRow;
 
 // Epoch rows beyond these are history that nobody asks for.
 constexpr int64_t kEpochRowsKept = 1000;
+
+// Rows of catalog.db have no checksums of their own, so the texts that decide what is
+// read next carry one.
+Result<std::string> Unsealed(const SqlRow& row, size_t column, const char* what) {
+  auto text = UnsealJson(AsText(row[column]));
+  if (text.ok()) return text;
+  return Corrupt(
+      fmt::format("catalog.db: the {} of {} has a bad checksum: bytes of the file were "
+                  "changed; put back a copy of the data directory",
+                  what, AsText(row[0])));
+}
 
 std::string InputsJson(const ModelState& model) {
   nlohmann::json json = nlohmann::json::object();
@@ -80,15 +92,16 @@ Status Committer::Recover() {
       recovered_.epoch = {AsInt(row[0])};
     for (const SqlRow& row :
          WEIR_TRY(catalog_->Sql("SELECT lane, frontier FROM weir_lanes")))
-      recovered_.frontiers[AsText(row[0])] = AsText(row[1]);
+      recovered_.frontiers[AsText(row[0])] = WEIR_TRY(Unsealed(row, 1, "frontier"));
     for (const SqlRow& row :
          WEIR_TRY(catalog_->Sql("SELECT source, line FROM weir_ledger")))
-      recovered_.ledger[AsText(row[0])] = AsText(row[1]);
+      recovered_.ledger[AsText(row[0])] = WEIR_TRY(Unsealed(row, 1, "ledger"));
     for (const SqlRow& row : WEIR_TRY(catalog_->Sql(
              "SELECT model, fingerprint, lane, inputs, halted FROM weir_models"))) {
       ModelState model{
           AsText(row[0]), AsText(row[1]), AsText(row[2]), {}, AsText(row[4])};
-      const auto inputs = nlohmann::json::parse(AsText(row[3]), nullptr, false);
+      const auto inputs = nlohmann::json::parse(
+          WEIR_TRY(Unsealed(row, 3, "input versions")), nullptr, false);
       if (inputs.is_object()) {
         for (const auto& [table, snapshot] : inputs.items())
           model.inputs[table] = snapshot.get<int64_t>();
@@ -107,24 +120,25 @@ Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch,
                                  uint32_t delta_checksum) {
   const Micros now = clock_.Now();
   const Micros lease_until = now + options_.lease;
+  const std::string frontier = SealJson(commit.frontier);
   WEIR_TRY(catalog_->Transact([&]() -> Status {
     WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease_until));
     for (const iceberg::Staged& staged : commit.tables) WEIR_TRY(catalog_->Swap(staged));
     WEIR_TRY(catalog_->Sql(
         "INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",
-        {epoch.value, commit.lane, owner_epoch_, now, commit.frontier,
+        {epoch.value, commit.lane, owner_epoch_, now, frontier,
          fmt::format("delta-{}", epoch.value), static_cast<int64_t>(delta_checksum)}));
     WEIR_TRY(catalog_->Sql("DELETE FROM weir_epochs WHERE epoch <= ?",
                            {epoch.value - kEpochRowsKept}));
     WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_lanes VALUES (?, ?, ?)",
-                           {commit.lane, epoch.value, commit.frontier}));
+                           {commit.lane, epoch.value, frontier}));
     for (const auto& [source, line] : commit.ledger)
       WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_ledger VALUES (?, ?)",
-                             {source, line}));
+                             {source, SealJson(line)}));
     for (const ModelState& model : commit.models) {
-      WEIR_TRY(catalog_->Sql(
-          "INSERT OR REPLACE INTO weir_models VALUES (?, ?, ?, ?, ?)",
-          {model.model, model.fingerprint, model.lane, InputsJson(model), model.halted}));
+      WEIR_TRY(catalog_->Sql("INSERT OR REPLACE INTO weir_models VALUES (?, ?, ?, ?, ?)",
+                             {model.model, model.fingerprint, model.lane,
+                              SealJson(InputsJson(model)), model.halted}));
     }
     for (const std::string& model : commit.dropped_models) {
       WEIR_TRY(catalog_->Sql("DELETE FROM weir_models WHERE model = ?", {model}));

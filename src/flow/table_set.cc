@@ -119,7 +119,9 @@ Status TableSet::Open(const TableSpec& spec) {
   slot.location = found->metadata_location;
   const std::string text =
       WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(slot.location))));
-  slot.metadata = WEIR_TRY(iceberg::ParseMetadata(text));
+  auto metadata = iceberg::ParseMetadata(text);
+  if (!metadata.ok()) return std::move(metadata).error().Within(slot.location);
+  slot.metadata = *std::move(metadata);
   if (!SameColumns(slot.metadata.schema(), spec.schema)) {
     auto changed = iceberg::WithSchema(slot.metadata, spec.schema);
     if (!changed.ok()) return std::move(changed).error().Within("table " + spec.name);

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/seal.h"
 #include "commit/committer.h"
 #include "commit/relocate.h"
 #include "flow/frontier.h"
@@ -84,7 +85,13 @@ int ShowLedger(io::Io& io, const Options& options) {
     const auto counts = flow::ParseLedger(Text(row[1]));
     if (!counts.ok()) return Fail(counts.error());
     balanced &= counts->balanced();
-    lines.push_back(json::parse(Text(row[1])));
+    const auto text = UnsealJson(Text(row[1]));
+    if (!text.ok())
+      return Fail(fmt::format("catalog.db: the ledger of {} has a bad checksum: bytes of "
+                              "the file were changed; put back a copy of {}",
+                              Text(row[0]), DataDir(options)),
+                  kFailed);
+    lines.push_back(json::parse(*text));
   }
   if (options.format == Format::kJson) {
     fmt::print("{}\n", lines.dump(1));
@@ -153,14 +160,16 @@ int ShowModels(io::Io& io, const Options& options) {
   json out = json::array();
   std::vector<std::vector<std::string>> cells;
   for (const SqlRow& row : *rows) {
+    const auto unsealed = UnsealJson(Text(row[3]));
+    const std::string inputs = unsealed.ok() ? *unsealed : "{}";
     out.push_back({{"model", Text(row[0])},
                    {"lane", Text(row[1])},
                    {"halted", Text(row[2])},
-                   {"inputs", json::parse(Text(row[3]))}});
+                   {"inputs", json::parse(inputs)}});
     cells.push_back({Text(row[0]), Text(row[1]),
                      Text(row[2]).empty() ? "up to date with its inputs below"
                                           : "halted: " + Text(row[2]),
-                     Text(row[3])});
+                     inputs});
   }
   if (options.format == Format::kJson) {
     fmt::print("{}\n", out.dump(1));
@@ -270,7 +279,8 @@ int List(io::Io& io, const Options& options) {
     const auto text = path.ok() ? io.ReadAll(*path) : Result<std::string>(path.error());
     const auto metadata = text.ok() ? iceberg::ParseMetadata(*text)
                                     : Result<iceberg::Metadata>(text.error());
-    if (!metadata.ok()) return Fail(metadata.error());
+    if (!metadata.ok())
+      return Fail(Error(metadata.error()).Within(ref.metadata_location));
     const iceberg::Snapshot* snapshot = metadata->current();
     const auto total = [&](const char* key) -> std::string {
       if (snapshot == nullptr) return "0";

@@ -158,8 +158,11 @@ class Runner {
     relation->table = table.name;
     relation->declared = declared;
     relation->as_of = as_of;
-    relation->metadata = WEIR_TRY(iceberg::ParseMetadata(
-        WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(table.metadata_location))))));
+    auto metadata = iceberg::ParseMetadata(
+        WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(table.metadata_location)))));
+    if (!metadata.ok())
+      return std::move(metadata).error().Within(table.metadata_location);
+    relation->metadata = *std::move(metadata);
     const iceberg::Snapshot* snapshot =
         WEIR_TRY(Resolve(table.name, relation->metadata, as_of));
     relation->schema = snapshot == nullptr || !as_of
