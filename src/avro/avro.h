@@ -118,7 +118,9 @@ class Decoder {
 
 enum class Codec : uint8_t { kNull, kDeflate };
 
-// Builds an object container file in memory.
+// Builds an object container file in memory. Beside the given metadata its header has
+// "weir.crc32c", 8 hexadecimal digits: of the other entries as they are encoded, the
+// marker and the blocks. Avro itself has no checksums; other readers pass it over.
 class FileWriter {
  public:
   FileWriter(std::string_view schema_json,
@@ -133,11 +135,13 @@ class FileWriter {
   void FlushBlock();
 
   const Codec codec_;
-  std::string out_, block_, sync_;
+  std::string entries_, out_, block_, sync_;  // out_: the blocks; the header comes last
+  int64_t entries_count_ = 0;
   int64_t block_records_ = 0;
 };
 
-// Reads an object container file that is in memory. Codecs null and deflate.
+// Reads an object container file that is in memory. kCorrupt also when it has a checksum
+// that is not that of its bytes. Codecs null and deflate.
 class FileReader {
  public:
   // kCorrupt: not a container file; kInvalid: an unsupported codec.

@@ -170,6 +170,22 @@ TEST(ContainerTest, SurvivesBrokenBytes) {
   }
 }
 
+TEST(ContainerTest, NamesAnyFlippedBit) {
+  for (const Codec codec : {Codec::kNull, Codec::kDeflate}) {
+    const std::string bytes = Sample(codec, 20);
+    const Json records = *Records(bytes);
+    const size_t key = bytes.find("weir.crc32c");
+    for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+      std::string bad = bytes;
+      bad[bit / 8] ^= static_cast<char>(1 << bit % 8);
+      const Result<Json> read = Records(bad);
+      // In the checksum's own key the file is one without a checksum.
+      const bool in_key = bit / 8 >= key && bit / 8 < key + 11;
+      EXPECT_TRUE(in_key ? read.ok() && *read == records : !read.ok()) << bit;
+    }
+  }
+}
+
 TEST(ContainerTest, RefusesUnknownCodecs) {
   std::string bytes = Sample(Codec::kNull, 1);
   bytes.replace(bytes.find("\x08null") + 1, 4, "zstd");

@@ -1,3 +1,4 @@
+#include "base/seal.h"
 #include "iceberg/schema_json_internal.h"
 #include "iceberg/table.h"
 
@@ -7,6 +8,7 @@ namespace {
 constexpr int64_t kMicrosPerMilli = 1000;
 
 constexpr std::string_view kTableMembers[] = {
+    "crc32c",  // of a text that somebody else wrote and kept it in
     "format-version",
     "table-uuid",
     "location",
@@ -334,9 +336,12 @@ const Snapshot* Metadata::AsOf(Micros time) const {
   return found == nullptr ? nullptr : Find(found->snapshot);
 }
 
-Result<Metadata> ParseMetadata(std::string_view json) {
+Result<Metadata> ParseMetadata(std::string_view sealed) {
+  const auto json = UnsealJson(sealed);
+  if (!json.ok())
+    return Corrupt("metadata: bad checksum: bytes of the file were changed");
   try {
-    return FromJson(Json::parse(json));
+    return FromJson(Json::parse(*json));
   } catch (const Json::exception& e) {
     return Corrupt(std::string("metadata: ") + e.what());
   }
@@ -350,7 +355,7 @@ std::string MetadataToJson(const Metadata& metadata) {
   out.pop_back();  // the closing brace
   PutHistory(metadata, unknown, &out);
   out.push_back('}');
-  return out;
+  return SealJson(std::move(out));
 }
 
 }  // namespace weir::iceberg
