@@ -6,9 +6,11 @@
 #include <arrow/io/interfaces.h>
 #include <parquet/metadata.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "codec/parquet.h"
 
@@ -28,16 +30,27 @@ class FileSink final : public arrow::io::OutputStream {
   bool closed() const override { return closed_; }
 
   int64_t position() const { return position_; }
+  // After Arrow closed the file: puts the seal in front of the footer.
+  void SealFooter();
   Status SyncAndClose();
   const std::optional<Error>& error() const { return error_; }
 
  private:
   std::unique_ptr<io::File> file_;
-  std::string buffer_;
+  std::string buffer_;  // the bytes before position_
   int64_t position_ = 0;
+  std::array<int64_t, 3> last_{};  // where the last writes began, oldest first
   bool closed_ = false;
   std::optional<Error> error_;
 };
+
+// Pages have checksums, the footer has none. In front of it stand 12 bytes that no offset
+// points to: this tag and the CRC-32C (little-endian) of footer, length and magic.
+inline constexpr std::string_view kFooterTag = "WeirFoot";
+
+// kCorrupt: there is a seal and it is not that of the footer. A file without one (another
+// program's) passes.
+Status CheckFooter(io::File& file, uint64_t size);
 
 class FileSource final : public arrow::io::RandomAccessFile {
  public:

@@ -1,3 +1,8 @@
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "base/hash.h"
 #include "codec/parquet_internal.h"
 
 namespace weir::codec {
@@ -14,8 +19,10 @@ arrow::Status ToArrowStatus(const Error& error) {
 arrow::Status FileSink::Write(const void* data, int64_t size) {
   if (error_) return ToArrowStatus(*error_);
   const std::string_view bytes(static_cast<const char*>(data), static_cast<size_t>(size));
+  last_ = {last_[1], last_[2], position_};
   position_ += size;
-  if (buffer_.size() + bytes.size() <= kBufferBytes) {
+  constexpr size_t kTail = 4;  // the length of the footer, and the magic behind it
+  if (bytes.size() <= kTail || buffer_.size() + bytes.size() <= kBufferBytes) {
     buffer_ += bytes;
     return arrow::Status::OK();
   }
@@ -34,6 +41,42 @@ arrow::Status FileSink::Flush() {
   if (Status written = file_->Append(buffer_); !written.ok()) error_ = written.error();
   buffer_.clear();
   return error_ ? ToArrowStatus(*error_) : arrow::Status::OK();
+}
+
+void FileSink::SealFooter() {
+  // Arrow writes the footer, its length (4 bytes) and "PAR1" one by one. A footer of more
+  // than half a megabyte is on disk already and stays without a seal.
+  const auto size = static_cast<size_t>(position_ - last_[0]);
+  if (error_ || position_ - last_[2] != 4 || last_[2] - last_[1] != 4 ||
+      size > buffer_.size() || !buffer_.ends_with("PAR1"))
+    return;
+  const size_t begin = buffer_.size() - size;
+  const uint32_t checksum = Crc32c(std::string_view(buffer_).substr(begin));
+  std::string seal(kFooterTag);
+  seal.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
+  buffer_.insert(begin, seal);
+  position_ += static_cast<int64_t>(seal.size());
+}
+
+Status CheckFooter(io::File& file, uint64_t size) {
+  constexpr uint64_t kEnd = 8;  // length and magic
+  const uint64_t seal_bytes = kFooterTag.size() + sizeof(uint32_t);
+  std::string end(kEnd, '\0');
+  if (size < kEnd || WEIR_TRY(file.ReadAt(size - kEnd, kEnd, end.data())) < kEnd)
+    return {};  // too short for Parquet, which Arrow says better
+  uint32_t footer_bytes;
+  std::memcpy(&footer_bytes, end.data(), sizeof footer_bytes);
+  const uint64_t tail_bytes = footer_bytes + kEnd + seal_bytes;
+  if (tail_bytes > size) return {};
+  std::string tail(tail_bytes, '\0');
+  if (WEIR_TRY(file.ReadAt(size - tail_bytes, tail_bytes, tail.data())) < tail_bytes ||
+      !tail.starts_with(kFooterTag))
+    return {};
+  uint32_t checksum;
+  std::memcpy(&checksum, tail.data() + kFooterTag.size(), sizeof checksum);
+  if (checksum == Crc32c(std::string_view(tail).substr(seal_bytes))) return {};
+  return Corrupt(
+      fmt::format("bad checksum of the footer at byte {}", size - footer_bytes - kEnd));
 }
 
 arrow::Status FileSink::Close() {

@@ -111,6 +111,8 @@ class FileReaderImpl final : public ParquetReader {
   Status Open(std::unique_ptr<io::File> file, const data::Schema& schema,
               const ParquetReadOptions& options) {
     const auto size = static_cast<int64_t>(WEIR_TRY(file->Size()));
+    if (Status sound = CheckFooter(*file, static_cast<uint64_t>(size)); !sound.ok())
+      return std::move(sound).error().Within(path_);
     auto source = std::make_shared<FileSource>(std::move(file), size);
     try {
       parquet::ReaderProperties checked;
@@ -145,6 +147,12 @@ class FileReaderImpl final : public ParquetReader {
       std::shared_ptr<arrow::RecordBatch> raw;
       WEIR_TRY(Checked(ReadNext(&raw)));
       if (raw == nullptr) {
+        // Headers of pages have no checksums: one that lies about its values ends its
+        // column early.
+        if (position_ != group_end_)
+          return Corrupt(
+              fmt::format("{}: row group {} ends at row {} and should end at {}", path_,
+                          groups_[next_group_ - 1].index, position_, group_end_));
         batches_.reset();
         continue;
       }

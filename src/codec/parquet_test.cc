@@ -365,6 +365,29 @@ TEST_F(ParquetTest, DamageIsNamedNotReturned) {
             Code::kNotFound);
 }
 
+TEST_F(ParquetTest, EveryFlippedBitOfTheFooterIsNamedOrHarmless) {
+  const Schema schema{
+      {Column("n", Simple(Kind::kInt64), 1), Column("s", Simple(Kind::kString), 2)}};
+  Write("t.parquet", schema, {Batch(schema, {Range(0, 2), Texts({"a", "b"})})});
+  const std::vector<std::string> want = Read("t.parquet", schema);
+  const std::string bytes = *io_->ReadAll(Path("t.parquet"));
+  const size_t seal = bytes.rfind("WeirFoot");
+  ASSERT_NE(seal, std::string::npos);
+  for (size_t byte = seal; byte < bytes.size(); ++byte) {
+    std::string bad = bytes;
+    bad[byte] = static_cast<char>(bad[byte] ^ (1 << byte % 8));
+    ASSERT_TRUE(io_->ReplaceAtomically(Path("t.parquet"), bad).ok());
+    if (byte < seal + 8) {  // the tag: a file without a seal
+      EXPECT_EQ(Read("t.parquet", schema), want) << byte;
+    } else {
+      auto reader = OpenParquet(*io_, Path("t.parquet"), schema, {});
+      ASSERT_FALSE(reader.ok()) << byte - seal;
+      EXPECT_EQ(reader.error().code, Code::kCorrupt);
+      EXPECT_NE(reader.error().message.find("t.parquet"), std::string::npos);
+    }
+  }
+}
+
 TEST_F(ParquetTest, AFileWithoutRowsIsAFile) {
   const Schema schema{{Column("n", Simple(Kind::kInt64), 1)}};
   EXPECT_EQ(Write("empty.parquet", schema, {}).rows, 0);

@@ -196,6 +196,7 @@ class FileWriterImpl final : public ParquetWriter {
       stats.split_offsets.push_back(metadata->RowGroup(group)->file_offset());
     }
     stats.nan_counts = std::move(nan_counts_);
+    sink_->SealFooter();
     stats.file_bytes = sink_->position();
     WEIR_TRY(sink_->SyncAndClose());
     return stats;
