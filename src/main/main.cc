@@ -306,8 +306,10 @@ int Main(int argc, char** argv) {
 // must be cleared page by page when it returns, which cost a fifth of the CPU time of
 // ingestion (docs/performance.md). So jemalloc keeps it for two seconds, also large
 // pieces, and Arrow's buffers come from there, too.
-extern "C" __attribute__((visibility("default"))) const char* malloc_conf =
+extern "C" {
+__attribute__((visibility("default"))) const char* malloc_conf =
     "oversize_threshold:268435456,narenas:3,dirty_decay_ms:2000,muzzy_decay_ms:0";
+}
 
 int main(int argc, char** argv) {
   setenv("ARROW_DEFAULT_MEMORY_POOL", "system", /*overwrite=*/0);
