@@ -215,8 +215,8 @@ std::vector<SparseEntry> DecodeSealIndex(std::string_view index) {
   return entries;
 }
 
-void DecodeRecords(const Frame& frame, uint32_t skip,
-                   std::shared_ptr<std::string> payload, RecordBatchView& batch) {
+Status DecodeRecords(const Frame& frame, uint32_t skip,
+                     std::shared_ptr<std::string> payload, RecordBatchView& batch) {
   const size_t n = frame.count;
   const std::string_view lengths = frame.index.substr(0, 4 * n);
   const std::string_view verdicts = frame.index.substr(4 * n, n);
@@ -235,6 +235,7 @@ void DecodeRecords(const Frame& frame, uint32_t skip,
       if (payload != nullptr)
         record.bytes = std::string_view(*payload).substr(at, length);
       record.verdict = Get<Verdict>(verdicts, i);
+      if (record.verdict > Verdict::kBlocked) return Corrupt("a verdict that is none");
       record.identity = {Get<uint64_t>(identities, 16 * i),
                          Get<uint64_t>(identities, 16 * i + 8)};
       record.content = Get<uint64_t>(contents, 8 * i);
@@ -243,11 +244,21 @@ void DecodeRecords(const Frame& frame, uint32_t skip,
     at += length;
   }
   batch.storage = std::move(payload);
+  return {};
 }
 
 Result<std::shared_ptr<std::string>> DecodePayload(const Frame& frame,
                                                    std::string_view stored) {
-  if (frame.codec == PayloadCodec::kNone) return std::make_shared<std::string>(stored);
+  uint64_t records_bytes = 0;
+  for (size_t i = 0; i < frame.count; ++i)
+    records_bytes += Get<uint32_t>(frame.index, 4 * i);
+  const bool plain = frame.codec == PayloadCodec::kNone;
+  // Room is only made for what both the frame and the payload itself say.
+  const uint64_t said =
+      plain ? stored.size() : ZSTD_getFrameContentSize(stored.data(), stored.size());
+  if (frame.payload_raw_bytes != records_bytes || said != records_bytes)
+    return Corrupt("payload is not as long as its records");
+  if (plain) return std::make_shared<std::string>(stored);
   auto raw = std::make_shared<std::string>(frame.payload_raw_bytes, '\0');
   const size_t size =
       ZSTD_decompress(raw->data(), raw->size(), stored.data(), stored.size());
@@ -289,6 +300,12 @@ Result<std::optional<Frame>> FrameReader::At(uint64_t position, Check check) {
   frame.payload_raw_bytes = Get<uint32_t>(head, 52);
   frame.payload_crc = Get<uint32_t>(head, 56);
   frame.bytes = kFrameHeaderBytes + uint64_t{index_bytes} + frame.payload_bytes;
+  if (frame.type < FrameType::kBatch || frame.type > FrameType::kMark ||
+      frame.codec > PayloadCodec::kZstd || frame.payload_raw_bytes > kGroupBytesMax ||
+      frame.first < 0 || frame.first > INT64_MAX - frame.count ||
+      (frame.count > 0 && frame.type != FrameType::kBatch)) {
+    return std::nullopt;
+  }
   if (frame.bytes > limit_ - position) return std::nullopt;
   const size_t want =
       check == Check::kPayload ? frame.bytes : kFrameHeaderBytes + index_bytes;

@@ -99,9 +99,10 @@ std::string EncodeSealIndex(const std::vector<SparseEntry>& entries);
 std::vector<SparseEntry> DecodeSealIndex(std::string_view index);
 
 // Fills in the records of a batch frame from `skip` on; `payload` (decompressed) may be
-// null.
-void DecodeRecords(const Frame& frame, uint32_t skip,
-                   std::shared_ptr<std::string> payload, RecordBatchView& batch);
+// null. kCorrupt: a verdict that is none.
+Status DecodeRecords(const Frame& frame, uint32_t skip,
+                     std::shared_ptr<std::string> payload, RecordBatchView& batch);
+// kCorrupt: it is not as long as its records together.
 Result<std::shared_ptr<std::string>> DecodePayload(const Frame& frame,
                                                    std::string_view stored);
 

@@ -253,6 +253,10 @@ Status SegmentLog::Read(LogOffset from, const Visitor& visitor) {
       return Corrupt(fmt::format("{}: offsets {} to {} are missing", dir_, expected,
                                  all[i]->first - 1));
     }
+    if (all[i]->first < expected) {
+      return Corrupt(fmt::format("{}: offsets {} to {} are there twice", dir_,
+                                 all[i]->first, expected - 1));
+    }
     if (!WEIR_TRY(ReadSegment(io_, *all[i], from, visitor, expected))) break;
   }
   return {};

@@ -292,6 +292,48 @@ TEST(LogTest, AMissingSegmentIsNamed) {
   EXPECT_THAT(Show(*log, 2), ElementsAre("2 c"));
 }
 
+TEST(LogTest, OffsetsThatAreThereTwiceAreNamed) {
+  SimIo io;
+  { ASSERT_TRUE(AppendSynced(*OpenLog(io), {"a", "b", "c"}).ok()); }
+  { ASSERT_TRUE(AppendSynced(**Log::Open(io, "other", {}), {"x", "y"}).ok()); }
+  ASSERT_TRUE(
+      io.Rename("other/00000000000000000000.log", "log/00000000000000000002.log").ok());
+  auto log = OpenLog(io);
+  EXPECT_THAT(Show(*log), ElementsAre("0 a", "1 b", "2 c",
+                                      HasSubstr("offsets 2 to 2 are there twice")));
+}
+
+// Right checksums over what cannot be: a frame is written again with other numbers in it.
+TEST(LogTest, NumbersThatCannotBeAreNamed) {
+  struct Case {
+    const char* name;
+    size_t at;  // in the frame
+    std::string bytes;
+    const char* shown;
+  };
+  const std::string all(4, '\xff');
+  for (const Case& c : std::vector<Case>{
+           {"a length beyond the payload", 64, all, "not as long as its records"},
+           {"a payload of 4 GB", 52, all, "offsets 0 to 1 are lost"},
+           {"an offset below zero", 24, all + all, "offsets 0 to 1 are lost"},
+           {"a verdict that is none", 64 + 4 * 2, "\x09", "a verdict that is none"},
+           {"a codec that is none", 13, "\x07", "offsets 0 to 1 are lost"},
+           {"a type that is none", 12, "\x07", "offsets 0 to 1 are lost"}}) {
+    SimIo io;
+    { ASSERT_TRUE(AppendSynced(*OpenLog(io), {"a", "b"}).ok()); }
+    const std::string path = OnlySegment(io);
+    std::string bytes = *io.ReadAll(path);
+    bytes.replace(32 + c.at, c.bytes.size(), c.bytes);
+    const auto all_bytes = std::string_view(bytes);
+    const uint32_t crc =
+        Crc32c(all_bytes.substr(32 + 12, 52 + 2 * 37), Crc32c(all_bytes.substr(32, 8)));
+    std::memcpy(bytes.data() + 32 + 8, &crc, 4);
+    ASSERT_TRUE(io.ReplaceAtomically(path, bytes).ok());
+    auto log = OpenLog(io);
+    EXPECT_THAT(Show(*log), ElementsAre(HasSubstr(c.shown))) << c.name;
+  }
+}
+
 // Records full of frames copied from the log itself must not be found when a real frame
 // is damaged.
 TEST(LogTest, RecordsThatLookLikeFramesAreNeverServed) {

@@ -226,11 +226,18 @@ Result<bool> ReadSegment(io::Io& io, const Segment& segment, LogOffset from,
       std::shared_ptr<std::string> payload;
       if (visitor.payload) {
         const std::string_view stored = WEIR_TRY(reader.Payload(*frame));
-        payload = WEIR_TRY(DecodePayload(*frame, stored));
+        auto decoded = DecodePayload(*frame, stored);
+        if (!decoded.ok())
+          return std::move(decoded).error().Within(
+              fmt::format("{} at byte {}", segment.path, frame->position));
+        payload = *std::move(decoded);
       }
       const auto skip =
           static_cast<uint32_t>(std::max<int64_t>(0, from.value - frame->first));
-      DecodeRecords(*frame, skip, std::move(payload), batch);
+      const Status decoded = DecodeRecords(*frame, skip, std::move(payload), batch);
+      if (!decoded.ok())
+        return Error(decoded.error())
+            .Within(fmt::format("{} at byte {}", segment.path, frame->position));
       if (!WEIR_TRY(visitor.batch(batch))) return false;
     } else if (frame->type == FrameType::kControl && frame->first >= from.value &&
                visitor.control) {
