@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
+#include "iceberg/roaring_internal.h"
 
 namespace weir::iceberg {
 namespace {
@@ -196,11 +197,12 @@ Result<Positions> Positions::FromBlob(std::string_view blob) {
     body.remove_prefix(sizeof key);
     const bool ascending =
         out.impl_->bitmaps.empty() || out.impl_->bitmaps.back().first < key;
-    Bitmap bitmap(roaring_bitmap_portable_deserialize_safe(body.data(), body.size()));
-    if (!bitmap || !ascending || key > INT32_MAX)
+    const std::optional<size_t> size = SoundBitmapBytes(body);
+    if (!size || !ascending || key > INT32_MAX)
       return Corrupt("deletion vector: a bitmap is broken");
-    body.remove_prefix(
-        roaring_bitmap_portable_deserialize_size(body.data(), body.size()));
+    Bitmap bitmap(roaring_bitmap_portable_deserialize_safe(body.data(), *size));
+    if (!bitmap) return Corrupt("deletion vector: a bitmap is broken");
+    body.remove_prefix(*size);
     out.impl_->bitmaps.emplace_back(key, std::move(bitmap));
   }
   if (!body.empty()) return Corrupt("deletion vector: bytes are left over");

@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/hash.h"
 #include "io/sim_io.h"
 
 namespace weir::iceberg {
@@ -74,6 +75,116 @@ TEST(PositionsTest, NameEveryBrokenByte) {
     EXPECT_FALSE(Positions::FromBlob(std::string_view(blob).substr(0, i)).ok())
         << "cut at " << i;
   }
+}
+
+// A blob around one bitmap, with the right length and checksum.
+std::string BlobOf(std::string_view bitmap) {
+  const auto number = [](uint32_t value) {
+    value = __builtin_bswap32(value);
+    return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  std::string body = FromHex("d1d33964010000000000000000000000");
+  body += bitmap;
+  return number(static_cast<uint32_t>(body.size())) + body + number(Crc32(body));
+}
+
+struct BitmapCase {
+  const char* name;
+  const char* hex;  // one bitmap in roaring's portable format
+  bool sound;
+};
+class BitmapTest : public testing::TestWithParam<BitmapCase> {};
+// The library would read and write beyond containers that break the format's rules.
+TEST_P(BitmapTest, IsTakenOnlyIfItsContainersAreSound) {
+  const auto positions = Positions::FromBlob(BlobOf(FromHex(GetParam().hex)));
+  ASSERT_EQ(positions.ok(), GetParam().sound);
+  if (!positions.ok()) {
+    EXPECT_EQ(positions.error().code, Code::kCorrupt);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(, BitmapTest,
+                         testing::Values(BitmapCase{"Array",
+                                                    "3a3000000100000000000100"
+                                                    "10000000"
+                                                    "01000200",
+                                                    true},
+                                         BitmapCase{"ArrayDescends",
+                                                    "3a3000000100000000000100"
+                                                    "10000000"
+                                                    "02000100",
+                                                    false},
+                                         BitmapCase{"ArrayHoldsAValueTwice",
+                                                    "3a3000000100000000000100"
+                                                    "10000000"
+                                                    "01000100",
+                                                    false},
+                                         BitmapCase{"Runs",
+                                                    "3b300000"
+                                                    "01"
+                                                    "00000300"
+                                                    "0200"
+                                                    "00000100"
+                                                    "05000100",
+                                                    true},
+                                         BitmapCase{"RunsOverlap",
+                                                    "3b300000"
+                                                    "01"
+                                                    "00000500"
+                                                    "0200"
+                                                    "00000200"
+                                                    "02000200",
+                                                    false},
+                                         BitmapCase{"RunBeyondTheContainer",
+                                                    "3b300000"
+                                                    "01"
+                                                    "00000200"
+                                                    "0100"
+                                                    "feff0200",
+                                                    false},
+                                         BitmapCase{"RunsCountedWrong",
+                                                    "3b300000"
+                                                    "01"
+                                                    "00000700"
+                                                    "0200"
+                                                    "00000100"
+                                                    "05000100",
+                                                    false},
+                                         BitmapCase{"NoRuns",
+                                                    "3b300000"
+                                                    "01"
+                                                    "00000000"
+                                                    "0000",
+                                                    false},
+                                         BitmapCase{"KeysDescend",
+                                                    "3a30000002000000"
+                                                    "05000000"
+                                                    "01000000"
+                                                    "1800000018000000"
+                                                    "0100"
+                                                    "0200",
+                                                    false},
+                                         BitmapCase{"CutShort",
+                                                    "3a3000000100000000000100"
+                                                    "10000000"
+                                                    "0100",
+                                                    false},
+                                         BitmapCase{"NoCookie",
+                                                    "3c3000000100000000000100"
+                                                    "10000000"
+                                                    "01000200",
+                                                    false}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(PositionsTest, BitsetsAreCounted) {
+  std::string bitmap = FromHex(
+      "3a3000000100000000008713"
+      "10000000");                      // says 5,000
+  bitmap += std::string(8192, '\x01');  // has 8,192
+  EXPECT_FALSE(Positions::FromBlob(BlobOf(bitmap)).ok());
+  bitmap[10] = '\xff', bitmap[11] = '\x1f';
+  const auto positions = Positions::FromBlob(BlobOf(bitmap));
+  ASSERT_TRUE(positions.ok());
+  EXPECT_EQ(positions->size(), 8192);
 }
 
 TEST(VectorFileTest, RoundTripsManyVectorsInOneFile) {

@@ -118,7 +118,7 @@ class EntryReader {
         types_(std::move(types)),
         next_row_id_(manifest.first_row_id) {}
 
-  ManifestEntry Read(Decoder& in, const Node& record) {
+  Result<ManifestEntry> Read(Decoder& in, const Node& record) {
     ManifestEntry entry;
     std::optional<int64_t> snapshot, sequence, file_sequence;
     for (const avro::Field& field : record.fields) {
@@ -150,7 +150,13 @@ class EntryReader {
     file.spec_id = spec_.id;
     file.is_deletion_vector = entry.content == FileContent::kPositionDeletes &&
                               data::SameName(entry.format, "puffin");
-    InheritRowId(&entry);
+    if (!in.ok()) return Corrupt("an entry is cut short");
+    if (entry.status > EntryStatus::kDeleted ||
+        entry.content > FileContent::kEqualityDeletes)
+      return Corrupt("an entry of unknown status or content: " + file.path);
+    if (file.record_count < 0 || file.file_bytes < 0)
+      return Corrupt("a file of a negative size: " + file.path);
+    WEIR_TRY(InheritRowId(&entry));
     return entry;
   }
 
@@ -248,12 +254,14 @@ class EntryReader {
   }
 
   // Files without a row id of their own take theirs from the manifest, in order.
-  void InheritRowId(ManifestEntry* entry) {
+  Status InheritRowId(ManifestEntry* entry) {
     if (!entry->is_live() || entry->content != FileContent::kData ||
         entry->file.first_row_id || !next_row_id_)
-      return;
+      return {};
     entry->file.first_row_id = *next_row_id_;
-    *next_row_id_ += entry->file.record_count;
+    if (__builtin_add_overflow(*next_row_id_, entry->file.record_count, &*next_row_id_))
+      return Corrupt("row ids beyond 64 bits: " + entry->file.path);
+    return {};
   }
 
   const ManifestFile& manifest_;
@@ -360,7 +368,7 @@ Status ForEachRecord(io::Io& io, std::string_view uri, F record) {
   while (const auto block = WEIR_TRY(file.Next())) {
     Decoder in(block->bytes);
     for (int64_t i = 0; i < block->records; ++i) {
-      record(in, root);
+      WEIR_TRY(record(in, root));
       if (!in.ok()) return Corrupt("a record is cut short: " + std::string(uri));
     }
   }
@@ -371,9 +379,11 @@ Status ForEachRecord(io::Io& io, std::string_view uri, F record) {
 
 Result<std::vector<ManifestFile>> ReadManifestList(io::Io& io, std::string_view uri) {
   std::vector<ManifestFile> out;
-  const Status read = ForEachRecord(io, uri, [&](Decoder& in, const Node& record) {
-    out.push_back(ReadManifestFile(in, record));
-  });
+  const Status read =
+      ForEachRecord(io, uri, [&](Decoder& in, const Node& record) -> Status {
+        out.push_back(ReadManifestFile(in, record));
+        return {};
+      });
   if (!read.ok()) return Error(read.error()).Within("manifest list " + std::string(uri));
   return out;
 }
@@ -389,9 +399,11 @@ Result<std::vector<ManifestEntry>> ReadManifest(io::Io& io, const Metadata& meta
 
   std::vector<ManifestEntry> out;
   EntryReader reader(manifest, spec->second, std::move(types));
-  const Status read = ForEachRecord(
-      io, manifest.path,
-      [&](Decoder& in, const Node& record) { out.push_back(reader.Read(in, record)); });
+  const Status read =
+      ForEachRecord(io, manifest.path, [&](Decoder& in, const Node& record) -> Status {
+        out.push_back(WEIR_TRY(reader.Read(in, record)));
+        return {};
+      });
   if (!read.ok()) return Error(read.error()).Within("manifest " + manifest.path);
   return out;
 }
