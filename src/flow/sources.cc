@@ -141,6 +141,7 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
       log.partitions = settings.partitions;
       log.live = options.live;
       log.waiting_bytes_max = std::max<int64_t>(settings.memory_max / 16, 16 << 20);
+      log.owner = options.owner;
       log.lease_valid = options.lease_valid;
       auto source = WEIR_TRY(ingest::NewLogSource(std::move(context), std::move(log)));
       one.log = source.get();

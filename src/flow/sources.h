@@ -25,6 +25,7 @@ struct SourcesOptions {
   ingest::SharedJournal* journal = nullptr;
   state::Store* store = nullptr;
   const std::atomic<Micros>* global_watermark = nullptr;
+  int64_t owner = 0;  // owner epoch
   std::function<bool()> lease_valid;
 };
 

@@ -39,6 +39,9 @@ class CountingIo final : public io::Io {
   Status Rename(const std::string& from, const std::string& to) override {
     return io_.Rename(from, to);
   }
+  Status Link(const std::string& from, const std::string& to) override {
+    return io_.Link(from, to);
+  }
   Status Remove(const std::string& path) override { return io_.Remove(path); }
   Status CreateDirs(const std::string& path) override { return io_.CreateDirs(path); }
   Status SyncDir(const std::string& path) override { return io_.SyncDir(path); }

@@ -192,7 +192,8 @@ class LogSourceImpl final : public LogSource, private LogFeeder::Owner {
     WEIR_TRY(context_.io->CreateDirs(DirOf(number)));
     auto log = WEIR_TRY(
         log::Log::Open(*context_.io, DirOf(number),
-                       {.ahead_bytes = static_cast<uint64_t>(options_.log_ahead_bytes)}));
+                       {.ahead_bytes = static_cast<uint64_t>(options_.log_ahead_bytes),
+                        .owner = options_.owner}));
     if (log->end() < position.next) {
       return Corrupt(
           fmt::format("log {} ends at offset {}, but records up to {} are committed: "
@@ -369,7 +370,7 @@ class LogSourceImpl final : public LogSource, private LogFeeder::Owner {
       records.insert(records.end(), pushed.records.begin(), pushed.records.end());
     std::vector<RecordResult> results(records.size());
     std::vector<Piece> pieces;
-    const Status taken = Acknowledge(records, group, results, pieces);
+    Status taken = Acknowledge(records, group, results, pieces);
     // The feeder has its part before anybody is told: who was answered and asks for a
     // marker finds his records in front of it.
     if (taken.ok()) {
@@ -381,6 +382,7 @@ class LogSourceImpl final : public LogSource, private LogFeeder::Owner {
     for (Pushed& pushed : callers_) {
       const size_t count = pushed.records.size();
       PushResult result;
+      if (taken.ok()) taken = AwaitLease();
       if (taken.ok()) {
         result.records.assign(
             std::make_move_iterator(results.begin() + static_cast<ptrdiff_t>(at)),
@@ -394,6 +396,21 @@ class LogSourceImpl final : public LogSource, private LogFeeder::Owner {
     }
     callers_.clear();
     return taken;
+  }
+
+  // An answer counts only under the lease, looked at after the sync and as late as can
+  // be: then whoever takes over later reads the log after us. A lease that ran out is
+  // waited for; when another process took over it never comes back, and the flow stops
+  // us.
+  Status AwaitLease() {
+    while (!options_.lease_valid()) {
+      if (Stopping())
+        return Conflict(
+            "the lease on the data directory ran out before the records could be "
+            "acknowledged");
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return {};
   }
 
   Status Acknowledge(std::span<const std::string_view> records, Group& group,
@@ -428,16 +445,6 @@ class LogSourceImpl final : public LogSource, private LogFeeder::Owner {
     }
     for (const Piece& piece : pieces)
       WEIR_TRY(partitions_.at(piece.partition).log->Sync());
-    // An answer counts only under the lease. When the flow was too busy to prolong it in
-    // time we wait until it has; when another process took over it never will, and the
-    // flow stops us.
-    while (!options_.lease_valid()) {
-      if (Stopping())
-        return Conflict(
-            "the lease on the data directory ran out before the records could be "
-            "acknowledged");
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
     for (const contract::Rejection& rejection : checked.rejections) {
       RecordResult& result = results[static_cast<size_t>(rejection.row)];
       result.reason = contract::ReasonName(rejection.reason);

@@ -33,7 +33,7 @@ struct SourceContext {
   Clock* clock = nullptr;
   SharedJournal* journal = nullptr;
   EventQueue* queue = nullptr;
-  state::Store* store = nullptr;  // for the identity memory of the last commit
+  state::Store* store = nullptr;      // for the identity memory of the last commit
   int64_t identity_bytes = 64 << 20;  // of identities in memory, per partition (see
                                       // state::Identities::Load)
   const std::atomic<Micros>* global_watermark =
@@ -87,6 +87,7 @@ struct LogSourceOptions {
   int64_t log_ahead_bytes = 4 << 20;  // see log::LogOptions
   int64_t backlog_bytes_max = int64_t{4}
                               << 30;  // of the log, not yet handed over; then kFull
+  int64_t owner = 0;                  // owner epoch, see log::LogOptions
   std::function<bool()> lease_valid;  // an acknowledgement counts only while this holds
 };
 // A source kept by Weir's own log. Push is the EventSink's, for this source only.

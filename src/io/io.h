@@ -66,6 +66,9 @@ class Io {
   virtual Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
   // Replaces `to` atomically. Durable only after SyncDir of the folder(s).
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
+  // Gives a file a second name; durable after SyncDir of its folder. kConflict: `to` is
+  // taken; kInvalid: this file system cannot.
+  virtual Status Link(const std::string& from, const std::string& to) = 0;
   // A file, or an empty folder; kNotFound if missing.
   virtual Status Remove(const std::string& path) = 0;
   // With parents, each made durable; fine if it exists.
@@ -87,8 +90,8 @@ class Io {
 };
 
 // The machine's file system. `trace_path`, if not empty, gets one line per change, fields
-// separated by tabs ("write PATH BYTES", truncate, sync, syncdir, mkdir, rename, remove),
-// for the test that compares it with a system call trace.
+// separated by tabs ("write PATH BYTES", truncate, sync, syncdir, mkdir, rename, link,
+// remove), for the test that compares it with a system call trace.
 std::unique_ptr<Io> NewPosixIo(const std::string& trace_path = "");
 
 // "a/b" + "c" -> "a/b/c"

@@ -25,6 +25,8 @@ Code CodeOf(int error) {
     case EINVAL:
     case EBADF:
     case EXDEV:
+    case EMLINK:
+    case EOPNOTSUPP:
     case EFBIG:
     case ELOOP:
     case ENXIO:
@@ -223,6 +225,13 @@ class PosixIo final : public Io {
     if (rename(from.c_str(), to.c_str()) < 0)
       return ErrnoError("rename", fmt::format("{} to {}", from, to));
     trace_->Line("rename", from, to);
+    return {};
+  }
+
+  Status Link(const std::string& from, const std::string& to) override {
+    if (link(from.c_str(), to.c_str()) < 0)
+      return ErrnoError("link", fmt::format("{} as {}", from, to));
+    trace_->Line("link", from, to);
     return {};
   }
 

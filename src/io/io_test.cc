@@ -151,6 +151,16 @@ TEST_P(IoTest, RenameReplacesAndListIsSorted) {
   EXPECT_THAT(*io_->List(dir_), ElementsAre("b"));
 }
 
+TEST_P(IoTest, ALinkIsASecondNameThatOutlivesTheFirst) {
+  ASSERT_TRUE(io_->WriteNew(Path("a"), "bytes").ok());
+  ASSERT_TRUE(io_->Link(Path("a"), Path("b")).ok());
+  EXPECT_EQ(io_->Link(Path("a"), Path("b")).error().code, Code::kConflict);
+  EXPECT_EQ(io_->Link(Path("missing"), Path("c")).error().code, Code::kNotFound);
+  ASSERT_TRUE((*io_->Open(Path("a"), OpenMode::kReadWrite))->Append("!").ok());
+  ASSERT_TRUE(io_->Remove(Path("a")).ok());
+  EXPECT_EQ(*io_->ReadAll(Path("b")), "bytes!");
+}
+
 TEST_P(IoTest, ReplaceAtomicallyLeavesOnlyTheNewFileAndSurvivesAnOldTemporary) {
   ASSERT_TRUE(io_->WriteNew(Path("current.tmp"), "left by a crash").ok());
   ASSERT_TRUE(io_->ReplaceAtomically(Path("current"), "1").ok());

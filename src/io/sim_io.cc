@@ -537,6 +537,21 @@ Status SimIo::Rename(const std::string& from, const std::string& to) {
   return {};
 }
 
+Status SimIo::Link(const std::string& from, const std::string& to) {
+  std::lock_guard lock(disk_->mutex);
+  WEIR_TRY(disk_->CheckPower("link", from));
+  const auto to_parts = PartsOf(to);
+  const NodePtr to_dir = WEIR_TRY(disk_->ParentOf(to_parts, "link", to));
+  const NodePtr node = disk_->Find(from);
+  if (node == nullptr) return Missing("link", from);
+  if (node->is_dir) return Failed(Code::kInvalid, "link", from, "it is a folder");
+  if (to_dir->children.contains(to_parts.back()))
+    return Failed(Code::kConflict, "link", to, "file exists");
+  disk_->Link(to_dir, to_parts.back(), node);
+  disk_->Count("link", from + " as " + to);
+  return {};
+}
+
 Status SimIo::Remove(const std::string& path) {
   std::lock_guard lock(disk_->mutex);
   WEIR_TRY(disk_->CheckPower("remove", path));

@@ -49,7 +49,7 @@ class SimIo final : public Io {
 
   void SetFaults(SimFaults faults);
   // Mutating operations that took effect so far: create, mkdir, write, truncate, sync,
-  // syncdir, rename, remove.
+  // syncdir, rename, link, remove.
   uint64_t operations() const;
   std::string last_operation() const;  // "write /a/b", for messages of tests
   bool power_is_off() const;
@@ -66,6 +66,7 @@ class SimIo final : public Io {
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override;
   Status Rename(const std::string& from, const std::string& to) override;
+  Status Link(const std::string& from, const std::string& to) override;
   Status Remove(const std::string& path) override;
   Status CreateDirs(const std::string& path) override;
   Status SyncDir(const std::string& path) override;

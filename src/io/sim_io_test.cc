@@ -82,6 +82,18 @@ TEST(SimIoTest, UnsyncedTruncationMayBeUndone) {
   EXPECT_EQ(Outcomes(io, "a"), std::set<std::string>{"a"});
 }
 
+TEST(SimIoTest, ALinkIsDurableOnceItsFolderIsSynced) {
+  SimIo io;
+  ASSERT_TRUE(io.WriteNew("a", "x").ok());
+  ASSERT_TRUE(io.CreateDirs("d").ok());
+  ASSERT_TRUE(io.SyncDir("/").ok());
+  ASSERT_TRUE(io.Link("a", "d/b").ok());
+  EXPECT_EQ(Outcomes(io, "d/b"), (std::set<std::string>{"(none)", "x"}));
+  ASSERT_TRUE(io.SyncDir("d").ok());
+  ASSERT_TRUE(io.Remove("a").ok());
+  EXPECT_EQ(Outcomes(io, "d/b"), std::set<std::string>{"x"});
+}
+
 TEST(SimIoTest, ARenameOverAFileLeavesTheOldOrTheNewOne) {
   SimIo io;
   ASSERT_TRUE(io.WriteNew("current", "old").ok());

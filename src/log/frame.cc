@@ -198,6 +198,19 @@ std::optional<ControlRecord> DecodeControl(const Frame& frame) {
                        std::string(rest.substr(kind_bytes))};
 }
 
+std::string EncodeBeginIndex(const Begin& begin) {
+  std::string out;
+  Put(out, begin.behind_owner);
+  Put(out, begin.behind_first);
+  Put(out, begin.behind_bytes);
+  return out;
+}
+
+std::optional<Begin> DecodeBegin(std::string_view index) {
+  if (index.size() < 24) return std::nullopt;
+  return Begin{Get<int64_t>(index, 0), Get<int64_t>(index, 8), Get<uint64_t>(index, 16)};
+}
+
 std::string EncodeSealIndex(const std::vector<SparseEntry>& entries) {
   std::string out;
   for (const SparseEntry& entry : entries) {

@@ -25,8 +25,9 @@ inline constexpr uint64_t kGroupBytesMax = 1ull << 30;
 enum class FrameType : uint8_t {
   kBatch = 1,
   kControl = 2,
-  kSeal = 3,  // the last frame of a full segment; carries its sparse index
-  kMark = 4,  // written by a clean close: all before it was synced
+  kSeal = 3,   // the last frame of a full segment; carries its sparse index
+  kMark = 4,   // written by a clean close: all before it was synced
+  kBegin = 5,  // the first frame of an owner's first segment: where the one before ends
 };
 enum class PayloadCodec : uint8_t { kNone = 0, kZstd = 1 };
 
@@ -95,6 +96,14 @@ void EncodeFrame(FrameType type, const FrameFields& fields, std::string_view ind
 
 std::string EncodeControlIndex(std::string_view kind, std::string_view json);
 std::optional<ControlRecord> DecodeControl(const Frame& frame);
+// Which segment a new owner found newest, and how many of its bytes count from then on.
+struct Begin {
+  int64_t behind_owner = 0, behind_first = 0;
+  uint64_t behind_bytes = 0;
+};
+std::string EncodeBeginIndex(const Begin& begin);
+std::optional<Begin> DecodeBegin(std::string_view index);
+
 std::string EncodeSealIndex(const std::vector<SparseEntry>& entries);
 std::vector<SparseEntry> DecodeSealIndex(std::string_view index);
 

@@ -48,8 +48,9 @@ class LogJournal final : public Journal {
 
 }  // namespace
 
-Result<std::unique_ptr<Journal>> Journal::Open(io::Io& io, const std::string& dir) {
-  auto log = Log::Open(io, dir, {.segment_bytes_max = 16 << 20});
+Result<std::unique_ptr<Journal>> Journal::Open(io::Io& io, const std::string& dir,
+                                               int64_t owner) {
+  auto log = Log::Open(io, dir, {.segment_bytes_max = 16 << 20, .owner = owner});
   if (!log.ok()) return std::move(log).error().Within("journal");
   return std::unique_ptr<Journal>(std::make_unique<LogJournal>(*std::move(log)));
 }

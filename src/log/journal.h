@@ -19,7 +19,9 @@ namespace weir::log {
 class Journal {
  public:
   virtual ~Journal() = default;
-  static Result<std::unique_ptr<Journal>> Open(io::Io& io, const std::string& dir);
+  // `owner`: as LogOptions::owner.
+  static Result<std::unique_ptr<Journal>> Open(io::Io& io, const std::string& dir,
+                                               int64_t owner = 0);
 
   // Returns the entry's number, counted from 1 without gaps.
   virtual Result<int64_t> Append(std::string_view kind, std::string_view json) = 0;

@@ -32,6 +32,8 @@ class SegmentLog final : public Log {
   uint64_t bytes_from(LogOffset from) const override;
 
  private:
+  Status LoadOnce();
+  void RemoveStragglers(const std::vector<SegmentId>& stragglers);
   Status CheckRoom(uint64_t bytes) const;
   // The fields of the next frame; begins a segment when none is open.
   FrameFields NextFields();
@@ -60,34 +62,57 @@ class SegmentLog final : public Log {
   std::string buffer_;  // with a new segment's header
   uint64_t ahead_ = 0;  // size of the file where it was filled with zeros
   bool marked_ = false;
+  std::optional<Begin> behind_;  // what our first segment is to say of the one before
   std::optional<Error> dead_;
 };
 
 Status SegmentLog::Load() {
   WEIR_TRY(io_.CreateDirs(dir_));
-  std::vector<int64_t> firsts;
-  for (const std::string& name : WEIR_TRY(io_.List(dir_))) {
-    if (const auto first = ParseSegmentName(name)) firsts.push_back(*first);
-  }
-  if (firsts.empty()) return {};
+  // A replaced owner that is still alive may archive a released segment under our eyes.
+  Status loaded = LoadOnce();
+  for (int i = 0; i < 3 && !loaded.ok() && loaded.error().code == Code::kNotFound; ++i)
+    loaded = LoadOnce();
+  return loaded;
+}
+
+Status SegmentLog::LoadOnce() {
+  std::vector<SegmentId> stragglers;
+  const std::vector<Link> chain = WEIR_TRY(FindChain(io_, dir_, &stragglers));
+  if (chain.empty()) return {};
   Segments segments;
-  for (size_t i = 0; i + 1 < firsts.size(); ++i) {
-    segments.push_back(std::make_shared<Segment>(WEIR_TRY(OpenSealed(
-        io_, io::Join(dir_, SegmentName(firsts[i])), firsts[i], firsts[i + 1]))));
+  for (size_t i = 0; i + 1 < chain.size(); ++i) {
+    segments.push_back(std::make_shared<Segment>(
+        WEIR_TRY(OpenSealed(io_, io::Join(dir_, SegmentName(chain[i].id)), chain[i],
+                            chain[i + 1].id.first))));
   }
-  NewestSegment newest = WEIR_TRY(
-      OpenNewest(io_, io::Join(dir_, SegmentName(firsts.back())), firsts.back()));
+  const SegmentId last = chain.back().id;
+  const bool ours = options_.owner == 0 && last.owner == 0;
+  NewestSegment newest =
+      WEIR_TRY(OpenNewest(io_, io::Join(dir_, SegmentName(last)), last.first, ours));
   WEIR_TRY(io_.SyncDir(dir_));
-  begin_ = firsts.front();
+  begin_ = chain.front().id.first;
   end_ = newest.segment.end;
   marked_ = newest.marked;
   uint64_t bytes = newest.segment.bytes;
   for (const auto& segment : segments) bytes += segment->bytes;
   bytes_ = bytes;
   segments.push_back(std::make_shared<Segment>(newest.segment));
-  if (!newest.sealed) active_ = std::move(newest.segment);
+  if (ours && !newest.sealed) active_ = std::move(newest.segment);
+  if (!ours) behind_ = Begin{last.owner, last.first, newest.segment.bytes};
   visible_.With([&](Segments& visible) { visible = std::move(segments); });
+  if (options_.owner > last.owner) RemoveStragglers(stragglers);
   return {};
+}
+
+void SegmentLog::RemoveStragglers(const std::vector<SegmentId>& stragglers) {
+  for (const SegmentId id : stragglers) {
+    const std::string path = io::Join(dir_, SegmentName(id));
+    // One that stays is left out again next time.
+    const bool removed = io_.Remove(path).ok();
+    Event("log_straggler", Severity::kWarning)
+        .With("file", path)
+        .With("removed", removed);
+  }
 }
 
 Status SegmentLog::CheckRoom(uint64_t bytes) const {
@@ -101,12 +126,17 @@ Status SegmentLog::CheckRoom(uint64_t bytes) const {
 FrameFields SegmentLog::NextFields() {
   const int64_t next = end_.load(std::memory_order_relaxed);
   if (!active_) {
-    active_ = Segment{.path = io::Join(dir_, SegmentName(next)),
+    active_ = Segment{.path = io::Join(dir_, SegmentName({options_.owner, next})),
                       .salt = static_cast<uint32_t>(std::random_device{}()) | 1,
                       .first = next,
                       .end = next};
     buffer_ = EncodeSegmentHeader(active_->salt, next);
     ahead_ = 0;
+    if (behind_) {
+      EncodeFrame(FrameType::kBegin,
+                  {.salt = active_->salt, .group = kSegmentHeaderBytes, .first = next},
+                  EncodeBeginIndex(*std::exchange(behind_, {})), buffer_);
+    }
   }
   const uint64_t group = active_->bytes == 0 ? kSegmentHeaderBytes : active_->bytes;
   return {.salt = active_->salt, .group = group, .first = next};
@@ -203,7 +233,7 @@ Status SegmentLog::Sync() {
 void SegmentLog::Publish() {
   auto segment = std::make_shared<const Segment>(*active_);
   visible_.With([&](Segments& visible) {
-    if (!visible.empty() && visible.back()->first == segment->first) visible.pop_back();
+    if (!visible.empty() && visible.back()->path == segment->path) visible.pop_back();
     visible.push_back(std::move(segment));
   });
 }
@@ -273,12 +303,13 @@ Status SegmentLog::Release(LogOffset offset, const std::string& archive_dir) {
     const Segment& oldest = *all.front();
     // One by one, so that what a power cut leaves has no hole; the new name is durable
     // before the old one goes.
-    if (archive_dir.empty()) {
-      WEIR_TRY(io_.Remove(oldest.path));
-    } else {
-      WEIR_TRY(io_.Rename(oldest.path, io::Join(archive_dir, io::BaseName(oldest.path))));
-      WEIR_TRY(io_.SyncDir(archive_dir));
-    }
+    // A replaced owner that woke may have done it already: it was told so by a commit.
+    const Status gone =
+        archive_dir.empty()
+            ? io_.Remove(oldest.path)
+            : io_.Rename(oldest.path, io::Join(archive_dir, io::BaseName(oldest.path)));
+    if (!gone.ok() && gone.error().code != Code::kNotFound) return gone;
+    if (!archive_dir.empty()) WEIR_TRY(io_.SyncDir(archive_dir));
     WEIR_TRY(io_.SyncDir(dir_));
     bytes_ -= oldest.bytes;
     begin_.store(all[1]->first, std::memory_order_release);

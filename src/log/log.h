@@ -60,6 +60,11 @@ struct LogOptions {
   // The newest segment is filled with zeros so far ahead, in steps, that most syncs need
   // not change the file's size: half as many writes to the disk. 0: never.
   uint64_t ahead_bytes = 0;
+  // Owner epoch of this process, which opens the log once: what it appends goes into
+  // segments of its own, and those of earlier owners are never written again, since one
+  // of them may still be alive. What such a one appends after this Open is no part of the
+  // log. 0: there is one process only; it continues the newest segment.
+  int64_t owner = 0;
 };
 
 // Appends are made durable by Sync(): an offset is acknowledged only after the Sync that

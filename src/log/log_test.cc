@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "io/hooked_io.h"
 #include "io/sim_io.h"
 
 namespace weir::log {
@@ -431,8 +432,11 @@ TEST(LogTest, AfterAFailedSyncNothingMoreIsTaken) {
 
 // One small life of a log: appends of one to three records, several to a sync, controls,
 // rolls, archiving and a reopening. Returns what was acknowledged, as Show prints it.
-std::vector<std::string> Live(io::Io& io, int64_t& released, uint64_t ahead_bytes) {
-  const LogOptions options{.segment_bytes_max = 700, .ahead_bytes = ahead_bytes};
+// `owner`: 0, or the first of two.
+std::vector<std::string> Live(io::Io& io, int64_t owner, uint64_t ahead_bytes,
+                              int64_t& released) {
+  LogOptions options{
+      .segment_bytes_max = 700, .ahead_bytes = ahead_bytes, .owner = owner};
   std::vector<std::string> acked, pending;
   auto opened = Log::Open(io, "log", options);
   if (!opened.ok()) return acked;
@@ -464,6 +468,7 @@ std::vector<std::string> Live(io::Io& io, int64_t& released, uint64_t ahead_byte
     }
     if (round == 5) {
       log.reset();
+      if (owner > 0) ++options.owner;
       opened = Log::Open(io, "log", options);
       if (!opened.ok()) return acked;
       log = *std::move(opened);
@@ -494,22 +499,26 @@ std::vector<std::string> ShowAll(io::Io& io, Log& log) {
   return lines;
 }
 
-class LogCrashTest : public testing::TestWithParam<std::tuple<io::AfterCut, uint64_t>> {};
+using CrashCase = std::tuple<io::AfterCut, int64_t /*owner*/, uint64_t /*ahead*/>;
+class LogCrashTest : public testing::TestWithParam<CrashCase> {};
 
 TEST_P(LogCrashTest, AcknowledgedRecordsSurviveEveryCut) {
-  const auto [mode, ahead_bytes] = GetParam();
+  const auto [mode, owner, ahead_bytes] = GetParam();
+  const LogOptions last{.segment_bytes_max = 700,
+                        .ahead_bytes = ahead_bytes,
+                        .owner = owner == 0 ? 0 : owner + 2};
   SimIo whole;
   int64_t released = 0;
-  const std::vector<std::string> all = Live(whole, released, ahead_bytes);
+  const std::vector<std::string> all = Live(whole, owner, ahead_bytes, released);
   const uint64_t operations = whole.operations();
   ASSERT_GT(all.size(), 40u);
   for (uint64_t cut = 0; cut <= operations; ++cut) {
     for (uint64_t seed = 1; seed <= (mode == io::AfterCut::kRandom ? 8 : 1); ++seed) {
       SimIo io({.cut_power_after = cut, .seed = seed});
-      const std::vector<std::string> acked = Live(io, released, ahead_bytes);
+      const std::vector<std::string> acked = Live(io, owner, ahead_bytes, released);
       io.PowerOn(seed, mode);
       const std::string where = fmt::format("cut after operation {}, seed {}", cut, seed);
-      auto log = OpenLog(io, {.segment_bytes_max = 700, .ahead_bytes = ahead_bytes});
+      auto log = OpenLog(io, last);
       ASSERT_NE(log, nullptr) << where;
       std::vector<std::string> found = ShowAll(io, *log);
       ASSERT_GE(found.size(), acked.size()) << where;
@@ -522,19 +531,20 @@ TEST_P(LogCrashTest, AcknowledgedRecordsSurviveEveryCut) {
     }
   }
 }
+std::string CrashTestName(const testing::TestParamInfo<CrashCase>& info) {
+  const auto [mode, owner, ahead_bytes] = info.param;
+  const std::string name = mode == io::AfterCut::kDropUnsynced ? "DropUnsynced"
+                           : mode == io::AfterCut::kKeepAll    ? "KeepAll"
+                                                               : "Random";
+  return name + (owner == 0 ? "" : "TwoOwners") + (ahead_bytes == 0 ? "" : "Ahead");
+}
 INSTANTIATE_TEST_SUITE_P(, LogCrashTest,
                          testing::Combine(testing::Values(io::AfterCut::kDropUnsynced,
                                                           io::AfterCut::kKeepAll,
                                                           io::AfterCut::kRandom),
+                                          testing::Values(0, 1),
                                           testing::Values(0u, 300u)),
-                         [](const auto& info) {
-                           const io::AfterCut mode = std::get<0>(info.param);
-                           return std::string(
-                                      mode == io::AfterCut::kDropUnsynced ? "DropUnsynced"
-                                      : mode == io::AfterCut::kKeepAll    ? "KeepAll"
-                                                                          : "Random") +
-                                  (std::get<1>(info.param) > 0 ? "Ahead" : "");
-                         });
+                         CrashTestName);
 
 TEST(LogTest, ADiskWithoutSpaceForRoomAheadStillTakesRecords) {
   SimIo io({.disk_bytes_max = 3000});
@@ -617,6 +627,148 @@ TEST(LogTest, RandomLogsReadTheSameFromEveryOffset) {
     const auto lines = Show(*log, static_cast<int64_t>(from));
     ASSERT_TRUE(std::equal(lines.begin(), lines.end(),
                            want.begin() + static_cast<ptrdiff_t>(from), want.end()));
+  }
+}
+
+// ------------------------------------------------------------------ owners
+
+TEST(LogOwnerTest, ANewOwnerBeginsSegmentsOfItsOwn) {
+  SimIo io;
+  auto first = OpenLog(io, {.owner = 1});
+  ASSERT_TRUE(AppendSynced(*first, {"a", "b"}).ok());
+  const std::string path = "log/00000000000000000000-1.log";
+  const std::string before = *io.ReadAll(path);
+  auto second = OpenLog(io, {.owner = 2});
+  EXPECT_EQ(second->end(), LogOffset{2});
+  EXPECT_THAT(*io.List("log"), ElementsAre("00000000000000000000-1.log"))
+      << "without an append there is no new file";
+  ASSERT_TRUE(AppendSynced(*second, {"c"}).ok());
+  EXPECT_THAT(*io.List("log"),
+              ElementsAre("00000000000000000000-1.log", "00000000000000000002-2.log"));
+  EXPECT_EQ(*io.ReadAll(path), before) << "nothing is written to another owner's file";
+  EXPECT_THAT(Show(*second), ElementsAre("0 a", "1 b", "2 c"));
+  second.reset();
+  EXPECT_THAT(Show(*OpenLog(io, {.owner = 3})), ElementsAre("0 a", "1 b", "2 c"));
+}
+
+TEST(LogOwnerTest, ALogWithoutOwnersIsContinuedByOneThatCounts) {
+  SimIo io;
+  ASSERT_TRUE(AppendSynced(*OpenLog(io), {"a"}).ok());
+  ASSERT_TRUE(AppendSynced(*OpenLog(io, {.owner = 1}), {"b"}).ok());
+  EXPECT_THAT(Show(*OpenLog(io, {.owner = 2})), ElementsAre("0 a", "1 b"));
+}
+
+TEST(LogOwnerTest, WhatAReplacedOwnerAppendsIsNoPartOfTheLog) {
+  SimIo io;
+  auto old = OpenLog(io, {.segment_bytes_max = 1000, .owner = 1});
+  ASSERT_TRUE(AppendSynced(*old, {"a"}).ok());
+  auto next = OpenLog(io, {.owner = 2});
+  ASSERT_TRUE(AppendSynced(*next, {"b"}).ok());
+  // The old one goes on: in its open segment, and in others it begins.
+  ASSERT_TRUE(old->AppendControl("wake", "old").ok());
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(AppendSynced(*old, {"x"}).ok());
+  old.reset();
+  EXPECT_GT(io.List("log")->size(), 3u);
+  EXPECT_THAT(Show(*next), ElementsAre("0 a", "1 b"));
+  ASSERT_TRUE(AppendSynced(*next, {"c"}).ok());
+  next.reset();
+  auto last = OpenLog(io, {.owner = 3});
+  EXPECT_THAT(Show(*last), ElementsAre("0 a", "1 b", "2 c"));
+  EXPECT_EQ(last->end(), LogOffset{3});
+  EXPECT_EQ(io.List("log")->size(), 2u) << "segments begun after the takeover go";
+}
+
+TEST(LogOwnerTest, SegmentsThatAReplacedOwnerArchivedAreNotMissed) {
+  SimIo io;
+  auto old = OpenLog(io, {.segment_bytes_max = 1, .owner = 1});
+  for (const char* text : {"a", "b", "c"}) ASSERT_TRUE(AppendSynced(*old, {text}).ok());
+  auto next = OpenLog(io, {.owner = 2});
+  ASSERT_TRUE(AppendSynced(*next, {"d"}).ok());
+  ASSERT_TRUE(old->Release({2}, "archive").ok());
+  ASSERT_TRUE(next->Release({3}, "archive").ok());
+  EXPECT_EQ(next->begin(), LogOffset{2});
+  EXPECT_THAT(Show(*next, 2), ElementsAre("2 c", "3 d"));
+}
+
+// Up to here a commit before the takeover let the log go.
+constexpr int64_t kCommitted = 4;
+
+// The life of a replaced owner: several segments, controls, an archiving, a close.
+// Returns what it was told is durable.
+std::vector<std::string> OldLife(io::Io& io) {
+  std::vector<std::string> acked;
+  auto opened =
+      Log::Open(io, "log", {.segment_bytes_max = 500, .ahead_bytes = 200, .owner = 2});
+  if (!opened.ok()) return acked;
+  Log& log = **opened;
+  int64_t next = log.end().value;
+  for (int round = 0; round < 8; ++round) {
+    std::vector<std::string> group;
+    for (int i = 0; i <= round % 3; ++i) {
+      const std::string text = fmt::format("old{}{}", next, std::string(60, 'x'));
+      if (!Append(log, {text}).ok()) return acked;
+      group.push_back(fmt::format("{} {}", next++, text));
+    }
+    if (round % 2 == 1) {
+      group.push_back(fmt::format("at {} idle {}", next, round));
+      if (!log.AppendControl("idle", std::to_string(round)).ok()) return acked;
+    }
+    if (!log.Sync().ok()) return acked;
+    acked.insert(acked.end(), group.begin(), group.end());
+    if (round == 5 && !log.Release({kCommitted}, "archive").ok()) return acked;
+  }
+  return acked;
+}
+
+// The old owner is stopped before each of its calls; another takes over and appends; the
+// old one goes on to its end; then others open the log, one of them after a power cut.
+// All see what the second saw when it took over, and what it appended.
+TEST(LogOwnerTest, AnOwnerThatWakesAfterATakeoverAtAnyCallChangesNothing) {
+  const auto start = [](SimIo& io) {
+    auto log = OpenLog(io, {.segment_bytes_max = 300, .owner = 1});
+    for (int i = 0; i < 4; ++i)
+      ASSERT_TRUE(
+          AppendSynced(*log, {fmt::format("{}{}", i, std::string(90, 'x'))}).ok());
+  };
+  uint64_t calls = 0;
+  {
+    SimIo io;
+    start(io);
+    io::HookedIo hooked(io, UINT64_MAX, [] {});
+    ASSERT_GT(OldLife(hooked).size(), 15u);
+    calls = hooked.calls();
+  }
+  for (uint64_t at = 0; at < calls; ++at) {
+    SimIo io;
+    start(io);
+    std::unique_ptr<Log> next;
+    std::vector<std::string> seen;  // from kCommitted on
+    io::HookedIo hooked(io, at, [&] {
+      next = OpenLog(io, {.segment_bytes_max = 400, .owner = 3});
+      ASSERT_NE(next, nullptr);
+      if (at % 3 != 0) {
+        ASSERT_TRUE(AppendSynced(*next, {"new"}).ok());
+      }
+      seen = Show(*next, kCommitted);
+    });
+    OldLife(hooked);
+    const std::string where =
+        fmt::format("stopped before call {} ({})", at, hooked.stopped_before());
+    ASSERT_NE(next, nullptr) << where;
+    for (int i = 0; i < 3; ++i) {
+      const std::string text = fmt::format("newer{}", i);
+      seen.push_back(fmt::format("{} {}", next->end().value, text));
+      ASSERT_TRUE(AppendSynced(*next, {text}).ok()) << where;
+    }
+    ASSERT_TRUE(next->Release({kCommitted}, "archive").ok()) << where;
+    ASSERT_THAT(Show(*next, kCommitted), ElementsAreArray(seen)) << where;
+    next.reset();
+    ASSERT_THAT(Show(*OpenLog(io, {.owner = 4}), kCommitted), ElementsAreArray(seen))
+        << where;
+    const auto survivor = io.Survivor(at, io::AfterCut::kDropUnsynced);
+    ASSERT_THAT(Show(*OpenLog(*survivor, {.owner = 5}), kCommitted),
+                ElementsAreArray(seen))
+        << where;
   }
 }
 

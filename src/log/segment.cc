@@ -121,37 +121,96 @@ void Segment::NoteBatch(int64_t offset, uint64_t position) {
   }
 }
 
-std::string SegmentName(int64_t first) { return fmt::format("{:020}{}", first, kSuffix); }
-
-std::optional<int64_t> ParseSegmentName(std::string_view name) {
-  if (name.size() != kDigits + kSuffix.size() || !name.ends_with(kSuffix))
-    return std::nullopt;
-  int64_t first = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + kDigits, first);
-  if (error != std::errc() || end != name.data() + kDigits || first < 0)
-    return std::nullopt;
-  return first;
+std::string SegmentName(SegmentId id) {
+  return id.owner == 0 ? fmt::format("{:020}{}", id.first, kSuffix)
+                       : fmt::format("{:020}-{}{}", id.first, id.owner, kSuffix);
 }
 
-Result<Segment> OpenSealed(io::Io& io, const std::string& path, int64_t first,
-                           int64_t next_first) {
+std::optional<SegmentId> ParseSegmentName(std::string_view name) {
+  if (name.size() < kDigits + kSuffix.size() || !name.ends_with(kSuffix))
+    return std::nullopt;
+  name.remove_suffix(kSuffix.size());
+  SegmentId id;
+  const auto number = [](std::string_view text, int64_t* out) {
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), *out);
+    return error == std::errc() && end == text.data() + text.size() && *out >= 0;
+  };
+  if (!number(name.substr(0, kDigits), &id.first)) return std::nullopt;
+  if (name.size() == kDigits) return id;
+  if (name[kDigits] != '-' || !number(name.substr(kDigits + 1), &id.owner) ||
+      id.owner == 0)
+    return std::nullopt;
+  return id;
+}
+
+namespace {
+
+Result<std::optional<Begin>> ReadBegin(io::Io& io, const std::string& path) {
   auto file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
   const uint64_t size = WEIR_TRY(file->Size());
-  Segment segment{.path = path, .first = first, .end = next_first, .bytes = size};
+  const uint32_t salt = WEIR_TRY(FindSalt(*file, size, path));
+  const auto frame = WEIR_TRY(
+      FrameReader(*file, size, salt).At(kSegmentHeaderBytes, FrameReader::Check::kIndex));
+  if (!frame || frame->type != FrameType::kBegin) return std::nullopt;
+  return DecodeBegin(frame->index);
+}
+
+}  // namespace
+
+Result<std::vector<Link>> FindChain(io::Io& io, const std::string& dir,
+                                    std::vector<SegmentId>* stragglers) {
+  std::vector<SegmentId> ids;
+  for (const std::string& name : WEIR_TRY(io.List(dir))) {
+    if (const auto id = ParseSegmentName(name)) ids.push_back(*id);
+  }
+  std::sort(ids.begin(), ids.end());
+  std::vector<Link> chain;
+  if (ids.empty()) return chain;
+  size_t i = ids.size() - 1;
+  chain.push_back({ids[i], std::nullopt, false});
+  while (i > 0) {
+    Link link{ids[i - 1], std::nullopt, ids[i - 1].owner != ids[i].owner};
+    if (link.may_be_open) {
+      const auto begin = WEIR_TRY(ReadBegin(io, io::Join(dir, SegmentName(ids[i]))));
+      if (begin) {
+        const SegmentId behind{begin->behind_owner, begin->behind_first};
+        while (i > 0 && ids[i - 1] > behind) stragglers->push_back(ids[--i]);
+        if (i == 0) break;
+        link.id = ids[i - 1];
+        if (link.id == behind) link.bytes_max = begin->behind_bytes;
+      }
+    }
+    chain.push_back(link);
+    --i;
+  }
+  std::reverse(chain.begin(), chain.end());
+  return chain;
+}
+
+Result<Segment> OpenSealed(io::Io& io, const std::string& path, const Link& link,
+                           int64_t next_first) {
+  auto file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
+  uint64_t size = WEIR_TRY(file->Size());
+  if (link.bytes_max) size = std::min(size, *link.bytes_max);
+  Segment segment{.path = path, .first = link.id.first, .end = next_first, .bytes = size};
   auto sealed = WEIR_TRY(ReadSeal(*file, size));
   if (sealed) {
     segment.salt = sealed->salt;
     segment.end = sealed->end;
     segment.sparse = std::move(sealed->sparse);
   } else {
-    Event("log_damaged", Severity::kError).With("file", path).With("position", size);
+    if (!link.may_be_open)
+      Event("log_damaged", Severity::kError).With("file", path).With("position", size);
     segment.salt = WEIR_TRY(FindSalt(*file, size, path));
   }
   return segment;
 }
 
-Result<NewestSegment> OpenNewest(io::Io& io, const std::string& path, int64_t first) {
-  std::shared_ptr<io::File> file = WEIR_TRY(io.Open(path, io::OpenMode::kReadWrite));
+Result<NewestSegment> OpenNewest(io::Io& io, const std::string& path, int64_t first,
+                                 bool ours) {
+  std::shared_ptr<io::File> file =
+      WEIR_TRY(io.Open(path, ours ? io::OpenMode::kReadWrite : io::OpenMode::kRead));
   const uint64_t size = WEIR_TRY(file->Size());
   NewestSegment newest{
       .segment = {.path = path, .first = first, .end = first, .bytes = size}};
@@ -169,6 +228,15 @@ Result<NewestSegment> OpenNewest(io::Io& io, const std::string& path, int64_t fi
   const Scan scan = WEIR_TRY(ScanNewest(*file, size, segment));
   segment.bytes = scan.valid;
   newest.marked = scan.marked;
+  if (!ours) {
+    if (scan.valid < size)
+      Event("log_tail_left_out", Severity::kInfo)
+          .With("file", path)
+          .With("position", scan.valid)
+          .With("bytes", size - scan.valid);
+    WEIR_TRY(file->Sync());
+    return newest;
+  }
   if (scan.valid == kSegmentHeaderBytes) {
     // Nothing was ever acknowledged here, and the header may be torn too: begin it again.
     // The name says which offset comes first.

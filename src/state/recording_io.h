@@ -26,6 +26,10 @@ class RecordingIo final : public io::Io {
     Record("rename " + from + " " + to);
     return io_.Rename(from, to);
   }
+  Status Link(const std::string& from, const std::string& to) override {
+    Record("link " + from + " " + to);
+    return io_.Link(from, to);
+  }
   Status Remove(const std::string& path) override {
     Record("remove " + path);
     return io_.Remove(path);
