@@ -1,6 +1,7 @@
 #include "base/time.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cctype>
@@ -45,10 +46,11 @@ Micros SystemClock::Now() {
       .count();
 }
 
+// CLOCK_BOOTTIME: a lease must not look fresh after the machine was suspended.
 Micros SystemClock::Monotonic() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+  struct timespec now;
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return now.tv_sec * Micros{1'000'000} + now.tv_nsec / 1000;
 }
 
 int64_t DaysFromCivil(int64_t y, unsigned m, unsigned d) {

@@ -48,6 +48,7 @@ Committer::Committer(io::Io& io, Clock& clock, std::string data_dir,
     : io_(io), clock_(clock), data_dir_(std::move(data_dir)), options_(options) {}
 
 Committer::~Committer() {
+  store_.reset();
   if (catalog_ != nullptr && owner_epoch_ != 0) GiveLeaseBack(*catalog_, owner_epoch_);
 }
 
@@ -58,14 +59,19 @@ Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock,
   WEIR_TRY(io.CreateDirs(data_dir));
   WEIR_TRY(io.CreateDirs(WarehouseDir(data_dir)));
   WEIR_TRY(io.CreateDirs(StateDir(data_dir)));
-  Directory directory = WEIR_TRY(LockDirectory(io, data_dir));
+  Directory directory = WEIR_TRY(OpenDirectory(io, data_dir));
   out->lock_ = std::move(directory.lock);
   out->catalog_ = std::move(directory.catalog);
   WEIR_TRY(out->CheckDirectory());
-  const Micros now = clock.Now();
-  out->owner_epoch_ =
-      WEIR_TRY(TakeOwnership(*out->catalog_, data_dir, now, now + options.lease));
-  out->lease_until_ = now + options.lease;
+  const Ownership owned =
+      WEIR_TRY(TakeOwnership(*out->catalog_, *out->lock_, data_dir, clock, options.lease,
+                             options.wait_for_lease));
+  out->owner_epoch_ = owned.owner_epoch;
+  out->previous_ = owned.previous;
+  out->previous_may_live_ = owned.previous_may_live;
+  out->Prolong(owned.lease.until, owned.lease.until_since_boot);
+  out->renewal_ = WEIR_TRY(iceberg::Catalog::Open(io, CatalogPath(data_dir), kCatalogName,
+                                                  /*read_only=*/false));
   WEIR_TRY(out->Recover());
   return out;
 }
@@ -81,6 +87,10 @@ Status Committer::CheckDirectory() {
       return {};
     }
     if (*place != data_dir_) return Moved(*place, data_dir_);
+    WEIR_TRY(
+        catalog_->Sql("UPDATE weir_meta SET value = ? WHERE key = 'format' AND "
+                      "value <> ?",
+                      {std::to_string(kDataFormat), std::to_string(kDataFormat)}));
     return {};
   });
 }
@@ -111,18 +121,22 @@ Status Committer::Recover() {
     return {};
   }));
   last_epoch_ = recovered_.epoch;
-  store_ =
-      WEIR_TRY(state::Store::Open(io_, StateDir(data_dir_), last_epoch_, options_.store));
+  state::StoreOptions store = options_.store;
+  store.owner = owner_epoch_;
+  store.may_live = [this](int64_t owner) {
+    return (owner == previous_ && previous_may_live_) || IsAlive(*lock_, owner);
+  };
+  store_ = WEIR_TRY(state::Store::Open(io_, StateDir(data_dir_), last_epoch_, store));
   return {};
 }
 
 Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch,
                                  uint32_t delta_checksum) {
   const Micros now = clock_.Now();
-  const Micros lease_until = now + options_.lease;
+  const Lease lease = Lease::From(clock_, options_.lease);
   const std::string frontier = SealJson(commit.frontier);
   WEIR_TRY(catalog_->Transact([&]() -> Status {
-    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease_until));
+    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease));
     for (const iceberg::Staged& staged : commit.tables) WEIR_TRY(catalog_->Swap(staged));
     WEIR_TRY(catalog_->Sql(
         "INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -151,15 +165,14 @@ Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch,
     }
     return {};
   }));
-  lease_until_ = lease_until;
+  Prolong(lease.until, lease.until_since_boot);
   return {};
 }
 
 Status Committer::Commit(const EpochCommit& commit) {
   const Epoch epoch = next_epoch();
   const std::string doing = fmt::format("commit epoch {}", epoch.value);
-  const uint32_t checksum =
-      WEIR_TRY(commit.delta->Write(io_, StateDir(data_dir_), epoch));
+  const uint32_t checksum = WEIR_TRY(commit.delta->Write(io_, store_->dir(), epoch));
   Status status = RunTransaction(commit, epoch, checksum);
   if (!status.ok()) {
     if (status.error().code != Code::kUnknownOutcome)
@@ -188,16 +201,27 @@ Result<bool> Committer::IsCommitted(Epoch epoch) {
 }
 
 Status Committer::Renew() {
-  const Micros now = clock_.Now();
-  if (lease_until_ - now > options_.lease * 2 / 3) return {};
-  const Micros until = now + options_.lease;
+  const Micros left =
+      std::min(lease_until_ - clock_.Now(), lease_until_since_boot_ - clock_.Monotonic());
+  if (left > options_.lease * 2 / 3) return {};
+  const Lease lease = Lease::From(clock_, options_.lease);
   WEIR_TRY(
-      catalog_->Transact([&] { return AssertOwner(*catalog_, owner_epoch_, until); }));
-  lease_until_ = until;
+      renewal_->Transact([&] { return AssertOwner(*renewal_, owner_epoch_, lease); }));
+  Prolong(lease.until, lease.until_since_boot);
   return {};
 }
 
-bool Committer::lease_valid() const { return clock_.Now() < lease_until_.load(); }
+// A commit and a renewal may come together; the earlier one's lease is shorter, and as
+// true.
+void Committer::Prolong(Micros until, Micros until_since_boot) {
+  lease_until_ = until;
+  lease_until_since_boot_ = until_since_boot;
+}
+
+bool Committer::lease_valid() const {
+  return clock_.Now() < lease_until_.load() &&
+         clock_.Monotonic() < lease_until_since_boot_.load();
+}
 
 Result<std::vector<SnapshotId>> Committer::LeasedSnapshots() {
   std::vector<SnapshotId> out;
@@ -223,19 +247,24 @@ Status Committer::CollectGarbage() {
   const auto rows = WEIR_TRY(catalog_->Sql(
       "SELECT path FROM weir_garbage WHERE since < ? LIMIT 1000", {oldest_reader}));
   if (rows.empty()) return {};
+  std::vector<iceberg::SqlValue> gone;
   for (const SqlRow& row : rows) {
     const Result<std::string> path = iceberg::PathOf(AsText(row[0]));
     if (!path.ok()) {
       // Somebody else's file in another store: not ours to delete, and no reason to stop.
       Event("garbage_left", Severity::kWarning).With("path", AsText(row[0]));
-      continue;
+    } else {
+      // Nobody can come to need what is garbage; but one who was replaced keeps its hands
+      // off.
+      if (!lease_valid()) break;
+      Status removed = io_.Remove(*path);
+      if (!removed.ok() && removed.error().code != Code::kNotFound) return removed;
     }
-    Status removed = io_.Remove(*path);
-    if (!removed.ok() && removed.error().code != Code::kNotFound) return removed;
+    gone.push_back(row[0]);
   }
   return catalog_->Transact([&]() -> Status {
-    for (const SqlRow& row : rows)
-      WEIR_TRY(catalog_->Sql("DELETE FROM weir_garbage WHERE path = ?", {row[0]}));
+    for (const iceberg::SqlValue& path : gone)
+      WEIR_TRY(catalog_->Sql("DELETE FROM weir_garbage WHERE path = ?", {path}));
     return {};
   });
 }

@@ -52,15 +52,19 @@ struct Recovered {
 
 struct CommitterOptions {
   Micros lease = 10'000'000;
+  // When the present owner is late with prolonging its lease: waits until the lease has
+  // run out or is prolonged, instead of refusing at once.
+  bool wait_for_lease = false;
   state::StoreOptions store;
 };
 
 // The owner of a data directory: one process at a time. Used by the flow's thread, but
-// lease_valid(), which any thread may ask.
+// lease_valid(), which any thread may ask, and Renew(), which one other thread may call,
+// so that work that takes long costs no lease.
 //
 // Commit order (docs/decisions/0003-commit-order.md):
 //   1 data, vector, manifest and metadata files are on disk (the caller's part,
-//   iceberg::Stage's) 2 state/delta-<epoch> is on disk 3 one SQLite transaction: owner
+//   iceberg::Stage's) 2 the state delta is on disk 3 one SQLite transaction: owner
 //   asserted, table rows swapped, epoch row inserted 4 the delta is applied to the state
 //   store 5 the delta file goes once the store has flushed it
 class Committer {
@@ -76,6 +80,8 @@ class Committer {
   const Recovered& recovered() const { return recovered_; }
   iceberg::Catalog& catalog() { return *catalog_; }
   state::Store& store() { return *store_; }
+  // Counts the owners of this directory; no two ever have the same.
+  int64_t owner_epoch() const { return owner_epoch_; }
   Epoch last_epoch() const { return last_epoch_; }
   Epoch next_epoch() const { return Next(last_epoch_); }
 
@@ -85,7 +91,7 @@ class Committer {
   // the next open. Anything else: nothing was committed.
   Status Commit(const EpochCommit& commit);
 
-  // Prolongs the lease when a third of it is gone.
+  // Prolongs the lease when a third of it is gone. kConflict: somebody else is the owner.
   Status Renew();
   // Whether an acknowledgement given now still counts.
   bool lease_valid() const;
@@ -103,6 +109,7 @@ class Committer {
   Status Recover();
   Result<bool> IsCommitted(Epoch epoch);
   Status RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_t delta_checksum);
+  void Prolong(Micros until, Micros until_since_boot);
 
   io::Io& io_;
   Clock& clock_;
@@ -113,8 +120,10 @@ class Committer {
   std::unique_ptr<state::Store> store_;
   Recovered recovered_;
   Epoch last_epoch_;
-  int64_t owner_epoch_ = 0;
-  std::atomic<Micros> lease_until_{0};
+  int64_t owner_epoch_ = 0, previous_ = 0;
+  bool previous_may_live_ = false;
+  std::unique_ptr<iceberg::Catalog> renewal_;  // Renew's own connection
+  std::atomic<Micros> lease_until_{0}, lease_until_since_boot_{0};
 };
 
 // Names of what stands in a data directory.
@@ -122,6 +131,7 @@ std::string CatalogPath(const std::string& data_dir);
 std::string WarehouseDir(const std::string& data_dir);
 std::string StateDir(const std::string& data_dir);
 inline constexpr const char* kCatalogName = "weir";
-inline constexpr int kDataFormat = 1;
+// 2: files of the log, the journal and the state carry their owner's epoch. 1 is read.
+inline constexpr int kDataFormat = 2;
 
 }  // namespace weir::commit

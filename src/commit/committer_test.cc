@@ -1,8 +1,13 @@
 #include "commit/committer.h"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
+#include <thread>
+
+#include "base/event.h"
 #include "commit/testing_internal.h"
+#include "io/hooked_io.h"
 #include "io/sim_io.h"
 
 namespace weir::commit {
@@ -130,19 +135,150 @@ class DirectoryTest : public testing::Test {
 TEST_F(DirectoryTest, ASecondOwnerIsRefusedWhileTheFirstLives) {
   Must(lake_.Open());
   Lake second(io_, clock_, "/d");
-  const Status refused = second.Open();
+  const Status refused = second.Open(/*wait_for_lease=*/true);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, Code::kConflict);
-  EXPECT_THAT(refused.error().message, HasSubstr("another process is working on /d"));
+  EXPECT_THAT(refused.error().message,
+              HasSubstr(fmt::format("another process is working on /d: process {} on ",
+                                    ::getpid())));
+  EXPECT_THAT(refused.error().message, HasSubstr("since 2023-11-14T22:13:20Z"));
+  EXPECT_THAT(*io_.ReadAll("/d/LOCK"),
+              HasSubstr(fmt::format("process {} on ", ::getpid())));
   lake_.Close();
   Must(second.Open());
+}
+
+TEST_F(DirectoryTest, AnOwnerThatIsThereIsFollowedOnlyWhenItsLeaseHasRunOut) {
+  Must(lake_.Open());
+  Must(CommitEpoch(lake_, 1));
+  Lake second(io_, clock_, "/d");
+  clock_.Advance(9'999'999);
+  EXPECT_EQ(second.Open().error().code, Code::kConflict);
+  clock_.Advance(1);
+  Must(second.Open());
+  EXPECT_EQ(ExpectOneEpoch(second), 1);
+  Must(CommitEpoch(second, 2));
+  // The first finds out, whatever it tries.
+  EXPECT_FALSE(lake_.committer().lease_valid());
+  EXPECT_EQ(lake_.committer().Renew().error().code, Code::kConflict);
+  EXPECT_EQ(CommitEpoch(lake_, 2).error().code, Code::kConflict);
+  EXPECT_FALSE(lake_.committer().lease_valid());
+  lake_.Close();
+  // A third is refused by the second, although the first's lock is free now.
+  Lake third(io_, clock_, "/d");
+  EXPECT_EQ(third.Open().error().code, Code::kConflict);
+  second.Close();
+  Must(third.Open());
+  EXPECT_EQ(ExpectOneEpoch(third), 2);
+}
+
+TEST_F(DirectoryTest, ALeaseThatIsLateIsWaitedFor) {
+  Must(lake_.Open());
+  clock_.Advance(6'000'000);  // more than half of it is gone
+  Lake second(io_, clock_, "/d");
+  EXPECT_EQ(second.Open().error().code, Code::kConflict) << "unless one does not wait";
+  std::thread time([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    clock_.Advance(4'000'000);
+  });
+  Must(second.Open(/*wait_for_lease=*/true));
+  time.join();
+  EXPECT_EQ(second.Query("SELECT owner_epoch FROM weir_owner"), "2");
+}
+
+TEST_F(DirectoryTest, ALeaseThatIsRenewedAfterAllRefusesWhoWaits) {
+  Must(lake_.Open());
+  clock_.Advance(6'000'000);
+  std::thread renewer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    Must(lake_.committer().Renew());
+  });
+  Lake second(io_, clock_, "/d");
+  EXPECT_EQ(second.Open(/*wait_for_lease=*/true).error().code, Code::kConflict);
+  renewer.join();
+}
+
+// The first owner is stopped before each of its calls, another takes over and commits,
+// the first goes on to its end. Where it held the catalog locked nobody can take over,
+// and it may go on as if nothing had been.
+TEST(FencingTest, AnOwnerThatWakesAfterATakeoverAtAnyCallChangesNothing) {
+  const auto old_life = [](io::Io& io, Clock& clock, int64_t* confirmed) {
+    Lake lake(io, clock, "/d");
+    if (!lake.Open().ok()) return;
+    for (int64_t n = lake.committer().last_epoch().value + 1; n <= 4; ++n) {
+      if (!CommitEpoch(lake, n).ok()) return;
+      *confirmed = n;
+      static_cast<void>(lake.committer().CollectGarbage().ok());
+      static_cast<void>(lake.committer().Renew().ok());
+    }
+    static_cast<void>(lake.committer().store().Flush().ok());
+  };
+  const auto start = [](io::Io& io, Clock& clock) {
+    Lake lake(io, clock, "/d");
+    Must(lake.Open());
+    Must(CommitEpoch(lake, 1));
+    Must(CommitEpoch(lake, 2));
+  };
+  SetEventSeverity(Severity::kError);
+  uint64_t calls = 0;
+  {
+    ManualClock clock(kTestNow);
+    io::SimIo io;
+    start(io, clock);
+    io::HookedIo hooked(io, UINT64_MAX, [] {});
+    int64_t confirmed = 0;
+    old_life(hooked, clock, &confirmed);
+    ASSERT_EQ(confirmed, 4);
+    calls = hooked.calls();
+  }
+  uint64_t takeovers = 0, locked = 0;
+  for (uint64_t at = 0; at < calls; ++at) {
+    ManualClock clock(kTestNow);
+    io::SimIo io;
+    start(io, clock);
+    Lake next(io, clock, "/d");
+    int64_t confirmed = 2, found = 0;
+    io::HookedIo hooked(io, at, [&] {
+      auto catalog = Must(io.Open("/d/catalog.db", io::OpenMode::kReadWrite));
+      if (Must(catalog->IsLockedByOther(0x40000000, 512))) {
+        ++locked;
+        return;
+      }
+      catalog.reset();
+      ++takeovers;
+      clock.Advance(10'000'001);
+      Must(next.Open());
+      found = ExpectOneEpoch(next);
+      EXPECT_GE(found, confirmed);
+      Must(CommitEpoch(next, found + 1));
+    });
+    old_life(hooked, clock, &confirmed);
+    SCOPED_TRACE(fmt::format("stopped before call {} ({})", at, hooked.stopped_before()));
+    if (found == 0) {
+      EXPECT_EQ(confirmed, 4);
+    } else {
+      EXPECT_LE(confirmed, found) << "the first committed after it was replaced";
+      Must(CommitEpoch(next, found + 2));
+      next.Close();
+      const auto survivor = io.Survivor(at, io::AfterCut::kDropUnsynced);
+      Must(next.Open());
+      EXPECT_EQ(ExpectOneEpoch(next), found + 2);
+      Lake last(*survivor, clock, "/d");
+      clock.Advance(10'000'001);
+      Must(last.Open());
+      EXPECT_EQ(ExpectOneEpoch(last), found + 2);
+    }
+    ASSERT_FALSE(testing::Test::HasFailure());
+  }
+  EXPECT_GT(takeovers, 150u);
+  EXPECT_GT(locked, 20u);
 }
 
 TEST_F(DirectoryTest, AnOwnerOnAnotherHostIsWaitedForUntilItsLeaseRunsOut) {
   Must(lake_.Open());
   lake_.Query(
       fmt::format("UPDATE weir_owner SET host = 'elsewhere', owner_epoch = 7, pid = 42, "
-                  "lease_until = {}",
+                  "lease_until = {}, boot_id = 'another'",
                   kTestNow + 5'000'000));
   lake_.Close();
   const Status refused = lake_.Open();
@@ -209,12 +345,19 @@ TEST_F(DirectoryTest, AMovedDirectoryIsRefusedAndTheMessageSaysWhatToDo) {
 
 TEST_F(DirectoryTest, ADirectoryOfANewerFormatIsRefused) {
   Must(lake_.Open());
-  lake_.Query("UPDATE weir_meta SET value = '2' WHERE key = 'format'");
+  lake_.Query("UPDATE weir_meta SET value = '3' WHERE key = 'format'");
   lake_.Close();
   const Status refused = lake_.Open();
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, Code::kInvalid);
   EXPECT_THAT(refused.error().message, HasSubstr("newer Weir"));
+}
+
+TEST_F(DirectoryTest, ADirectoryOfAnOlderFormatIsTakenOverAndOnlyNewerOnesReadItThen) {
+  Must(lake_.Open());
+  lake_.Query("UPDATE weir_meta SET value = '1' WHERE key = 'format'");
+  Must(lake_.Open());
+  EXPECT_EQ(lake_.Query("SELECT value FROM weir_meta WHERE key = 'format'"), "2");
 }
 
 TEST_F(DirectoryTest, ModelsAndTheirTablesGoTogether) {

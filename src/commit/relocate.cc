@@ -31,15 +31,16 @@ class Relocation {
     std::vector<iceberg::Staged> tables;
     for (const iceberg::TableRef& table : WEIR_TRY(catalog_.List())) {
       if (progress) progress(table.name);
-      WEIR_TRY(catalog_.Transact(
-          [&] { return AssertOwner(catalog_, owner_epoch_, clock_.Now() + kLease); }));
+      WEIR_TRY(catalog_.Transact([&] {
+        return AssertOwner(catalog_, owner_epoch_, Lease::From(clock_, kLease));
+      }));
       Result<iceberg::Staged> staged = iceberg::StageMove(
           io_, table.name, table.metadata_location, move_, clock_.Now());
       if (!staged.ok()) return std::move(staged).error().Within("table " + table.name);
       tables.push_back(*std::move(staged));
     }
     return catalog_.Transact([&]() -> Status {
-      WEIR_TRY(AssertOwner(catalog_, owner_epoch_, clock_.Now() + kLease));
+      WEIR_TRY(AssertOwner(catalog_, owner_epoch_, Lease::From(clock_, kLease)));
       WEIR_TRY(MoveColumn("weir_garbage", "path"));
       WEIR_TRY(MoveColumn("iceberg_namespace_properties", "property_value"));
       for (const iceberg::Staged& staged : tables) WEIR_TRY(SwapTable(staged));
@@ -98,13 +99,14 @@ Status Relocate(io::Io& io, Clock& clock, const std::string& data_dir,
   if (!io.Exists(CatalogPath(data_dir)))
     return NotFound(
         fmt::format("{} is no data directory: it has no catalog.db", data_dir));
-  Directory directory = WEIR_TRY(LockDirectory(io, data_dir));
+  Directory directory = WEIR_TRY(OpenDirectory(io, data_dir));
   const std::optional<std::string> from =
       WEIR_TRY(RecordedPlace(*directory.catalog, data_dir));
   if (!from || *from == data_dir) return {};
-  const Micros now = clock.Now();
   const int64_t owner_epoch =
-      WEIR_TRY(TakeOwnership(*directory.catalog, data_dir, now, now + kLease));
+      WEIR_TRY(TakeOwnership(*directory.catalog, *directory.lock, data_dir, clock, kLease,
+                             /*wait=*/false))
+          .owner_epoch;
   Status done = Relocation(io, clock, data_dir, *directory.catalog, owner_epoch, *from)
                     .Run(progress);
   if (!done.ok() && done.error().code == Code::kUnknownOutcome) {

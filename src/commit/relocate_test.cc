@@ -218,7 +218,13 @@ TEST_F(RelocateTest, ADirectoryThatWasNotMovedIsLeftAlone) {
 
 TEST_F(RelocateTest, AnotherProcessIsNotDisturbed) {
   const auto lock = Must(io_.Open("/elsewhere/d2/LOCK", io::OpenMode::kCreate));
-  Must(lock->LockRange(io::File::LockKind::kExclusive, 0, 1));
+  const auto catalog =
+      Must(iceberg::Catalog::Open(io_, "/elsewhere/d2/catalog.db", kCatalogName, false));
+  const auto owner = Must(catalog->Sql("SELECT owner_epoch FROM weir_owner"));
+  Must(lock->LockRange(io::File::LockKind::kExclusive,
+                       static_cast<uint64_t>(std::get<int64_t>(owner[0][0])), 1));
+  Must(catalog->Sql("UPDATE weir_owner SET lease_until_since_boot = ?",
+                    {clock_.Monotonic() + 1'000'000}));
   const Status refused = Relocate(io_, clock_, "/elsewhere/d2", nullptr);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, Code::kConflict);

@@ -33,9 +33,10 @@ class Lake {
   Lake(io::Io& io, Clock& clock, std::string dir)
       : io_(io), clock_(clock), dir_(std::move(dir)) {}
 
-  Status Open() {
+  Status Open(bool wait_for_lease = false) {
     committer_.reset();
     CommitterOptions options;
+    options.wait_for_lease = wait_for_lease;
     options.store.deterministic = true;
     options.store.write_buffer_bytes = 1 << 16;
     options.store.block_cache_bytes = 1 << 16;

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <condition_variable>
 #include <deque>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "base/event.h"
 #include "base/memory.h"
@@ -58,17 +61,19 @@ class FlowImpl final : public Flow {
   ~FlowImpl() override {
     queue_.Close();
     sources_.reset();
+    StopKeeper();
   }
 
   Status Init() {
     commit::CommitterOptions commit_options;
     commit_options.lease = settings_.lease;
+    commit_options.wait_for_lease = options_.wait_for_lease;
     commit_options.store = options_.store;
     committer_ =
         WEIR_TRY(commit::Committer::Open(io_, clock_, options_.data_dir, commit_options));
-    journal_.With([](auto&) {});
-    auto journal =
-        WEIR_TRY(log::Journal::Open(io_, io::Join(options_.data_dir, "journal")));
+    keeper_ = std::thread([this] { KeepLease(); });
+    auto journal = WEIR_TRY(log::Journal::Open(
+        io_, io::Join(options_.data_dir, "journal"), committer_->owner_epoch()));
     journal_.With([&](auto& slot) { slot = std::move(journal); });
     WEIR_TRY(Recover());
     MemoryBudget& tables = memory_.Child("tables", settings_.memory_max / 3);
@@ -90,7 +95,12 @@ class FlowImpl final : public Flow {
       report_.wall = clock_.Monotonic() - began;
       if (progress) progress(report_);
     });
-    if (!status.ok()) return std::move(status).error();
+    if (!status.ok()) {
+      // Whoever waits for an answer is told at once that none will come.
+      sources_->Stop();
+      queue_.Close();
+      return std::move(status).error();
+    }
     sources_->Stop();
     WEIR_TRY(committer_->store().Flush());
     report_.wall = clock_.Monotonic() - began;
@@ -102,6 +112,47 @@ class FlowImpl final : public Flow {
   ingest::EventSink* sink() override { return sources_->sink(); }
 
  private:
+  // ------------------------------------------------------------------ the lease
+
+  // A thread of its own prolongs the lease: a step, a refresh or the catching up of a
+  // model may take longer than it.
+  void KeepLease() {
+    std::unique_lock lock(keeper_mutex_);
+    while (!keeper_stops_) {
+      lock.unlock();
+      Status renewed = committer_->Renew();
+      lock.lock();
+      if (!renewed.ok() && renewed.error().code == Code::kConflict) {
+        ownership_lost_ = std::move(renewed).error();
+        return;
+      }
+      // A reader or a backup may hold the catalog for a moment; there is time until the
+      // lease has run out.
+      if (!renewed.ok())
+        Event("lease_not_prolonged", Severity::kWarning)
+            .With("error", renewed.error().message);
+      keeper_wakes_.wait_for(lock,
+                             std::chrono::microseconds(std::clamp<Micros>(
+                                 settings_.lease / 10, 10'000, 500'000)),
+                             [&] { return keeper_stops_; });
+    }
+  }
+
+  void StopKeeper() {
+    {
+      std::lock_guard lock(keeper_mutex_);
+      keeper_stops_ = true;
+      keeper_wakes_.notify_one();
+    }
+    if (keeper_.joinable()) keeper_.join();
+  }
+
+  Status CheckOwnership() {
+    std::lock_guard lock(keeper_mutex_);
+    if (ownership_lost_) return *ownership_lost_;
+    return {};
+  }
+
   // ------------------------------------------------------------------ opening
 
   Status Recover() {
@@ -299,6 +350,7 @@ class FlowImpl final : public Flow {
     sources.journal = &journal_;
     sources.store = &committer_->store();
     sources.global_watermark = &global_watermark_;
+    sources.owner = committer_->owner_epoch();
     sources.lease_valid = [this] { return committer_->lease_valid(); };
     sources_ =
         WEIR_TRY(Sources::Open(io_, clock_, project_, frontier_, std::move(sources)));
@@ -332,8 +384,8 @@ class FlowImpl final : public Flow {
       if (now - told > 100'000) {
         told = now;
         progress();
-        WEIR_TRY(committer_->Renew());
       }
+      WEIR_TRY(CheckOwnership());
       if (asked_marker_ == frontier_.marker && steps_in_epoch_ > 0 &&
           EpochIsDue(cancel, now))
         Ask(frontier_.marker + 1);
@@ -660,6 +712,11 @@ class FlowImpl final : public Flow {
   ingest::EventQueue queue_;
   ingest::SharedJournal journal_;
   std::unique_ptr<commit::Committer> committer_;
+  std::mutex keeper_mutex_;
+  std::condition_variable keeper_wakes_;
+  bool keeper_stops_ = false;            // guarded by keeper_mutex_
+  std::optional<Error> ownership_lost_;  // guarded by keeper_mutex_
+  std::thread keeper_;
   std::unique_ptr<TableSet> tables_;
   std::unique_ptr<Behind> behind_;
   std::vector<ingest::SourceTables> source_tables_;

@@ -27,6 +27,8 @@ struct FlowOptions {
   bool live =
       false;  // takes records over HTTP: sources with an http server get a log and a sink
   std::map<std::string, std::string> source_paths;  // --source NAME=PATH
+  // See commit::CommitterOptions.
+  bool wait_for_lease = false;
   state::StoreOptions store;
 };
 

@@ -98,6 +98,7 @@ void PrintReport(const flow::RunReport& report, Format format,
 flow::FlowOptions FlowOptionsOf(const Options& options) {
   flow::FlowOptions flow;
   flow.data_dir = DataDir(options);
+  flow.wait_for_lease = true;
   for (const auto& [name, path] : options.sources)
     flow.source_paths[name] = AbsolutePath(path);
   return flow;

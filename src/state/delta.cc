@@ -1,3 +1,5 @@
+#include <charconv>
+
 #include "base/hash.h"
 #include "state/state.h"
 #include "state/state_internal.h"
@@ -45,8 +47,18 @@ bool TakeText(std::string_view& bytes, std::string_view* text) {
 
 }  // namespace
 
-std::string DeltaPath(const std::string& state_dir, Epoch epoch) {
-  return io::Join(state_dir, fmt::format("{}{}", kDeltaPrefix, epoch.value));
+std::string DeltaPath(const std::string& dir, Epoch epoch) {
+  return io::Join(dir, fmt::format("{}{}", kDeltaPrefix, epoch.value));
+}
+
+std::optional<Epoch> ParseDeltaName(std::string_view name) {
+  if (!name.starts_with(kDeltaPrefix)) return std::nullopt;
+  name.remove_prefix(kDeltaPrefix.size());
+  Epoch epoch;
+  const auto [end, error] =
+      std::from_chars(name.data(), name.data() + name.size(), epoch.value);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return epoch;
 }
 
 void Delta::Begin(Op op, std::string_view space) {
@@ -102,8 +114,7 @@ Status Delta::ForEach(const std::function<Status(const Record&)>& visit) const {
   return {};
 }
 
-Result<uint32_t> Delta::Write(io::Io& io, const std::string& state_dir,
-                              Epoch epoch) const {
+Result<uint32_t> Delta::Write(io::Io& io, const std::string& dir, Epoch epoch) const {
   std::string header(kMagic);
   PutFixed(header, epoch.value);
   PutFixed(header, count_);
@@ -112,7 +123,7 @@ Result<uint32_t> Delta::Write(io::Io& io, const std::string& state_dir,
   std::string trailer;
   PutFixed(trailer, checksum);
 
-  const std::string path = DeltaPath(state_dir, epoch);
+  const std::string path = DeltaPath(dir, epoch);
   auto file = io.Open(path, io::OpenMode::kCreateNew);
   if (!file.ok() && file.error().code == Code::kConflict) {
     WEIR_TRY(io.Remove(path));
@@ -123,12 +134,12 @@ Result<uint32_t> Delta::Write(io::Io& io, const std::string& state_dir,
   if (!bytes_.empty()) WEIR_TRY((*file)->Append(bytes_));
   WEIR_TRY((*file)->Append(trailer));
   WEIR_TRY((*file)->Sync());
-  WEIR_TRY(io.SyncDir(state_dir));
+  WEIR_TRY(io.SyncDir(dir));
   return checksum;
 }
 
-Result<Delta> Delta::Read(io::Io& io, const std::string& state_dir, Epoch epoch) {
-  const std::string path = DeltaPath(state_dir, epoch);
+Result<Delta> Delta::Read(io::Io& io, const std::string& dir, Epoch epoch) {
+  const std::string path = DeltaPath(dir, epoch);
   std::string bytes = WEIR_TRY(io.ReadAll(path));
   if (bytes.size() < kHeaderBytes + kChecksumBytes || !bytes.starts_with(kMagic)) {
     return Corrupt(path + " is no state delta");

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/event.h"
+#include "state/state_internal.h"
 
 namespace weir::state {
 namespace {
@@ -15,7 +16,6 @@ namespace {
 constexpr size_t kSlotsMin = 1024;
 constexpr size_t kGenerationEntriesMax = 65'536;
 constexpr char kGenerationKey = 'g', kRunKey = 'r';
-constexpr std::string_view kRunsDir = "ids";
 constexpr size_t kRunValueBytes = 32;
 constexpr std::string_view kBeganKey = "began";
 constexpr int64_t kErasedMin = 4096;  // below this a rebuild is not worth it

@@ -1,7 +1,7 @@
 // Committed keyed state: what operators, the identity memory and the key indexes need to
 // continue after an epoch. A cache of history, never the truth: it can be rebuilt from
-// the tables. One RocksDB under `state/rocks`, fed only by epoch deltas. Byte tables:
-// docs/formats/state.md.
+// the tables. One RocksDB, fed only by epoch deltas, in a folder that belongs to one
+// owner. Byte tables: docs/formats/state.md.
 #pragma once
 
 #include <cstdint>
@@ -35,14 +35,14 @@ class Delta {
   bool empty() const { return count_ == 0; }
   size_t bytes() const { return bytes_.size(); }
 
-  // state/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the
+  // <dir>/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the
   // checksum for the epoch row. Every epoch writes its delta, also an empty one: recovery
   // takes a missing file for damage. What an earlier failed attempt left is replaced.
-  Result<uint32_t> Write(io::Io& io, const std::string& state_dir, Epoch epoch) const;
+  Result<uint32_t> Write(io::Io& io, const std::string& dir, Epoch epoch) const;
 
   // Reads back what Write made; kNotFound, or kCorrupt when it is not the delta of that
   // epoch.
-  static Result<Delta> Read(io::Io& io, const std::string& state_dir, Epoch epoch);
+  static Result<Delta> Read(io::Io& io, const std::string& dir, Epoch epoch);
 
   enum class Op : uint8_t { kSpace = 1, kPut = 2, kErase = 3, kClear = 4 };
   struct Record {
@@ -65,6 +65,13 @@ struct StoreOptions {
   int64_t write_buffer_bytes = 64 << 20;
   bool deterministic =
       false;  // for SimIo: no background work, flush only by the waiting caller
+  // Owner epoch of this process. What the owner before left moves into a folder of ours;
+  // when that process may still be alive it keeps its folder, and ours gets the immutable
+  // files by a second name and copies of the few others. 0: there is one process only,
+  // and the state folder itself is the store's.
+  int64_t owner = 0;
+  // Whether the process of an earlier owner epoch may still be alive. Empty: none is.
+  std::function<bool(int64_t owner)> may_live;
 };
 
 // Used by the commit thread for Apply; Get and Scan may be called by any thread.
@@ -110,7 +117,7 @@ class Store {
 
   // Where state lives that has files of its own beside the store.
   virtual io::Io& io() = 0;
-  virtual const std::string& dir() const = 0;  // state/
+  virtual const std::string& dir() const = 0;  // this owner's: deltas, rocks/, ids/
   virtual bool deterministic() const = 0;      // no threads of one's own
 };
 

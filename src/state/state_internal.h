@@ -1,4 +1,4 @@
-// Names of the files under state/.
+// Names of the files under state/, and the folder that belongs to one owner.
 #pragma once
 
 #include "state/state.h"
@@ -6,6 +6,20 @@
 namespace weir::state {
 
 inline constexpr std::string_view kDeltaPrefix = "delta-";
-std::string DeltaPath(const std::string& state_dir, Epoch epoch);
+inline constexpr std::string_view kRocksDir = "rocks";
+inline constexpr std::string_view kRunsDir = "ids";  // identity runs, which never change
+std::string DeltaPath(const std::string& dir, Epoch epoch);
+// nullopt: not a delta's name.
+std::optional<Epoch> ParseDeltaName(std::string_view name);
+
+// The folder of options.owner, made from what the newest earlier owner left: deltas up to
+// `committed` and the store. Whole and durable, or not there.
+Result<std::string> PrepareOwnerDir(io::Io& io, const std::string& state_dir,
+                                    Epoch committed, const StoreOptions& options);
+// Removes what earlier owners left, if they cannot be alive. Failing costs only space.
+void RemoveEarlierOwners(io::Io& io, const std::string& state_dir,
+                         const StoreOptions& options);
+// A folder and all in it; fine when it is missing.
+Status RemoveTree(io::Io& io, const std::string& dir);
 
 }  // namespace weir::state

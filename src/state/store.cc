@@ -5,7 +5,6 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
-#include <charconv>
 #include <future>
 
 #include "state/rocks_file_system_internal.h"
@@ -106,11 +105,8 @@ rocksdb::Options RocksOptions(const StoreOptions& options) {
 
 class RocksStore final : public Store {
  public:
-  RocksStore(io::Io& io, std::string state_dir, const StoreOptions& options)
-      : io_(io),
-        state_dir_(std::move(state_dir)),
-        options_(options),
-        fs_(NewRocksFileSystem(io)) {
+  RocksStore(io::Io& io, std::string dir, const StoreOptions& options)
+      : io_(io), dir_(std::move(dir)), options_(options), fs_(NewRocksFileSystem(io)) {
     if (options_.deterministic) {
       auto env = std::make_unique<SerialEnv>(fs_);
       serial_ = env.get();
@@ -130,7 +126,7 @@ class RocksStore final : public Store {
     rocksdb::Options rocks = RocksOptions(options_);
     rocks.env = env_.get();
     rocksdb::DB* db = nullptr;
-    WEIR_ROCKS(rocksdb::DB::Open(rocks, io::Join(state_dir_, "rocks"), &db), "open");
+    WEIR_ROCKS(rocksdb::DB::Open(rocks, io::Join(dir_, kRocksDir), &db), "open");
     db_.reset(db);
     if (serial_ != nullptr) serial_->WaitUntilIdle();
 
@@ -155,7 +151,7 @@ class RocksStore final : public Store {
     }
     const Epoch flushed = applied_;
     for (Epoch epoch = Next(applied_); epoch <= committed; epoch = Next(epoch)) {
-      auto delta = Delta::Read(io_, state_dir_, epoch);
+      auto delta = Delta::Read(io_, dir_, epoch);
       if (!delta.ok()) {
         if (delta.error().code != Code::kNotFound) return std::move(delta).error();
         return Corrupt(
@@ -201,7 +197,7 @@ class RocksStore final : public Store {
   }
 
   io::Io& io() override { return io_; }
-  const std::string& dir() const override { return state_dir_; }
+  const std::string& dir() const override { return dir_; }
   bool deterministic() const override { return options_.deterministic; }
 
   Result<std::vector<std::optional<std::string>>> GetMany(
@@ -397,20 +393,15 @@ class RocksStore final : public Store {
   }
 
   Status RemoveDeltas(const std::function<bool(Epoch)>& useless) {
-    for (const std::string& name : WEIR_TRY(io_.List(state_dir_))) {
-      if (!name.starts_with(kDeltaPrefix)) continue;
-      Epoch epoch;
-      const char* end = name.data() + name.size();
-      const auto [rest, error] =
-          std::from_chars(name.data() + kDeltaPrefix.size(), end, epoch.value);
-      const bool is_delta = error == std::errc() && rest == end;
-      if (is_delta && useless(epoch)) WEIR_TRY(io_.Remove(io::Join(state_dir_, name)));
+    for (const std::string& name : WEIR_TRY(io_.List(dir_))) {
+      const auto epoch = ParseDeltaName(name);
+      if (epoch && useless(*epoch)) WEIR_TRY(io_.Remove(io::Join(dir_, name)));
     }
     return {};
   }
 
   io::Io& io_;
-  const std::string state_dir_;
+  const std::string dir_;
   const StoreOptions options_;
   const std::shared_ptr<rocksdb::FileSystem> fs_;
   std::unique_ptr<rocksdb::Env> env_;
@@ -423,40 +414,27 @@ class RocksStore final : public Store {
   int waiting_ = 0;
 };
 
-Status RemoveTree(io::Io& io, const std::string& dir) {
-  auto names = io.List(dir);
-  if (!names.ok())
-    return names.error().code == Code::kNotFound ? Status()
-                                                 : Status(std::move(names).error());
-  for (const std::string& name : *names) {
-    const std::string path = io::Join(dir, name);
-    if (WEIR_TRY(io.Stat(path)).is_dir) {
-      WEIR_TRY(RemoveTree(io, path));
-    } else {
-      WEIR_TRY(io.Remove(path));
-    }
-  }
-  return io.Remove(dir);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::Open(io::Io& io, const std::string& state_dir,
                                            Epoch committed, StoreOptions options) {
-  WEIR_TRY(io.CreateDirs(state_dir));
-  auto store = std::make_unique<RocksStore>(io, state_dir, options);
+  const std::string dir = WEIR_TRY(PrepareOwnerDir(io, state_dir, committed, options));
+  auto store = std::make_unique<RocksStore>(io, dir, options);
   WEIR_TRY(store->OpenRocks());
   WEIR_TRY(store->Recover(committed));
+  RemoveEarlierOwners(io, state_dir, options);
   return std::unique_ptr<Store>(std::move(store));
 }
 
 Result<std::unique_ptr<Store>> Store::Reset(io::Io& io, const std::string& state_dir,
                                             Epoch committed, StoreOptions options) {
-  WEIR_TRY(RemoveTree(io, state_dir));
-  WEIR_TRY(io.CreateDirs(state_dir));
-  auto store = std::make_unique<RocksStore>(io, state_dir, options);
+  const std::string dir = WEIR_TRY(PrepareOwnerDir(io, state_dir, committed, options));
+  WEIR_TRY(RemoveTree(io, dir));
+  WEIR_TRY(io.CreateDirs(dir));
+  auto store = std::make_unique<RocksStore>(io, dir, options);
   WEIR_TRY(store->OpenRocks());
   WEIR_TRY(store->StartAt(committed));
+  RemoveEarlierOwners(io, state_dir, options);
   return std::unique_ptr<Store>(std::move(store));
 }
 

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "io/hooked_io.h"
 #include "io/sim_io.h"
 #include "state/recording_io.h"
 #include "state/state.h"
@@ -386,6 +387,185 @@ TEST_F(StoreTest, HoldsTheCommittedEpochsWhereverThePowerIsCut) {
       for (int64_t i = 1; i <= committed; ++i) expected += fmt::format(" k{}=v", i);
       ASSERT_EQ(Rows(**store, "s"), expected) << when;
       WriteAndApplyOn(io, **store, committed + 1);
+    }
+  }
+}
+
+// ------------------------------------------------------------------ owners
+
+// What an owner before the takeover could commit; afterwards nothing of it counts.
+struct Truth {
+  int64_t committed = 0;
+  bool taken_over = false;
+
+  std::string Rows() const {
+    std::string rows = committed > 0 ? fmt::format("epoch={}", committed) : "";
+    for (int64_t i = 1; i <= committed; ++i) rows += fmt::format(" k{}=v", i);
+    return rows;
+  }
+};
+
+Result<std::unique_ptr<Store>> OpenAs(io::Io& io, int64_t owner, int64_t committed,
+                                      int64_t alive = -1) {
+  StoreOptions options{.deterministic = true, .owner = owner};
+  options.may_live = [alive](int64_t other) { return other == alive; };
+  return Store::Open(io, "state", Epoch{committed}, options);
+}
+
+// Writes, commits and applies one epoch.
+Status OneEpoch(io::Io& io, Store& store, Truth& truth, bool is_owner) {
+  const int64_t epoch = store.applied().value + 1;
+  Delta delta;
+  delta.Put("s", fmt::format("k{}", epoch), is_owner ? "v" : "never");
+  delta.Put("s", "epoch", std::to_string(epoch));
+  WEIR_TRY(io.CreateDirs(io::Join(store.dir(), "ids")));
+  const std::string run = io::Join(store.dir(), fmt::format("ids/run-{}", epoch));
+  static_cast<void>(io.Remove(run).ok());  // of an epoch that was not committed
+  WEIR_TRY(io.WriteNew(run, "run"));
+  WEIR_TRY(io.SyncDir(io::Join(store.dir(), "ids")));
+  WEIR_TRY(delta.Write(io, store.dir(), Epoch{epoch}));
+  if (is_owner) truth.committed = epoch;
+  return store.Apply(delta, Epoch{epoch});
+}
+
+// The life of owner 2. It believes to be the owner to its end, so it even applies what it
+// could not commit: nothing of that may reach the next owner.
+void OldLife(io::Io& io, Truth& truth) {
+  auto store = OpenAs(io, 2, truth.committed);
+  if (!store.ok()) return;
+  for (int i = 0; i < 4; ++i) {
+    if (!OneEpoch(io, **store, truth, !truth.taken_over).ok()) return;
+    if (i % 2 == 1 && !(*store)->Flush().ok()) return;
+  }
+}
+
+void Begin(io::Io& io, int64_t owner, Truth& truth) {
+  auto store = OpenAs(io, owner, 0);
+  ASSERT_TRUE(store.ok()) << store.error().message;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(OneEpoch(io, **store, truth, true).ok());
+    if (i == 1) {
+      ASSERT_TRUE((*store)->Flush().ok());
+    }
+  }
+}
+
+void ExpectRows(io::Io& io, int64_t owner, const Truth& truth, const std::string& where) {
+  const auto store = OpenAs(io, owner, truth.committed);
+  ASSERT_TRUE(store.ok()) << where << ": " << store.error().message;
+  std::string rows;
+  ASSERT_TRUE((*store)
+                  ->Scan("s", "",
+                         [&](std::string_view key, std::string_view value) {
+                           rows += fmt::format("{}{}={}", rows.empty() ? "" : " ", key,
+                                               value);
+                           return true;
+                         })
+                  .ok());
+  ASSERT_EQ(rows, truth.Rows()) << where;
+  for (int64_t epoch = 1; epoch <= truth.committed; ++epoch)
+    ASSERT_TRUE(io.Exists(io::Join((*store)->dir(), fmt::format("ids/run-{}", epoch))))
+        << where;
+}
+
+TEST(StoreOwnerTest, TheNextOwnerOfADeadOneGetsItsFolder) {
+  io::SimIo io;
+  Truth truth;
+  Begin(io, 1, truth);
+  ExpectRows(io, 2, truth, "owner 2");
+  EXPECT_THAT(*io.List("state"), ElementsAre("owner-2"));
+}
+
+TEST(StoreOwnerTest, AStoreOfBeforeOwnersWereCountedIsTakenOver) {
+  io::SimIo io;
+  Truth truth;
+  Begin(io, 0, truth);
+  EXPECT_THAT(*io.List("state"), ElementsAre("delta-3", "ids", "rocks"));
+  ExpectRows(io, 1, truth, "owner 1");
+  EXPECT_THAT(*io.List("state"), ElementsAre("owner-1"));
+}
+
+TEST(StoreOwnerTest, TheFolderOfAnOwnerThatMayLiveStaysUntilItIsGone) {
+  io::SimIo io;
+  Truth truth;
+  Begin(io, 1, truth);
+  {
+    const auto store = OpenAs(io, 2, truth.committed, /*alive=*/1);
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    EXPECT_THAT(*io.List("state"), ElementsAre("owner-1", "owner-2"));
+  }
+  ExpectRows(io, 3, truth, "owner 3");
+  EXPECT_THAT(*io.List("state"), ElementsAre("owner-3"));
+}
+
+// Owner 2 is stopped before each of its calls, owner 3 takes over and commits, owner 2
+// goes on to its end, owner 3 commits more; then owner 4 opens, on what a power cut left
+// too.
+TEST(StoreOwnerTest, AnOwnerThatWakesAfterATakeoverAtAnyCallChangesNothing) {
+  uint64_t calls = 0;
+  {
+    io::SimIo io;
+    Truth truth;
+    Begin(io, 1, truth);
+    io::HookedIo hooked(io, UINT64_MAX, [] {});
+    OldLife(hooked, truth);
+    calls = hooked.calls();
+    ASSERT_EQ(truth.committed, 7);
+  }
+  ASSERT_GT(calls, 100u);
+  for (uint64_t at = 0; at < calls; ++at) {
+    io::SimIo io;
+    Truth truth;
+    Begin(io, 1, truth);
+    std::unique_ptr<Store> next;
+    io::HookedIo hooked(io, at, [&] {
+      truth.taken_over = true;
+      auto opened = OpenAs(io, 3, truth.committed, /*alive=*/2);
+      ASSERT_TRUE(opened.ok()) << "call " << at << ": " << opened.error().message;
+      next = *std::move(opened);
+      ASSERT_TRUE(OneEpoch(io, *next, truth, true).ok());
+      if (at % 2 == 0) {
+        ASSERT_TRUE(next->Flush().ok());
+      }
+    });
+    OldLife(hooked, truth);
+    const std::string where =
+        fmt::format("stopped before call {} ({})", at, hooked.stopped_before());
+    ASSERT_NE(next, nullptr) << where;
+    ASSERT_TRUE(OneEpoch(io, *next, truth, true).ok()) << where;
+    const auto survivor = io.Survivor(at, io::AfterCut::kDropUnsynced);
+    next.reset();
+    ExpectRows(io, 4, truth, where);
+    ExpectRows(*survivor, 4, truth, "after a power cut, " + where);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// The takeover itself under power cuts, of a dead owner (its folder is moved) and of one
+// that may live (it is copied).
+TEST(StoreOwnerTest, ATakeoverIsWholeWhereverThePowerIsCut) {
+  for (const int64_t alive : {-1, 1}) {
+    for (uint64_t cut = 0;; ++cut) {
+      io::SimIo io;
+      Truth truth;
+      Begin(io, 1, truth);
+      io.SetFaults({.cut_power_after = cut});
+      {
+        auto store = OpenAs(io, 2, truth.committed, alive);
+        if (store.ok()) {
+          static_cast<void>(OneEpoch(io, **store, truth, false).ok());
+          truth.committed = 3;
+        }
+      }
+      if (!io.power_is_off()) break;
+      for (const auto mode :
+           {io::AfterCut::kDropUnsynced, io::AfterCut::kKeepAll, io::AfterCut::kRandom}) {
+        const std::string where =
+            fmt::format("cut after operation {} ({}), mode {}, owner {} lives", cut,
+                        io.last_operation(), static_cast<int>(mode), alive);
+        ExpectRows(*io.Survivor(cut, mode), 3, truth, where);
+        if (HasFatalFailure()) return;
+      }
     }
   }
 }
