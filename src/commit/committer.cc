@@ -15,6 +15,7 @@ using iceberg::SqlRow;
 
 // Epoch rows beyond these are history that nobody asks for.
 constexpr int64_t kEpochRowsKept = 1000;
+constexpr Micros kSweepInterval = 24LL * 3'600'000'000;
 
 // Rows of catalog.db have no checksums of their own, so the texts that decide what is
 // read next carry one.
@@ -69,6 +70,7 @@ Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock,
   out->owner_epoch_ = owned.owner_epoch;
   out->previous_ = owned.previous;
   out->previous_may_live_ = owned.previous_may_live;
+  out->previous_was_killed_ = owned.previous_was_killed;
   out->Prolong(owned.lease.until, owned.lease.until_since_boot);
   out->renewal_ = WEIR_TRY(iceberg::Catalog::Open(io, CatalogPath(data_dir), kCatalogName,
                                                   /*read_only=*/false));
@@ -234,6 +236,15 @@ Result<std::vector<SnapshotId>> Committer::LeasedSnapshots() {
     }
   }
   return out;
+}
+
+Result<bool> Committer::SweepIsDue() {
+  if (previous_was_killed_) return true;
+  const auto rows =
+      WEIR_TRY(catalog_->Sql("SELECT value FROM weir_meta WHERE key = 'swept_at'"));
+  // A directory that never was swept is as old as its first owner.
+  const Micros last = rows.empty() ? 0 : std::atoll(AsText(rows[0][0]).c_str());
+  return previous_ != 0 && clock_.Now() - last > kSweepInterval;
 }
 
 Status Committer::CollectGarbage() {

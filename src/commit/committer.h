@@ -13,6 +13,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "commit/sweep.h"
 #include "iceberg/catalog.h"
 #include "iceberg/table.h"
 #include "io/io.h"
@@ -96,6 +97,11 @@ class Committer {
   // Whether an acknowledgement given now still counts.
   bool lease_valid() const;
 
+  // Whether files that nothing names may lie about: the owner before was killed, or
+  // nobody looked for a day.
+  Result<bool> SweepIsDue();
+  Result<Sweep> BeginSweep() { return Sweep::Begin(io_, data_dir_, owner_epoch_); }
+
   // Deletes files that no snapshot names any more, unless a reader's lease is older than
   // their going.
   Status CollectGarbage();
@@ -121,7 +127,7 @@ class Committer {
   Recovered recovered_;
   Epoch last_epoch_;
   int64_t owner_epoch_ = 0, previous_ = 0;
-  bool previous_may_live_ = false;
+  bool previous_may_live_ = false, previous_was_killed_ = false;
   std::unique_ptr<iceberg::Catalog> renewal_;  // Renew's own connection
   std::atomic<Micros> lease_until_{0}, lease_until_since_boot_{0};
 };

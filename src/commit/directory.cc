@@ -161,10 +161,10 @@ Result<std::optional<std::string>> RecordedPlace(Catalog& catalog,
 }
 
 Error Moved(const std::string& place, const std::string& data_dir) {
-  return Invalid(
-      fmt::format("this data directory was moved from {} to {}: its tables still name the "
-                  "old place. Run `weir relocate --data {}`, or move it back",
-                  place, data_dir, data_dir));
+  return Invalid(fmt::format(
+      "this data directory was moved from {} to {}: its tables still name the "
+      "old place. Run `weir relocate --data {}`, or move it back",
+      place, data_dir, data_dir));
 }
 
 Status CheckPlace(Catalog& catalog, const std::string& data_dir) {
@@ -227,6 +227,7 @@ Result<Ownership> TryToTake(Catalog& catalog, io::File& lock, const std::string&
       return Refused(data_dir, *owner, standing);
     out.previous = owner ? owner->owner_epoch : 0;
     out.previous_may_live = standing.state == Standing::kReplaceable;
+    out.previous_was_killed = owner && owner->lease.until != 0;
     out.owner_epoch = out.previous + 1;
     out.lease = Lease::From(clock, lease);
     if (out.previous_may_live) {
@@ -282,13 +283,22 @@ Result<Ownership> TakeOwnership(Catalog& catalog, io::File& lock,
   }
 }
 
+// What stands there already may have been promised by a renewal that came before a
+// commit, although it was reckoned after it: the row never says less than the owner
+// believes.
 Status AssertOwner(Catalog& catalog, int64_t owner_epoch, const Lease& lease) {
   WEIR_TRY(
-      catalog.Sql("UPDATE weir_owner SET lease_until = ?, lease_until_since_boot = ? "
+      catalog.Sql("UPDATE weir_owner SET lease_until = max(lease_until, ?), "
+                  "lease_until_since_boot = max(lease_until_since_boot, ?) "
                   "WHERE id = 1 AND owner_epoch = ?",
                   {lease.until, lease.until_since_boot, owner_epoch}));
   if (catalog.changes() == 1) return {};
+  return CheckOwner(catalog, owner_epoch);
+}
+
+Status CheckOwner(Catalog& catalog, int64_t owner_epoch) {
   const auto owner = ReadOwner(catalog);
+  if (owner.ok() && *owner && (*owner)->owner_epoch == owner_epoch) return {};
   const std::string now =
       owner.ok() && *owner ? (*owner)->Text() : "its owner row is gone";
   Event("ownership_lost", Severity::kError)

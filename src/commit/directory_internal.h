@@ -44,8 +44,9 @@ struct Lease {
 struct Ownership {
   int64_t owner_epoch = 0;
   Lease lease;
-  int64_t previous = 0;            // 0: there was none
-  bool previous_may_live = false;  // its lease ran out, but its process may be there
+  int64_t previous = 0;              // 0: there was none
+  bool previous_may_live = false;    // its lease ran out, but its process may be there
+  bool previous_was_killed = false;  // it did not give its lease back
 };
 // Writes a new owner epoch. An owner whose process is gone is followed at once, one whose
 // process is there when its lease has run out: it was stopped or hangs, and whatever it
@@ -62,6 +63,9 @@ bool IsAlive(io::File& lock, int64_t owner_epoch);
 // Inside a transaction: prolongs the lease. kConflict: somebody else is the owner; says
 // who.
 Status AssertOwner(iceberg::Catalog& catalog, int64_t owner_epoch, const Lease& lease);
+
+// kConflict: somebody else is the owner.
+Status CheckOwner(iceberg::Catalog& catalog, int64_t owner_epoch);
 
 // A clean end gives the lease back, so that the next owner need not wait. Failing costs
 // only that wait.

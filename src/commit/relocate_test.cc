@@ -179,8 +179,10 @@ TEST_F(RelocateTest, WhatWasReplacedIsCollectedAndTheRestStays) {
   EXPECT_EQ(lake.Query("SELECT path FROM weir_garbage"), "");
   EXPECT_EQ(Contents(lake), before_);
   for (const char* table : {kEvents, kTrips}) {
-    const std::string before = fmt::format("/d/warehouse/{}/", table),
-                      now = fmt::format("/elsewhere/d2/warehouse/{}/", table);
+    std::string place = table;  // namespace/table
+    std::replace(place.begin(), place.end(), '.', '/');
+    const std::string before = fmt::format("/d/warehouse/{}/", place),
+                      now = fmt::format("/elsewhere/d2/warehouse/{}/", place);
     EXPECT_EQ(Count(io_, now + "metadata", ".avro"),
               Count(old_, before + "metadata", ".avro"));
     EXPECT_EQ(Count(io_, now + "metadata", ".json"), 1);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -56,7 +57,9 @@ class Lake {
       return iceberg::ParseMetadata(
           WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(found->metadata_location)))));
     iceberg::NewTable fresh;
-    fresh.location = iceberg::UriOf(io::Join(WarehouseDir(dir_), table));
+    std::string place = table;  // namespace/table
+    std::replace(place.begin(), place.end(), '.', '/');
+    fresh.location = iceberg::UriOf(io::Join(WarehouseDir(dir_), place));
     fresh.format_version = format_version;
     fresh.schema.fields = {{"id", data::Simple(data::Kind::kInt64), true},
                            {"day", data::Simple(data::Kind::kDate)}};

@@ -61,6 +61,8 @@ class FlowImpl final : public Flow {
   ~FlowImpl() override {
     queue_.Close();
     sources_.reset();
+    sweep_stops_ = true;
+    if (sweeper_.joinable()) sweeper_.join();
     StopKeeper();
   }
 
@@ -84,12 +86,14 @@ class FlowImpl final : public Flow {
     WEIR_TRY(OpenModels());
     WEIR_TRY(CreateTables());
     WEIR_TRY(BringUpModels());
+    PrepareSweep();
     return OpenSources();
   }
 
   Result<RunReport> Run(const CancelToken& cancel, const Progress& progress) override {
     const Micros began = clock_.Monotonic();
     WEIR_TRY(sources_->Start());
+    if (sweep_) sweeper_ = std::thread([this] { FinishSweep(); });
     epoch_began_ = clock_.Monotonic();
     Status status = Loop(cancel, [&] {
       report_.wall = clock_.Monotonic() - began;
@@ -103,6 +107,10 @@ class FlowImpl final : public Flow {
     }
     sources_->Stop();
     WEIR_TRY(committer_->store().Flush());
+    if (options_.once && sweeper_.joinable()) {
+      sweeper_.join();
+      WEIR_TRY(committer_->CollectGarbage());
+    }
     report_.wall = clock_.Monotonic() - began;
     report_.ledger = ledger_;
     if (progress) progress(report_);
@@ -145,6 +153,31 @@ class FlowImpl final : public Flow {
       keeper_wakes_.notify_one();
     }
     if (keeper_.joinable()) keeper_.join();
+  }
+
+  // ------------------------------------------------------------------ orphans
+
+  // All that was written so far is committed, and nothing more is begun before Run.
+  void PrepareSweep() {
+    auto due = committer_->SweepIsDue();
+    if (due.ok() && !*due && !dropped_models_) return;
+    auto sweep = committer_->BeginSweep();
+    if (sweep.ok()) {
+      sweep_ = *std::move(sweep);
+    } else {
+      NoteSweepFailure(sweep.error());
+    }
+  }
+
+  void FinishSweep() {
+    const auto report = sweep_->Finish(clock_, [this] { return sweep_stops_.load(); });
+    if (!report.ok() && report.error().code != Code::kCancelled)
+      NoteSweepFailure(report.error());
+  }
+
+  // Files that stay cost space; the next start looks again.
+  static void NoteSweepFailure(const Error& error) {
+    Event("sweep_failed", Severity::kWarning).With("error", error.message);
   }
 
   Status CheckOwnership() {
@@ -249,6 +282,7 @@ class FlowImpl final : public Flow {
     if (!reset.dropped_models.empty()) {
       reset.delta = &delta;
       WEIR_TRY(committer_->Commit(reset));
+      dropped_models_ = true;
       for (const std::string& name : reset.dropped_models) models_.erase(name);
     }
     for (const plan::ModelPlan& model : plan_.models) {
@@ -717,6 +751,10 @@ class FlowImpl final : public Flow {
   bool keeper_stops_ = false;            // guarded by keeper_mutex_
   std::optional<Error> ownership_lost_;  // guarded by keeper_mutex_
   std::thread keeper_;
+  bool dropped_models_ = false;
+  std::optional<commit::Sweep> sweep_;
+  std::atomic<bool> sweep_stops_{false};
+  std::thread sweeper_;
   std::unique_ptr<TableSet> tables_;
   std::unique_ptr<Behind> behind_;
   std::vector<ingest::SourceTables> source_tables_;

@@ -1,9 +1,15 @@
+#include <cctype>
 #include <random>
 
+#include "iceberg/referenced.h"
 #include "iceberg/table.h"
 
 namespace weir::iceberg {
 namespace {
+
+// The 12 bits after the version in our UUIDs. They are of version 8 (RFC 9562: contents
+// as one likes), so no name of another program's version 4 or 7 is ever taken for ours.
+constexpr uint64_t kMark = 0x3e1;
 
 uint64_t RandomBits() {
   static thread_local std::random_device device;
@@ -28,11 +34,28 @@ std::string UriOf(std::string_view absolute_path) {
 }
 
 std::string NewUuid() {
-  const uint64_t high = (RandomBits() & ~0xf000ull) | 0x4000ull;       // version 4
+  const uint64_t high = (RandomBits() & ~0xffffull) | 0x8000ull | kMark;
   const uint64_t low = (RandomBits() & ~(3ull << 62)) | (2ull << 62);  // RFC 9562 variant
   return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32,
                      (high >> 16) & 0xffff, high & 0xffff, low >> 48,
                      low & 0xffffffffffffull);
+}
+
+bool HasOurName(std::string_view name) {
+  constexpr size_t kBytes = 36, kVersionAt = 14;
+  const std::string version = fmt::format("8{:03x}", kMark);
+  for (size_t at = 0; at + kBytes <= name.size(); ++at) {
+    const std::string_view uuid = name.substr(at, kBytes);
+    if (uuid.substr(kVersionAt, 4) != version) continue;
+    bool whole = true;
+    for (size_t i = 0; i < kBytes; ++i) {
+      const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+      whole = whole && (dash ? uuid[i] == '-'
+                             : std::isxdigit(static_cast<unsigned char>(uuid[i])) != 0);
+    }
+    if (whole) return true;
+  }
+  return false;
 }
 
 SnapshotId NewSnapshotId() {
