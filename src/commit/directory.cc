@@ -184,15 +184,16 @@ struct Standing {
 Standing Look(const std::optional<Owner>& owner, io::File& lock, Clock& clock,
               Micros lease) {
   if (!owner) return {};
-  if (owner->boot_id.empty() || owner->boot_id != BootId()) {
-    // On a machine of this name that was started anew nobody is left. Elsewhere only the
-    // lease running out tells.
+  const bool same_start = !owner->boot_id.empty() && owner->boot_id == BootId();
+  // Nobody is left of an owner that ended well, nor on a machine that was started anew.
+  const bool can_be_seen =
+      same_start || owner->host == HostName() || owner->lease.until == 0;
+  if (can_be_seen && !IsAlive(lock, owner->owner_epoch)) return {};
+  if (!same_start) {
     const Micros left = owner->lease.until - clock.Now();
-    if (owner->host == HostName() && !IsAlive(lock, owner->owner_epoch)) return {};
     if (left <= 0) return {Standing::kReplaceable};
     return {Standing::kElsewhere, left};
   }
-  if (!IsAlive(lock, owner->owner_epoch)) return {};
   const Micros left = owner->lease.until_since_boot - clock.Monotonic();
   if (left <= 0) return {Standing::kReplaceable};
   // An owner that is well prolongs its lease when a third of it is gone.

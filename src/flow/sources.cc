@@ -9,8 +9,11 @@ namespace weir::flow {
 // Finds the source by name; the rest is the source's.
 class Sources::Sink final : public ingest::EventSink {
  public:
-  explicit Sink(std::map<std::string, ingest::LogSource*> sources)
-      : sources_(std::move(sources)) {}
+  Sink(std::map<std::string, ingest::LogSource*> sources,
+       std::function<bool()> lease_valid)
+      : sources_(std::move(sources)), lease_valid_(std::move(lease_valid)) {}
+
+  bool may_acknowledge() const override { return lease_valid_(); }
 
   void Push(std::string source, std::shared_ptr<std::string> body,
             std::vector<std::string_view> records,
@@ -33,6 +36,7 @@ class Sources::Sink final : public ingest::EventSink {
 
  private:
   const std::map<std::string, ingest::LogSource*> sources_;
+  const std::function<bool()> lease_valid_;
 };
 
 namespace {
@@ -76,7 +80,8 @@ Result<std::unique_ptr<Sources>> Sources::Open(io::Io& io, Clock& clock,
   for (const One& one : out->all_) {
     if (one.log != nullptr && options.live) live[one.name] = one.log;
   }
-  if (options.live) out->sink_ = std::make_unique<Sink>(std::move(live));
+  if (options.live)
+    out->sink_ = std::make_unique<Sink>(std::move(live), options.lease_valid);
   return out;
 }
 

@@ -300,6 +300,10 @@ void Connection::Complete(uint64_t request, Response response) {
     return;
   Slot& slot = slots_[request - first_request_];
   if (slot.done) return;
+  if (response.still_holds && !response.still_holds()) {
+    response.status = response.otherwise_status;
+    response.body = std::move(response.otherwise);
+  }
   if (worker_.draining() && request + 1 == first_request_ + slots_.size() && !begun_)
     slot.close = true;
   Fill(slot, response);

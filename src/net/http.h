@@ -26,6 +26,11 @@ struct Response {
   std::string content_type = "application/json";
   std::map<std::string, std::string> headers;
   std::string body;
+  // Asked on the io thread when the answer is about to be written; false: `otherwise`
+  // goes out instead. Empty: it holds.
+  std::function<bool()> still_holds;
+  int otherwise_status = 503;
+  std::string otherwise;  // body
 };
 // Answers later, from any thread, exactly once. Let go without a call, it answers 500. A
 // late one (the connection or the server is gone) does nothing.

@@ -306,6 +306,22 @@ TEST(HttpTest, AnswersCarryTypeDateAndTheHandlersHeaders) {
   EXPECT_THAT(client.headers(), HasSubstr("X-Evil: a  Set-Cookie: b\r\n"));
 }
 
+TEST(HttpTest, AnAnswerThatHoldsNoMoreIsReplacedBeforeItIsWritten) {
+  std::atomic<bool> holds = true;
+  const auto server = Serve({}, [&](Request, Reply reply) {
+    Response response{.body = "yes"};
+    response.still_holds = [&] { return holds.load(); };
+    response.otherwise = "no";
+    reply(std::move(response));
+  });
+  Client client(*server);
+  client.Send(Get("/"));
+  EXPECT_EQ(client.Next(), "200 yes");
+  holds = false;
+  client.Send(Get("/"));
+  EXPECT_EQ(client.Next(), "503 no");
+}
+
 TEST(HttpTest, HeadHasTheHeadersWithoutTheBody) {
   const auto server = Serve();
   Client client(*server);

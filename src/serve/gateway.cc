@@ -116,8 +116,16 @@ void Gateway::TakeEvents(std::string source, net::Request request, net::Reply re
   auto answer = [this, source, reply = std::move(reply)](ingest::PushResult result) {
     using Code = ingest::PushResult::Code;
     switch (result.code) {
-      case Code::kOk:
-        return reply(Results(result.records));
+      case Code::kOk: {
+        // The process may be stopped between here and the socket, and replaced.
+        net::Response response = Results(result.records);
+        response.still_holds = [this] { return sink_.may_acknowledge(); };
+        response.otherwise = fmt::format(
+            "{{\"error\":{}}}",
+            JsonQuoted(
+                "the lease on the data directory ran out; send the records again"));
+        return reply(std::move(response));
+      }
       case Code::kUnknownSource:
         return reply(UnknownSource(source, sink_.sources()));
       case Code::kFull:

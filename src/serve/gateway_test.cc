@@ -134,7 +134,9 @@ class FakeSink final : public ingest::EventSink {
     done(std::move(result));
   }
   std::vector<std::string> sources() const override { return {"clicks", "orders"}; }
+  bool may_acknowledge() const override { return may; }
 
+  bool may = true;
   std::vector<std::string> taken;
   std::optional<PushResult> next;
 };
@@ -164,6 +166,17 @@ TEST(GatewayTest, EachRecordGetsItsVerdictAndOffset) {
       response.body,
       R"({"results":[{"offset":0,"partition":2,"verdict":"accepted"},{"offset":1,"partition":2,"verdict":"accepted"}]})");
   EXPECT_THAT(sink.taken, ElementsAre(R"({"a":1})", R"({"b":2})"));
+}
+
+TEST(GatewayTest, AnAcknowledgementHoldsOnlyWhileTheLeaseDoes) {
+  FakeSink sink;
+  const auto response = Post(sink, "clicks", "{}");
+  ASSERT_TRUE(response.still_holds);
+  EXPECT_TRUE(response.still_holds());
+  sink.may = false;
+  EXPECT_FALSE(response.still_holds());
+  EXPECT_EQ(response.otherwise_status, 503);
+  EXPECT_THAT(response.otherwise, HasSubstr("send the records again"));
 }
 
 TEST(GatewayTest, ARejectedRecordSaysWhyAndWhere) {

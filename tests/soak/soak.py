@@ -299,8 +299,9 @@ class Watch:
         self.places = {}
         lake = Path(lake)
         self._add(lake, "lake", self.CREATE | self.DELETE)
-        self._add(lake / "state", "state", self.CREATE | self.DELETE)
-        self._add(lake / "state/rocks", "rocks", self.CREATE | self.MODIFY)
+        for owner in lake.glob("state/owner-*"):
+            self._add(owner, "state", self.CREATE | self.DELETE)
+            self._add(owner / "rocks", "rocks", self.CREATE | self.MODIFY)
         self._add(lake / "journal", "journal", self.MODIFY | self.CREATE)
         self._add(folder, "input", self.OPEN)
         for path in lake.glob("log/*/*"):
