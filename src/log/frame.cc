@@ -313,7 +313,7 @@ Result<std::optional<Frame>> FrameReader::At(uint64_t position, Check check) {
   frame.payload_raw_bytes = Get<uint32_t>(head, 52);
   frame.payload_crc = Get<uint32_t>(head, 56);
   frame.bytes = kFrameHeaderBytes + uint64_t{index_bytes} + frame.payload_bytes;
-  if (frame.type < FrameType::kBatch || frame.type > FrameType::kMark ||
+  if (frame.type < FrameType::kBatch || frame.type > FrameType::kBegin ||
       frame.codec > PayloadCodec::kZstd || frame.payload_raw_bytes > kGroupBytesMax ||
       frame.first < 0 || frame.first > INT64_MAX - frame.count ||
       (frame.count > 0 && frame.type != FrameType::kBatch)) {
