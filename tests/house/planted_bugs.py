@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Every fault that a crash test is there for is found by it: each is planted in a copy of the sources, one at a time, and its test must fail.
+
+    planted_bugs.py [--all] [NAME…]
+
+Without --all the ones whose tests are slow to build or run are left out. The copy is build/planted; objects that do not change come from ccache. A planted
+bug whose old text is not in the file (once) is an error: the code changed, and whoever changed it says here what the bug would look like now. A bug that no
+test finds is a hole in the tests.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = ROOT / "build/planted"
+BUILD = TREE / "build/release"
+LINKS = (".deps", "examples", "bench")
+SECONDS_MAX = 400
+
+
+class Bug:
+    def __init__(self, name, file, old, new, test, gtest_filter, slow=False, env=None):
+        self.name, self.file, self.old, self.new, self.test, self.filter, self.slow, self.env = name, file, old, new, test, gtest_filter, slow, env or {}
+
+
+LOG_CRASH = ("log_test", "*LogCrashTest*:JournalTest.SyncedEntriesSurviveEveryCut")
+STORE_CRASH = ("state_test", "StoreTest.HoldsTheCommittedEpochsWhereverThePowerIsCut")
+COMMIT_CRASH = ("commit_test", "CommitterTest.*")
+STAGE_CRASH = ("iceberg_test", "StageTest.WhatIsStagedSurvivesAPowerCutAndHalfAStageHarmsNothing")
+SQLITE_CRASH = ("io_test", "SqliteCrashTest.*")
+ACKNOWLEDGED = ("ingest_test", "LogSourceTest.*")
+FLOW_CRASH = ("flow_test", "FlowCrashTest.*")
+
+BUGS = [
+    # A sync that is skipped.
+    Bug("the log is not synced", "src/log/log.cc", "  WEIR_TRY(active_->file->Sync());\n", "", *LOG_CRASH),
+    Bug("the folder of a new log segment is not synced", "src/log/log.cc", "  if (is_new) WEIR_TRY(io_.SyncDir(dir_));\n", "", *LOG_CRASH),
+    Bug("the log goes on after a failed sync", "src/log/log.cc",
+        '    dead_ = std::move(written).error().Within("the log takes no more");\n    return *dead_;\n', "    return written;\n",
+        "log_test", "LogTest.AfterAFailedSync*"),
+    Bug("the journal is not synced", "src/log/journal.cc", "Status Sync() override { return log_->Sync(); }", "Status Sync() override { return {}; }", *LOG_CRASH),
+    Bug("the state delta is not synced", "src/state/delta.cc", "  WEIR_TRY((*file)->Sync());\n", "", *STORE_CRASH),
+    Bug("the folder of the state delta is not synced", "src/state/delta.cc", "  WEIR_TRY(io.SyncDir(state_dir));\n", "", *STORE_CRASH),
+    Bug("RocksDB's files are not synced", "src/state/rocks_file_system.cc", "    return ToRocks(file_->Sync());\n", "    return IOStatus::OK();\n", *STORE_CRASH),
+    Bug("RocksDB's folder is not synced", "src/state/rocks_file_system.cc", "    return ToRocks(io_.SyncDir(path_));\n", "    return IOStatus::OK();\n", *STORE_CRASH),
+    Bug("SQLite's files are not synced", "src/io/sqlite_vfs.cc", "  const Status synced = self.file->Sync();\n", "  const Status synced;\n", *SQLITE_CRASH),
+    Bug("small files are written and not synced", "src/io/io.cc", "  return file.Sync();\n", "  return {};\n", *STAGE_CRASH),
+    Bug("the folder of the metadata is not synced", "src/iceberg/metadata_folder.cc", "  WEIR_TRY(io_->SyncDir(path_));\n", "", *STAGE_CRASH),
+    Bug("data files are not synced", "src/codec/parquet_io.cc", "  WEIR_TRY(file_->Sync());\n", "", *FLOW_CRASH, slow=True),
+    Bug("the folder of the data files is not synced", "src/publish/file_set.cc",
+        '    WEIR_TRY(io_.SyncDir(io::Join(WEIR_TRY(iceberg::PathOf(options_.location)), "data")));\n', "", *FLOW_CRASH, slow=True),
+    Bug("the folder of deletion vectors is not synced", "src/iceberg/deletion_vector.cc", "  WEIR_TRY(io.SyncDir(std::string(io::DirName(local))));\n", "",
+        *FLOW_CRASH, slow=True),
+    # The order of things.
+    Bug("the frontier is committed before the tables", "src/commit/committer.cc",
+        "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease_until));\n    for (const iceberg::Staged& staged",
+        "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease_until));\n"
+        '    WEIR_TRY(catalog_->Sql("INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",\n'
+        '                           {epoch.value, commit.lane, owner_epoch_, now, commit.frontier,\n'
+        '                            fmt::format("delta-{}", epoch.value),\n'
+        "                            static_cast<int64_t>(delta_checksum)}));\n"
+        '    WEIR_TRY(catalog_->Sql("COMMIT", {}));\n'
+        '    WEIR_TRY(catalog_->Sql("BEGIN IMMEDIATE", {}));\n'
+        '    WEIR_TRY(catalog_->Sql("DELETE FROM weir_epochs WHERE epoch = ?", {epoch.value}));\n'
+        "    for (const iceberg::Staged& staged", *COMMIT_CRASH),
+    Bug("the delta is dropped before the store flushed it", "src/state/store.cc", "    WEIR_TRY(Redo(delta, epoch));\n    if (unflushed_bytes_",
+        "    WEIR_TRY(Redo(delta, epoch));\n    WEIR_TRY(RemoveDeltas([&](Epoch e) { return e <= epoch; }));\n    if (unflushed_bytes_", *STORE_CRASH),
+    Bug("records are acknowledged before they are synced", "src/ingest/log_source.cc",
+        "    for (const Piece& piece : pieces)\n      WEIR_TRY(partitions_.at(piece.partition).log->Sync());\n", "", *ACKNOWLEDGED),
+    Bug("records are acknowledged without the lease", "src/ingest/log_source.cc", "    while (!options_.lease_valid()) {", "    while (false) {", *ACKNOWLEDGED),
+    Bug("an epoch forgets the identities of its records", "src/flow/flow.cc", "      WEIR_TRY(epoch_delta_.Append(std::move(marker->delta)));\n", "", *FLOW_CRASH, slow=True),
+    # Whose directory it is, and what its files are called.
+    Bug("the owner epoch is not asserted", "src/commit/directory.cc", "  if (catalog.changes() != 1)\n", "  if (false)\n",
+        "commit_test", "DirectoryTest.AnOwnerThatWasReplaced*"),
+    Bug("the lock is not taken", "src/commit/directory.cc",
+        "  Status locked = out.lock->LockRange(io::File::LockKind::kExclusive, 0, 1);\n", "  Status locked;\n", "commit_test", "DirectoryTest.ASecondOwner*"),
+    Bug("metadata file names are used again", "src/iceberg/metadata_folder.cc",
+        '  return fmt::format("{:05d}-{}.metadata.json", NextVersion(base_location), NewUuid());\n',
+        '  return fmt::format("{:05d}.metadata.json", NextVersion(base_location));\n', *STAGE_CRASH),
+    Bug("data file names are used again", "src/publish/file_set.cc", "iceberg::NewUuid()", '"0"', *FLOW_CRASH, slow=True),
+    Bug("garbage goes although a reader may read it", "src/commit/committer.cc", "    if (std::holds_alternative<int64_t>(row[0])) oldest_reader = AsInt(row[0]);\n", "",
+        "commit_test", "GarbageTest.*"),
+]
+
+
+def copy_sources():
+    """Brings the copy up to date; files that are the same keep their time, so that only what changed is built."""
+    wanted = set()
+    tracked = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "src", "cmake", "CMakeLists.txt", "CMakePresets.json"], cwd=ROOT,
+                             check=True, capture_output=True, text=True).stdout.splitlines()
+    for name in tracked:
+        source, target = ROOT / name, TREE / name
+        if not source.exists():
+            continue
+        wanted.add(target)
+        if target.exists() and target.read_bytes() == source.read_bytes():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    for target in [*(TREE / "src").rglob("*"), *(TREE / "cmake").rglob("*")]:
+        if target.is_file() and target not in wanted:
+            target.unlink()
+    for name in LINKS:
+        if (ROOT / name).exists() and not (TREE / name).exists():
+            (TREE / name).symlink_to(ROOT / name)
+
+
+def run(args, **more):
+    return subprocess.run(args, cwd=TREE, capture_output=True, text=True, errors="replace", **more)
+
+
+def build(targets):
+    """The compiler's words when it fails, else nothing."""
+    if not (BUILD / "build.ninja").exists():
+        # Tests that read files of the source tree read the real ones, and their objects are those of the real build.
+        made = run(["cmake", "--preset", "release", f"-DWEIR_TEST_SOURCE_DIR={ROOT}"])
+        if made.returncode != 0:
+            return made.stdout + made.stderr
+    built = run(["ninja", "-C", BUILD, *sorted(targets)])
+    return built.stdout[-6000:] if built.returncode != 0 else ""
+
+
+def test_fails(bug):
+    """(whether it failed, its output)."""
+    try:
+        done = run([BUILD / bug.test, f"--gtest_filter={bug.filter}", "--gtest_fail_fast", "--gtest_color=no", "--gtest_brief=1"], timeout=SECONDS_MAX,
+                   env={**os.environ, **bug.env})
+    except subprocess.TimeoutExpired:
+        return True, f"took longer than {SECONDS_MAX} s"
+    ran = re.search(r"\[=+\] (\d+) tests? from", done.stdout)
+    if done.returncode == 0 and ran and int(ran[1]) == 0:
+        return False, f"no test is named {bug.filter}"
+    return done.returncode != 0, done.stdout + done.stderr
+
+
+def check(bug):
+    """What is wrong, or nothing when the bug is found."""
+    path = TREE / bug.file
+    text = path.read_text()
+    try:
+        path.write_text(text.replace(bug.old, bug.new))
+        words = build([bug.test])
+        if words:
+            return f"the planted bug does not compile:\n{words}"
+        failed, output = test_fails(bug)
+        return "" if failed else f"{bug.test} --gtest_filter={bug.filter} does not find it\n{output[-600:]}"
+    finally:
+        path.write_text(text)
+
+
+def main():
+    names = [a for a in sys.argv[1:] if not a.startswith("-")]
+    bugs = [b for b in BUGS if b.name in names] if names else [b for b in BUGS if "--all" in sys.argv or not b.slow]
+    wrong = [f"{b.name}: its old text is {(ROOT / b.file).read_text().count(b.old)} times in {b.file}, not once" for b in BUGS
+             if (ROOT / b.file).read_text().count(b.old) != 1]
+    if wrong or not bugs:
+        print("\n".join(wrong) or f"no planted bug is named {names}; there are: {', '.join(b.name for b in BUGS)}")
+        return 1
+    copy_sources()
+    words = build({b.test for b in bugs})
+    if words:
+        print(f"the copy in {TREE} does not build:\n{words}")
+        return 1
+    for test, gtest_filter in sorted({(b.test, b.filter) for b in bugs}):
+        failed, output = test_fails(Bug("", "", "", "", test, gtest_filter))
+        if failed or "no test is named" in output:
+            wrong.append(f"{test} --gtest_filter={gtest_filter} fails without any planted bug:\n{output[-2000:]}")
+    for bug in bugs if not wrong else ():
+        start = time.monotonic()
+        what = check(bug)
+        print(f"{'NOT FOUND' if what else 'found':>9} {time.monotonic() - start:6.1f} s  {bug.name}", flush=True)
+        if what:
+            wrong.append(f"{bug.name}: {what}")
+    print("\n".join(wrong) or f"{len(bugs)} planted bugs, each found")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
