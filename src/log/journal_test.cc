@@ -58,6 +58,10 @@ TEST(JournalTest, SyncedEntriesSurviveEveryCut) {
   };
   SimIo whole;
   const std::vector<std::string> all = live(whole);
+  const auto survivor = whole.Survivor(0, io::AfterCut::kDropUnsynced);
+  const auto synced = Journal::Open(*survivor, "journal");
+  ASSERT_TRUE(synced.ok());
+  ASSERT_EQ(Show(**synced), all);
   for (uint64_t cut = 0; cut <= whole.operations(); ++cut) {
     SimIo io({.cut_power_after = cut});
     const std::vector<std::string> acked = live(io);
