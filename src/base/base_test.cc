@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/bounded_queue.h"
 #include "base/event.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -82,6 +85,27 @@ TEST(BoundedQueueTest, RefusesWhatHasNoRoomAndTakesOneOversizedItem) {
   queue.Close();
   EXPECT_FALSE(queue.Push(3, 1));
   EXPECT_EQ(queue.Pop(), std::nullopt);
+}
+
+TEST(JsonTest, CountsBracketsOutsideOfStrings) {
+  EXPECT_FALSE(NestsDeeper(R"([[{"a[[[[":"\"[[["}]])", 3));
+  EXPECT_TRUE(NestsDeeper("[[[[", 3));
+  EXPECT_FALSE(NestsDeeper("[][][][][]", 1));
+  EXPECT_TRUE(ParseJson(std::string(100'000, '[')).is_discarded());
+  EXPECT_THROW(ParseJsonOrThrow(std::string(100'000, '[') + std::string(100'000, ']')),
+               nlohmann::json::exception);
+  EXPECT_EQ(ParseJson("[[1]]")[0][0], 1);
+}
+
+TEST(JsonTest, IntegersAreNotCut) {
+  EXPECT_EQ(IntegerOf<int>(ParseJson("-2147483648")), INT32_MIN);
+  EXPECT_EQ(IntegerOf<uint64_t>(ParseJson("18446744073709551615")), UINT64_MAX);
+  for (const char* text : {"2147483648", "-2147483649", "1.0", "1e300", "\"1\"", "null"})
+    EXPECT_THROW(IntegerOf<int>(ParseJson(text)), nlohmann::json::exception) << text;
+  EXPECT_THROW(IntegerOf<uint64_t>(ParseJson("-1")), nlohmann::json::exception);
+  EXPECT_THROW(IntegerOf<int64_t>(ParseJson("9223372036854775808")),
+               nlohmann::json::exception);
+  EXPECT_EQ(IntegerOr(ParseJson("{}"), "a", 7), 7);
 }
 
 TEST(EventTest, QuotesWhatIsNotUtf8) {
