@@ -52,7 +52,8 @@ struct Node {
   std::vector<const Node*> branches;  // of a union
   const Node* items = nullptr;        // of an array; of a map, its values
   int element_id = -1;                // the attribute "element-id" of an array
-  std::vector<std::string> symbols;   // of an enum
+  bool no_bytes = false;  // its values take none: null, fixed(0), a record of such
+  std::vector<std::string> symbols;  // of an enum
 };
 
 // A parsed schema owns its nodes; their addresses survive a move.
@@ -103,6 +104,7 @@ class Decoder {
   // Items in the next block of an array or map; 0 ends it. Items of no bytes at all are
   // not supported.
   int64_t BlockCount();
+  // Takes time in proportion to the bytes, whatever the schema is.
   void Skip(const Node& type);
 
   bool ok() const { return ok_; }
@@ -118,9 +120,7 @@ class Decoder {
 
 enum class Codec : uint8_t { kNull, kDeflate };
 
-// Builds an object container file in memory. Beside the given metadata its header has
-// "weir.crc32c", 8 hexadecimal digits: of the other entries as they are encoded, the
-// marker and the blocks. Avro itself has no checksums; other readers pass it over.
+// Builds an object container file in memory.
 class FileWriter {
  public:
   FileWriter(std::string_view schema_json,
@@ -135,13 +135,11 @@ class FileWriter {
   void FlushBlock();
 
   const Codec codec_;
-  std::string entries_, out_, block_, sync_;  // out_: the blocks; the header comes last
-  int64_t entries_count_ = 0;
+  std::string out_, block_, sync_;
   int64_t block_records_ = 0;
 };
 
-// Reads an object container file that is in memory. kCorrupt also when it has a checksum
-// that is not that of its bytes. Codecs null and deflate.
+// Reads an object container file that is in memory. Codecs null and deflate.
 class FileReader {
  public:
   // kCorrupt: not a container file; kInvalid: an unsupported codec.
@@ -151,6 +149,7 @@ class FileReader {
   // The header's metadata, "avro.schema" included.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
+  // Records of no bytes at all are not supported: there are at most as many as bytes.
   struct Block {
     int64_t records = 0;
     std::string_view bytes;  // valid until the next call

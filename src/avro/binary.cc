@@ -123,6 +123,7 @@ int64_t Decoder::BlockCount() {
 void Decoder::Skip(const Node& type) { SkipNested(type, 0); }
 
 void Decoder::SkipNested(const Node& type, int depth) {
+  if (!ok_ || type.no_bytes) return;
   if (depth > kDepthMax) return Fail();
   switch (type.kind) {
     case Kind::kNull:

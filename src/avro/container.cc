@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <zlib.h>
 
 #include "avro/avro.h"
@@ -7,7 +8,6 @@ namespace weir::avro {
 namespace {
 
 constexpr std::string_view kMagic("Obj\x01", 4);
-constexpr std::string_view kChecksum = "weir.crc32c";
 constexpr size_t kSyncBytes = 16;
 constexpr size_t kBlockBytes = 64 << 10;          // uncompressed; what Java writes
 constexpr size_t kInflatedBytesMax = 1ull << 30;  // of one block: a guard against bombs
@@ -52,8 +52,9 @@ Status Inflate(std::string_view bytes, std::string* out) {
 FileWriter::FileWriter(std::string_view schema_json,
                        const std::map<std::string, std::string>& metadata, Codec codec)
     : codec_(codec) {
-  Encoder header(&entries_);
-  entries_count_ = static_cast<int64_t>(metadata.size()) + 2;
+  out_ = kMagic;
+  Encoder header(&out_);
+  header.Long(static_cast<int64_t>(metadata.size()) + 2);
   header.Bytes("avro.schema");
   header.Bytes(schema_json);
   header.Bytes("avro.codec");
@@ -62,11 +63,13 @@ FileWriter::FileWriter(std::string_view schema_json,
     header.Bytes(key);
     header.Bytes(value);
   }
+  header.Long(0);
   // The marker only has to be unlikely inside the data; a hash of the header keeps equal
   // files equal.
-  const Hash128 hash = HashBytes128(entries_);
+  const Hash128 hash = HashBytes128(out_);
   sync_.resize(kSyncBytes);
   std::memcpy(sync_.data(), &hash, kSyncBytes);
+  out_ += sync_;
 }
 
 void FileWriter::EndRecord() {
@@ -86,31 +89,19 @@ void FileWriter::FlushBlock() {
 
 std::string FileWriter::Finish() && {
   FlushBlock();
-  std::string file(kMagic);
-  Encoder header(&file);
-  header.Long(entries_count_ + 1);
-  header.Raw(entries_);
-  header.Bytes(kChecksum);
-  header.Bytes(fmt::format("{:08x}", Crc32c(out_, Crc32c(sync_, Crc32c(entries_)))));
-  header.Long(0);
-  return file + sync_ + out_;
+  return std::move(out_);
 }
 
 Result<FileReader> FileReader::Open(std::string bytes) {
   FileReader reader;
   reader.bytes_ = std::make_unique<const std::string>(std::move(bytes));
   Decoder header(*reader.bytes_);
-  uint32_t checksum = 0;
   if (header.Raw(kMagic.size()) != kMagic)
     return Corrupt("avro file: the magic bytes are missing");
   for (int64_t count = header.BlockCount(); count > 0; count = header.BlockCount()) {
     for (; count > 0 && header.ok(); --count) {
-      const std::string_view from = header.rest();
       std::string key(header.Bytes());
-      const std::string_view value = header.Bytes();
-      if (key != kChecksum)
-        checksum = Crc32c(from.substr(0, from.size() - header.rest().size()), checksum);
-      reader.metadata_[std::move(key)] = value;
+      reader.metadata_[std::move(key)] = header.Bytes();
     }
   }
   reader.sync_ = header.Raw(kSyncBytes);
@@ -124,11 +115,6 @@ Result<FileReader> FileReader::Open(std::string bytes) {
     return Invalid("avro file: codec " + codec +
                    " is not supported (null and deflate are)");
   }
-  checksum = Crc32c(reader.rest_, Crc32c(reader.sync_, checksum));
-  const auto expected = reader.metadata_.find(std::string(kChecksum));
-  if (expected != reader.metadata_.end() &&
-      expected->second != fmt::format("{:08x}", checksum))
-    return Corrupt("avro file: bad checksum: bytes of the file were changed");
   reader.schema_ = WEIR_TRY(Schema::Parse(reader.metadata_["avro.schema"]));
   return reader;
 }
@@ -147,6 +133,9 @@ Result<std::optional<FileReader::Block>> FileReader::Next() {
     WEIR_TRY(Inflate(block.bytes, &inflated_));
     block.bytes = inflated_;
   }
+  if (static_cast<uint64_t>(block.records) > block.bytes.size())
+    return Corrupt(fmt::format("avro file: a block says that {} records are in {} bytes",
+                               block.records, block.bytes.size()));
   return std::optional(block);
 }
 

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "avro/avro.h"
+#include "base/json.h"
 
 namespace weir::avro {
 namespace {
@@ -25,7 +27,7 @@ std::string Text(const Json& object, const char* key) {
 
 int Number(const Json& object, const char* key, int otherwise) {
   const auto it = object.find(key);
-  return it != object.end() && it->is_number_integer() ? it->get<int>() : otherwise;
+  return it != object.end() && it->is_number_integer() ? IntegerOf<int>(*it) : otherwise;
 }
 
 std::string FullName(const std::string& name, const std::string& space) {
@@ -45,6 +47,7 @@ class SchemaParser {
   Node* NewNode(Kind kind) {
     schema_.nodes_.push_back(std::make_unique<Node>());
     schema_.nodes_.back()->kind = kind;
+    schema_.nodes_.back()->no_bytes = kind == Kind::kNull;
     return schema_.nodes_.back().get();
   }
 
@@ -93,6 +96,7 @@ class SchemaParser {
       const int size = Number(json, "size", 0);
       if (size < 0) return Invalid("avro schema: negative size of " + node->name);
       node->size = static_cast<size_t>(size);
+      node->no_bytes = kind == "fixed" && size == 0;
       if (kind == "enum")
         node->symbols = json.value("symbols", std::vector<std::string>{});
       Annotate(node, json);
@@ -118,6 +122,10 @@ class SchemaParser {
                               WEIR_TRY(Type(field["type"], inner, depth + 1)),
                               Number(field, "field-id", -1)});
     }
+    // One that contains itself does not come out as such: it is not whole when it is
+    // named.
+    node->no_bytes = std::all_of(node->fields.begin(), node->fields.end(),
+                                 [](const Field& field) { return field.type->no_bytes; });
     return node;
   }
 
@@ -144,7 +152,7 @@ class SchemaParser {
 
 Result<Schema> Schema::Parse(std::string_view json) {
   try {
-    return SchemaParser().Parse(Json::parse(json));
+    return SchemaParser().Parse(ParseJsonOrThrow(json));
   } catch (const Json::exception& e) {
     return Invalid(std::string("avro schema: ") + e.what());
   }
