@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "iceberg/roaring_internal.h"
 
 namespace weir::iceberg {
@@ -258,7 +259,7 @@ Result<int64_t> CopyVectors(
   const std::string bytes = WEIR_TRY(io.ReadAll(source));
   Result<PuffinParts> parts = SplitPuffin(bytes);
   if (!parts.ok()) return std::move(parts).error().Within(source);
-  nlohmann::json footer = nlohmann::json::parse(parts->footer, nullptr, false);
+  nlohmann::json footer = ParseJson(parts->footer);
   try {
     for (nlohmann::json& blob : footer.at("blobs")) {
       const auto properties = blob.find("properties");

@@ -20,8 +20,11 @@ std::set<SnapshotId> Referenced(const Metadata& metadata) {
   if (!refs.is_object()) return out;
   for (const auto& [name, ref] : refs.items()) {
     if (name == "main" || !ref.is_object()) continue;
-    std::optional<SnapshotId> id = SnapshotId{ref.value("snapshot-id", int64_t{-1})};
-    const bool is_branch = ref.value("type", "branch") == "branch";
+    const auto named = ref.find("snapshot-id");
+    if (named == ref.end() || !named->is_number_integer()) continue;
+    std::optional<SnapshotId> id = SnapshotId{named->get<int64_t>()};
+    const auto type = ref.find("type");
+    const bool is_branch = type == ref.end() || *type == "branch";
     while (id && out.insert(*id).second && is_branch) {
       const Snapshot* snapshot = metadata.Find(*id);
       id = snapshot == nullptr ? std::nullopt : snapshot->parent;
@@ -132,8 +135,12 @@ void ExpireStatistics(Metadata* metadata, const std::set<SnapshotId>& expired,
     if (!table.contains(key) || !table[key].is_array()) continue;
     Json kept = Json::array();
     for (const Json& item : table[key]) {
-      if (expired.contains(SnapshotId{item.value("snapshot-id", int64_t{-1})})) {
-        obsolete->push_back(item.value("statistics-path", ""));
+      const auto id = item.is_object() ? item.find("snapshot-id") : item.end();
+      if (id != item.end() && id->is_number_integer() &&
+          expired.contains(SnapshotId{id->get<int64_t>()})) {
+        const auto path = item.find("statistics-path");
+        if (path != item.end() && path->is_string())
+          obsolete->push_back(path->get<std::string>());
       } else {
         kept.push_back(item);
       }

@@ -1,4 +1,4 @@
-#include "base/seal.h"
+#include "base/json.h"
 #include "iceberg/schema_json_internal.h"
 #include "iceberg/table.h"
 
@@ -8,7 +8,6 @@ namespace {
 constexpr int64_t kMicrosPerMilli = 1000;
 
 constexpr std::string_view kTableMembers[] = {
-    "crc32c",  // of a text that somebody else wrote and kept it in
     "format-version",
     "table-uuid",
     "location",
@@ -53,21 +52,29 @@ bool HasValue(const Json& object, const char* key) {
 
 std::optional<int64_t> OptionalLong(const Json& object, const char* key) {
   if (!HasValue(object, key)) return std::nullopt;
-  return object.at(key).get<int64_t>();
+  return IntegerOf<int64_t>(object.at(key));
+}
+
+// Throws as IntegerOf does.
+Micros MicrosOf(const Json& millis) {
+  Micros out = 0;
+  if (__builtin_mul_overflow(IntegerOf<int64_t>(millis), kMicrosPerMilli, &out))
+    throw Json::out_of_range::create(406, "time out of range", &millis);
+  return out;
 }
 
 Snapshot SnapshotFromJson(const Json& json, int schema_id) {
   Snapshot snapshot;
-  snapshot.id = {json.at("snapshot-id").get<int64_t>()};
+  snapshot.id = {IntegerOf<int64_t>(json.at("snapshot-id"))};
   if (const auto parent = OptionalLong(json, "parent-snapshot-id"))
     snapshot.parent = SnapshotId{*parent};
-  snapshot.sequence_number = json.value("sequence-number", int64_t{0});
-  snapshot.timestamp = json.at("timestamp-ms").get<int64_t>() * kMicrosPerMilli;
+  snapshot.sequence_number = IntegerOr(json, "sequence-number", int64_t{0});
+  snapshot.timestamp = MicrosOf(json.at("timestamp-ms"));
   snapshot.manifest_list = json.at("manifest-list").get<std::string>();
   if (HasValue(json, "summary"))
     snapshot.summary = json.at("summary").get<std::map<std::string, std::string>>();
   snapshot.schema_id =
-      static_cast<int>(OptionalLong(json, "schema-id").value_or(schema_id));
+      HasValue(json, "schema-id") ? IntegerOf<int>(json.at("schema-id")) : schema_id;
   snapshot.first_row_id = OptionalLong(json, "first-row-id");
   snapshot.added_rows = OptionalLong(json, "added-rows");
   return snapshot;
@@ -75,11 +82,13 @@ Snapshot SnapshotFromJson(const Json& json, int schema_id) {
 
 Status ParseSchemas(const Json& json, Metadata* metadata, Json* unknown) {
   for (const Json& item : json.at("schemas")) {
-    const int id = item.at("schema-id").get<int>();
+    const int id = IntegerOf<int>(item.at("schema-id"));
     metadata->schemas[id] = WEIR_TRY(SchemaFromJson(item));
     if (item.contains("identifier-field-ids")) {
-      metadata->identifier_field_ids[id] =
-          item["identifier-field-ids"].get<std::vector<int>>();
+      std::vector<int>& identifier = metadata->identifier_field_ids[id];
+      identifier.clear();
+      for (const Json& field : item["identifier-field-ids"])
+        identifier.push_back(IntegerOf<int>(field));
     }
     if (HasUnknownMembers(item)) (*unknown)["schemas"][std::to_string(id)] = item;
   }
@@ -109,16 +118,18 @@ void ParseHistory(const Json& json, Metadata* metadata, Json* unknown) {
           std::move(rest);
   }
   for (const Json& item : json.value("snapshot-log", Json::array())) {
-    metadata->snapshot_log.push_back(
-        {item.at("timestamp-ms").get<int64_t>() * kMicrosPerMilli,
-         {item.at("snapshot-id").get<int64_t>()}});
+    metadata->snapshot_log.push_back({MicrosOf(item.at("timestamp-ms")),
+                                      {IntegerOf<int64_t>(item.at("snapshot-id"))}});
   }
   for (const Json& item : json.value("metadata-log", Json::array())) {
     metadata->metadata_log.push_back(
-        {item.at("timestamp-ms").get<int64_t>() * kMicrosPerMilli,
-         item.at("metadata-file").get<std::string>()});
+        {MicrosOf(item.at("timestamp-ms")), item.at("metadata-file").get<std::string>()});
   }
-  if (HasValue(json, "refs")) metadata->refs_json = json["refs"].dump();
+  if (HasValue(json, "refs")) {
+    if (!json["refs"].is_object())
+      throw Json::type_error::create(302, "refs is no object", &json);
+    metadata->refs_json = json["refs"].dump();
+  }
 }
 
 Status Validate(const Metadata& metadata) {
@@ -134,20 +145,20 @@ Status Validate(const Metadata& metadata) {
 Result<Metadata> FromJson(const Json& json) {
   Metadata metadata;
   Json unknown = Json::object();
-  metadata.format_version = json.at("format-version").get<int>();
+  metadata.format_version = IntegerOf<int>(json.at("format-version"));
   if (metadata.format_version != 2 && metadata.format_version != 3) {
     return Invalid(fmt::format("Iceberg format version {} is not supported (2 and 3 are)",
                                metadata.format_version));
   }
   metadata.uuid = json.at("table-uuid").get<std::string>();
   metadata.location = json.at("location").get<std::string>();
-  metadata.last_sequence_number = json.at("last-sequence-number").get<int64_t>();
-  metadata.last_updated = json.at("last-updated-ms").get<int64_t>() * kMicrosPerMilli;
-  metadata.last_column_id = json.at("last-column-id").get<int>();
-  metadata.current_schema_id = json.at("current-schema-id").get<int>();
-  metadata.default_spec_id = json.at("default-spec-id").get<int>();
-  metadata.last_partition_id = json.at("last-partition-id").get<int>();
-  metadata.default_sort_order_id = json.at("default-sort-order-id").get<int>();
+  metadata.last_sequence_number = IntegerOf<int64_t>(json.at("last-sequence-number"));
+  metadata.last_updated = MicrosOf(json.at("last-updated-ms"));
+  metadata.last_column_id = IntegerOf<int>(json.at("last-column-id"));
+  metadata.current_schema_id = IntegerOf<int>(json.at("current-schema-id"));
+  metadata.default_spec_id = IntegerOf<int>(json.at("default-spec-id"));
+  metadata.last_partition_id = IntegerOf<int>(json.at("last-partition-id"));
+  metadata.default_sort_order_id = IntegerOf<int>(json.at("default-sort-order-id"));
   metadata.next_row_id = OptionalLong(json, "next-row-id").value_or(0);
   if (HasValue(json, "properties"))
     metadata.properties = json["properties"].get<std::map<std::string, std::string>>();
@@ -336,12 +347,9 @@ const Snapshot* Metadata::AsOf(Micros time) const {
   return found == nullptr ? nullptr : Find(found->snapshot);
 }
 
-Result<Metadata> ParseMetadata(std::string_view sealed) {
-  const auto json = UnsealJson(sealed);
-  if (!json.ok())
-    return Corrupt("metadata: bad checksum: bytes of the file were changed");
+Result<Metadata> ParseMetadata(std::string_view json) {
   try {
-    return FromJson(Json::parse(*json));
+    return FromJson(ParseJsonOrThrow(json));
   } catch (const Json::exception& e) {
     return Corrupt(std::string("metadata: ") + e.what());
   }
@@ -355,7 +363,7 @@ std::string MetadataToJson(const Metadata& metadata) {
   out.pop_back();  // the closing brace
   PutHistory(metadata, unknown, &out);
   out.push_back('}');
-  return SealJson(std::move(out));
+  return out;
 }
 
 }  // namespace weir::iceberg

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/json.h"
 #include "iceberg/literal_internal.h"
 
 namespace weir::iceberg {
@@ -46,7 +47,7 @@ Result<std::vector<data::Field>> FieldsFromJson(const Json& json) {
   for (const Json& item : json) {
     data::Field field;
     field.name = item.at("name").get<std::string>();
-    field.id = item.at("id").get<int>();
+    field.id = IntegerOf<int>(item.at("id"));
     field.required = item.at("required").get<bool>();
     field.type = WEIR_TRY(TypeFromJson(item.at("type")));
     field.doc = item.value("doc", "");
@@ -208,17 +209,17 @@ Result<data::Type> TypeFromJson(const Json& json) {
     return data::StructOf(WEIR_TRY(FieldsFromJson(json.at("fields"))));
   if (kind == "list") {
     data::Type type = data::ListOf(WEIR_TRY(TypeFromJson(json.at("element"))));
-    type.fields[0].id = json.at("element-id").get<int>();
+    type.fields[0].id = IntegerOf<int>(json.at("element-id"));
     type.fields[0].required = json.at("element-required").get<bool>();
     return type;
   }
   if (kind == "map") {
     data::Type type = data::Simple(Kind::kMap);
     type.fields.push_back({"key", WEIR_TRY(TypeFromJson(json.at("key"))), true,
-                           json.at("key-id").get<int>()});
+                           IntegerOf<int>(json.at("key-id"))});
     type.fields.push_back({"value", WEIR_TRY(TypeFromJson(json.at("value"))),
                            json.at("value-required").get<bool>(),
-                           json.at("value-id").get<int>()});
+                           IntegerOf<int>(json.at("value-id"))});
     return type;
   }
   return Invalid("column type " + kind + " is not supported");
@@ -255,10 +256,10 @@ Json SpecFieldsToJson(const PartitionSpec& spec) {
 
 Result<PartitionSpec> SpecFromJson(const Json& json) {
   PartitionSpec spec;
-  spec.id = json.at("spec-id").get<int>();
+  spec.id = IntegerOf<int>(json.at("spec-id"));
   for (const Json& item : json.at("fields")) {
     spec.fields.push_back(
-        {item.at("source-id").get<int>(), item.at("field-id").get<int>(),
+        {IntegerOf<int>(item.at("source-id")), IntegerOf<int>(item.at("field-id")),
          item.at("name").get<std::string>(),
          WEIR_TRY(ParseTransform(item.at("transform").get<std::string>()))});
   }
@@ -278,10 +279,10 @@ Json SortOrderToJson(const SortOrder& order) {
 
 Result<SortOrder> SortOrderFromJson(const Json& json) {
   SortOrder order;
-  order.id = json.at("order-id").get<int>();
+  order.id = IntegerOf<int>(json.at("order-id"));
   for (const Json& item : json.at("fields")) {
     order.fields.push_back(
-        {item.at("source-id").get<int>(),
+        {IntegerOf<int>(item.at("source-id")),
          WEIR_TRY(ParseTransform(item.at("transform").get<std::string>())),
          item.at("direction").get<std::string>() == "desc",
          item.at("null-order").get<std::string>() == "nulls-last"});
