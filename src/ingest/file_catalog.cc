@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "ingest/line_reader.h"
 
 namespace weir::ingest {
@@ -80,16 +81,17 @@ std::string FileCatalog::JournalText(const std::string& source, const SourceFile
 
 Status FileCatalog::Replay(const log::Journal::Entry& entry) {
   if (entry.kind != "file") return {};
-  const auto json = nlohmann::json::parse(entry.json, nullptr, false);
-  if (json.is_discarded())
-    return Corrupt(fmt::format("journal entry {} is not JSON", entry.number));
-  if (json.value("source", "") != source_) return {};
-  SourceFile file{json.value("ordinal", int64_t{0}),
-                  json.value("partition", 0),
-                  json.value("path", ""),
-                  json.value("size", uint64_t{0}),
-                  json.value("modified", Micros{0}),
-                  json.value("checksum", uint64_t{0})};
+  const auto json = ParseJson(entry.json);
+  SourceFile file;
+  try {
+    if (json.at("source").get_ref<const std::string&>() != source_) return {};
+    file = {
+        IntegerOf<int64_t>(json.at("ordinal")), IntegerOf<int>(json.at("partition")),
+        json.at("path").get<std::string>(),     IntegerOf<uint64_t>(json.at("size")),
+        IntegerOf<Micros>(json.at("modified")), IntegerOf<uint64_t>(json.at("checksum"))};
+  } catch (const nlohmann::json::exception& e) {
+    return Corrupt(fmt::format("journal entry {}, a file: {}", entry.number, e.what()));
+  }
   by_path_[file.path] = files_.size();
   files_.push_back(std::move(file));
   return {};

@@ -241,7 +241,13 @@ TEST_F(FileCatalogTest, AReplayedJournalKnowsWhatWasFound) {
   const auto scan = Scan(second);
   EXPECT_THAT(Added(scan), ElementsAre("2:in/e-3.ndjson"));
   EXPECT_THAT(scan.changed, ElementsAre("in/e-1.ndjson"));
-  EXPECT_EQ(second.Replay({11, "file", "not json"}).error().code, Code::kCorrupt);
+  for (const char* text : {"not json", "[]", R"({"source":"rides"})", R"({"source":1})",
+                           R"({"source":"rides","ordinal":"1","partition":0,"path":"p",
+                               "size":1,"modified":1,"checksum":1})"}) {
+    const Status replayed = second.Replay({11, "file", text});
+    ASSERT_FALSE(replayed.ok()) << text;
+    EXPECT_EQ(replayed.error().code, Code::kCorrupt) << text;
+  }
 }
 
 }  // namespace

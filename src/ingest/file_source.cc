@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/event.h"
+#include "base/json.h"
 #include "ingest/file_catalog.h"
 #include "ingest/line_reader.h"
 #include "ingest/pipeline.h"
@@ -91,12 +92,16 @@ class FileSource final : public Source {
       return journal->Read(1, [&](const log::Journal::Entry& entry) -> Status {
         WEIR_TRY(catalog_.Replay(entry));
         if (entry.kind != "wake") return {};
-        const auto json = nlohmann::json::parse(entry.json, nullptr, false);
-        if (json.is_discarded() || json.value("source", "") != context_.contract->name)
-          return {};
-        wakes_.push_back({json.value("partition", 0),
-                          {json.value("at", int64_t{0})},
-                          json.value("floor", kNoTime)});
+        const auto json = ParseJson(entry.json);
+        try {
+          if (json.at("source").get_ref<const std::string&>() == context_.contract->name)
+            wakes_.push_back({IntegerOf<int>(json.at("partition")),
+                              {IntegerOf<int64_t>(json.at("at"))},
+                              IntegerOf<Micros>(json.at("floor"))});
+        } catch (const nlohmann::json::exception& e) {
+          return Corrupt(
+              fmt::format("journal entry {}, a waking: {}", entry.number, e.what()));
+        }
         return {};
       });
     });
