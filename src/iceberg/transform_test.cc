@@ -190,7 +190,7 @@ TEST(LocationTest, HasOneSpellingForWritingAndReadsSeveral) {
   for (const char* uri : {"s3://bucket/a", "a/b", "file://a", ""})
     EXPECT_FALSE(PathOf(uri).ok()) << uri;
   EXPECT_NE(NewUuid(), NewUuid());
-  EXPECT_EQ(NewUuid()[14], '4');
+  EXPECT_EQ(NewUuid()[14], '8');  // its owner is in it: RFC 9562, version 8
   EXPECT_GT(NewSnapshotId().value, 0);
 }
 
