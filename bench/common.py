@@ -299,9 +299,10 @@ def run_benchmark(name, arguments):
         outcome = bench.run(Bench(o, work))
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    figures = {k: rounded(v) for k, v in outcome["figures"].items()}  # goals are of what is shown
     result = {**about, "seconds": round(time.monotonic() - start, 1), "parameters": outcome.get("parameters", {}),
-              "figures": {k: rounded(v) for k, v in outcome["figures"].items()},
-              "goals": [{"figure": g.figure, "relation": g.relation, "bound": g.bound, "reached": g.reached(outcome["figures"])} for g in bench.goals],
+              "figures": figures,
+              "goals": [{"figure": g.figure, "relation": g.relation, "bound": g.bound, "reached": g.reached(figures)} for g in bench.goals],
               "details": outcome.get("details", {})}
     return result, o, as_usual and not o.no_keep
 
