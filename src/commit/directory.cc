@@ -212,15 +212,20 @@ Error Refused(const std::string& data_dir, const Owner& owner, const Standing& s
                   data_dir, owner.Text()));
 }
 
-// One try, in one transaction. `*late`: the lease still runs, for so long.
+// One try, in one transaction. `*late`: the lease still runs, for so long. `*until`: to
+// when it runs; an owner that has prolonged it since the last try is well.
 Result<Ownership> TryToTake(Catalog& catalog, io::File& lock, const std::string& data_dir,
-                            Clock& clock, Micros lease, bool wait, Micros* late) {
+                            Clock& clock, Micros lease, bool wait, Micros* late,
+                            std::optional<Micros>* until) {
   Ownership out;
   *late = 0;
   WEIR_TRY(catalog.Transact([&]() -> Status {
     const std::optional<Owner> owner = WEIR_TRY(ReadOwner(catalog));
     const Standing standing = Look(owner, lock, clock, lease);
     if (standing.state == Standing::kLate && wait) {
+      const Micros now_until = owner->lease.until_since_boot;
+      if (*until && now_until > **until) return Refused(data_dir, *owner, standing);
+      *until = now_until;
       *late = standing.left;
       return {};
     }
@@ -259,10 +264,11 @@ bool IsAlive(io::File& lock, int64_t owner_epoch) {
 Result<Ownership> TakeOwnership(Catalog& catalog, io::File& lock,
                                 const std::string& data_dir, Clock& clock, Micros lease,
                                 bool wait) {
+  std::optional<Micros> until;
   for (bool told = false;; told = true) {
     Micros late = 0;
     Ownership out =
-        WEIR_TRY(TryToTake(catalog, lock, data_dir, clock, lease, wait, &late));
+        WEIR_TRY(TryToTake(catalog, lock, data_dir, clock, lease, wait, &late, &until));
     if (late == 0) {
       // For people, and for whoever finds the catalog locked.
       const std::string who =
