@@ -121,7 +121,7 @@ class ContractReader {
   }
 
   void ReadAll(const YAML::Node& root) {
-    report_.DistinctKeys(root);
+    if (!report_.DistinctKeys(root)) return;
     report_.KnownKeys(root, "a contract", kRootKeys);
     ReadHead(root);
     ReadServers(Child(root, "servers"));

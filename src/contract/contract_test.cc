@@ -334,6 +334,8 @@ TEST(Contract, RefusesPropertiesThatDoNotFitTogether) {
        "12: required is neither true nor false"},
       {"  []\n", "      - {name: a, logicalType: string, name: b}\n",
        "12: the key 'name' stands twice in one map"},
+      {"  []\n", "      - &p {name: a, logicalType: object, properties: [*p]}\n",
+       "1: the text nests too deep, or is too large once its aliases are written out"},
       {"  []\n",
        "      - {name: a, logicalType: number, physicalType: \"decimal(40,2)\"}\n",
        "12: decimal(40,2) cannot be stored"},

@@ -161,11 +161,27 @@ void Report::KnownKeys(const YAML::Node& map, std::string_view where,
   }
 }
 
-void Report::DistinctKeys(const YAML::Node& node) {
+namespace {
+// Far more than a contract has; an alias that contains itself has no end.
+constexpr int kYamlDepthMax = 100, kYamlNodesMax = 1'000'000;
+}  // namespace
+
+bool Report::DistinctKeys(const YAML::Node& node) {
+  int nodes_left = kYamlNodesMax;
+  if (DistinctKeys(node, kYamlDepthMax, &nodes_left)) return true;
+  Add(node, "the text nests too deep, or is too large once its aliases are written out",
+      "leave out aliases (*name) of what they stand in");
+  return false;
+}
+
+bool Report::DistinctKeys(const YAML::Node& node, int depth_left, int* nodes_left) {
+  if (depth_left == 0 || --*nodes_left < 0) return false;
   if (node.IsSequence()) {
-    for (const YAML::Node& item : node) DistinctKeys(item);
+    for (const YAML::Node& item : node) {
+      if (!DistinctKeys(item, depth_left - 1, nodes_left)) return false;
+    }
   }
-  if (!node.IsMap()) return;
+  if (!node.IsMap()) return true;
   std::vector<std::string> keys;
   for (const auto& entry : node) {
     if (entry.first.IsScalar()) {
@@ -176,8 +192,9 @@ void Report::DistinctKeys(const YAML::Node& node) {
       }
       keys.push_back(key);
     }
-    DistinctKeys(entry.second);
+    if (!DistinctKeys(entry.second, depth_left - 1, nodes_left)) return false;
   }
+  return true;
 }
 
 }  // namespace weir::contract

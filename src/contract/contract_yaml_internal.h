@@ -36,13 +36,15 @@ class Report {
   // Reports keys of the map that are not among the known ones.
   void KnownKeys(const YAML::Node& map, std::string_view where,
                  std::span<const std::string_view> known);
-  // Reports keys that stand twice in one map, at any depth.
-  void DistinctKeys(const YAML::Node& node);
+  // Reports keys that stand twice in one map, at any depth. False: the text has no end,
+  // as an alias contains itself, or far too much; it must not be read further.
+  bool DistinctKeys(const YAML::Node& node);
 
   size_t count() const { return count_; }
   void SortByLine();  // what was added here
 
  private:
+  bool DistinctKeys(const YAML::Node& node, int depth_left, int* nodes_left);
   const std::string file_;
   std::vector<Problem>* const problems_;
   size_t count_ = 0;

@@ -162,15 +162,15 @@ class Loader {
   }
 
   // yaml-cpp keeps both and finds the first: whoever wrote the second would wonder.
-  void DistinctKeys(const YAML::Node& node) {
-    if (!node.IsMap()) return;
+  void DistinctKeys(const YAML::Node& node, int depth_left = 100) {
+    if (!node.IsMap() || depth_left == 0) return;  // an alias may contain itself
     std::set<std::string> keys;
     for (const auto& entry : node) {
       const std::string key = entry.first.as<std::string>("");
       if (!keys.insert(key).second)
         Add("weir.yml", LineOf(entry.first),
             fmt::format("the key '{}' stands twice", key), "keep one of the two");
-      DistinctKeys(entry.second);
+      DistinctKeys(entry.second, depth_left - 1);
     }
   }
 
