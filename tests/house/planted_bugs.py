@@ -44,7 +44,7 @@ BUGS = [
         "    return written;\n", "log_test", "LogTest.AfterAFailedSync*"),
     Bug("the journal is not synced", "src/log/journal.cc", "Status Sync() override { return log_->Sync(); }", "Status Sync() override { return {}; }", *LOG_CRASH),
     Bug("the state delta is not synced", "src/state/delta.cc", "  WEIR_TRY((*file)->Sync());\n", "", *STORE_CRASH),
-    Bug("the folder of the state delta is not synced", "src/state/delta.cc", "  WEIR_TRY(io.SyncDir(state_dir));\n", "", *STORE_CRASH),
+    Bug("the folder of the state delta is not synced", "src/state/delta.cc", "  WEIR_TRY(io.SyncDir(dir));\n", "", *STORE_CRASH),
     Bug("RocksDB's files are not synced", "src/state/rocks_file_system.cc", "    return ToRocks(file_->Sync());\n", "    return IOStatus::OK();\n", *STORE_CRASH),
     Bug("RocksDB's folder is not synced", "src/state/rocks_file_system.cc", "    return ToRocks(io_.SyncDir(path_));\n", "    return IOStatus::OK();\n", *STORE_CRASH),
     Bug("SQLite's files are not synced", "src/io/sqlite_vfs.cc", "  const Status synced = self.file->Sync();\n", "  const Status synced;\n", *SQLITE_CRASH),
@@ -57,8 +57,8 @@ BUGS = [
         *FLOW_CRASH, slow=True),
     # The order of things.
     Bug("the frontier is committed before the tables", "src/commit/committer.cc",
-        "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease_until));\n    for (const iceberg::Staged& staged",
-        "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease_until));\n"
+        "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease));\n    for (const iceberg::Staged& staged",
+        "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease));\n"
         '    WEIR_TRY(catalog_->Sql("INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",\n'
         '                           {epoch.value, commit.lane, owner_epoch_, now, commit.frontier,\n'
         '                            fmt::format("delta-{}", epoch.value),\n'
@@ -74,10 +74,10 @@ BUGS = [
     Bug("records are acknowledged without the lease", "src/ingest/log_source.cc", "    while (!options_.lease_valid()) {", "    while (false) {", *ACKNOWLEDGED),
     Bug("an epoch forgets the identities of its records", "src/flow/flow.cc", "      WEIR_TRY(epoch_delta_.Append(std::move(marker->delta)));\n", "", *FLOW_CRASH, slow=True),
     # Whose directory it is, and what its files are called.
-    Bug("the owner epoch is not asserted", "src/commit/directory.cc", "  if (catalog.changes() != 1)\n", "  if (false)\n",
-        "commit_test", "DirectoryTest.AnOwnerThatWasReplaced*"),
+    Bug("the owner epoch is not asserted", "src/commit/directory.cc", "  return CheckOwner(catalog, owner_epoch);\n}", "  return {};\n}",
+        "commit_test", "*"),
     Bug("the lock is not taken", "src/commit/directory.cc",
-        "  Status locked = out.lock->LockRange(io::File::LockKind::kExclusive, 0, 1);\n", "  Status locked;\n", "commit_test", "DirectoryTest.ASecondOwner*"),
+        "    WEIR_TRY(lock.LockRange(io::File::LockKind::kExclusive,\n                            static_cast<uint64_t>(out.owner_epoch), 1));\n", "", "commit_test", "*"),
     Bug("metadata file names are used again", "src/iceberg/metadata_folder.cc",
         '  return fmt::format("{:05d}-{}.metadata.json", NextVersion(base_location), NewUuid());\n',
         '  return fmt::format("{:05d}.metadata.json", NextVersion(base_location));\n', *STAGE_CRASH),
