@@ -52,7 +52,9 @@ class Watcher:
 
     def _run(self):
         connection = sqlite3.connect(self.uri, uri=True, timeout=30)
-        while not self._stop.wait(0.005):
+        stopped = False
+        while not stopped:
+            stopped = self._stop.wait(0.005)  # and look once more: the last commit may have come since the look before
             row = connection.execute("SELECT metadata_location FROM iceberg_tables WHERE table_namespace = 'gold' AND table_name = 'city_hourly'").fetchone()
             if row and row[0] != self.last:
                 now, self.last = time.monotonic(), row[0]
