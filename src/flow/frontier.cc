@@ -3,6 +3,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
+
 namespace weir::flow {
 namespace {
 
@@ -15,7 +17,7 @@ static_assert(std::size(kReasonNames) == ingest::kReasons);
 
 json TimeJson(Micros time) { return time == kNoTime ? json(nullptr) : json(time); }
 Micros TimeOf(const json& value) {
-  return value.is_number_integer() ? value.get<Micros>() : kNoTime;
+  return value.is_null() ? kNoTime : IntegerOf<Micros>(value);
 }
 
 }  // namespace
@@ -43,22 +45,22 @@ std::string FrontierJson(const Frontier& frontier) {
 }
 
 Result<Frontier> ParseFrontier(std::string_view text) {
-  const json root = json::parse(text, nullptr, false);
-  if (!root.is_object() || root.value("version", 0) != 1)
-    return Corrupt("the lane's frontier is not one this Weir wrote");
+  const json root = ParseJson(text);
   Frontier out;
   try {
+    if (!root.is_object() || IntegerOr(root, "version", 0) != 1)
+      return Corrupt("the lane's frontier is not one this Weir wrote");
     out.watermark = TimeOf(root.at("watermark"));
-    out.marker = root.at("marker").get<int64_t>();
-    out.steps = root.at("steps").get<int64_t>();
+    out.marker = IntegerOf<int64_t>(root.at("marker"));
+    out.steps = IntegerOf<int64_t>(root.at("steps"));
     for (const auto& [source, list] : root.at("sources").items()) {
       for (const json& p : list) {
         ingest::PartitionPosition position;
-        position.partition = p.at("partition").get<int>();
-        position.next = {p.at("next").get<int64_t>()};
+        position.partition = IntegerOf<int>(p.at("partition"));
+        position.next = {IntegerOf<int64_t>(p.at("next"))};
         position.watermark = TimeOf(p.at("watermark"));
-        position.file = p.at("file").get<int64_t>();
-        position.file_byte = p.at("byte").get<uint64_t>();
+        position.file = IntegerOf<int64_t>(p.at("file"));
+        position.file_byte = IntegerOf<uint64_t>(p.at("byte"));
         position.idle = p.at("idle").get<bool>();
         out.sources[source][position.partition] = position;
       }
@@ -130,19 +132,22 @@ Result<BrokenFiles> ParseBrokenFiles(std::string_view text) {
 }
 
 Result<ingest::Counts> ParseLedger(std::string_view text) {
-  const json root = json::parse(text, nullptr, false);
+  const json root = ParseJson(text);
   if (!root.is_object()) return Corrupt("a ledger line is not JSON");
   ingest::Counts counts;
-  counts.received = root.value("received", int64_t{0});
-  counts.accepted = root.value("accepted", int64_t{0});
-  counts.rejected = root.value("rejected", int64_t{0});
-  counts.duplicate = root.value("duplicate", int64_t{0});
-  counts.conflicting = root.value("conflicting", int64_t{0});
-  counts.late = root.value("late", int64_t{0});
-  counts.blocked = root.value("blocked", int64_t{0});
-  for (size_t i = 0; i < ingest::kReasons; ++i) {
-    counts.rejected_by_reason[i] = root.value("rejected_by_reason", json::object())
-                                       .value(kReasonNames[i], int64_t{0});
+  try {
+    counts.received = IntegerOr(root, "received", int64_t{0});
+    counts.accepted = IntegerOr(root, "accepted", int64_t{0});
+    counts.rejected = IntegerOr(root, "rejected", int64_t{0});
+    counts.duplicate = IntegerOr(root, "duplicate", int64_t{0});
+    counts.conflicting = IntegerOr(root, "conflicting", int64_t{0});
+    counts.late = IntegerOr(root, "late", int64_t{0});
+    counts.blocked = IntegerOr(root, "blocked", int64_t{0});
+    const json reasons = root.value("rejected_by_reason", json::object());
+    for (size_t i = 0; i < ingest::kReasons; ++i)
+      counts.rejected_by_reason[i] = IntegerOr(reasons, kReasonNames[i], int64_t{0});
+  } catch (const json::exception& e) {
+    return Corrupt(std::string("a ledger line: ") + e.what());
   }
   return counts;
 }

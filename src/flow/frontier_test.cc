@@ -125,7 +125,10 @@ TEST(FrontierTest, ComesBackFromItsJson) {
 TEST(FrontierTest, TextThatIsNoneIsRefused) {
   for (const char* text :
        {"", "{}", "[]", "not json", R"({"version":2})", R"({"version":1})",
-        R"({"version":1,"watermark":null,"marker":"x","steps":0,"sources":{}})"}) {
+        R"({"version":1,"watermark":null,"marker":"x","steps":0,"sources":{}})",
+        R"({"version":1,"watermark":1e300,"marker":1,"steps":0,"sources":{}})",
+        R"({"version":1,"watermark":null,"marker":1e300,"steps":0,"sources":{}})",
+        R"({"version":"1"})"}) {
     const auto parsed = ParseFrontier(text);
     ASSERT_FALSE(parsed.ok()) << text;
     EXPECT_EQ(parsed.error().code, Code::kCorrupt) << text;
@@ -147,6 +150,15 @@ TEST(FrontierTest, TheSummaryIsShort) {
       FrontierSummary(SomeFrontier()),
       R"({"rides/0":1234,"rides/1000":0,"taxis/2":5,"watermark":"1970-01-01T00:00:00.000077Z"})");
   EXPECT_EQ(FrontierSummary({}), "{}");
+}
+
+TEST(LedgerTest, TextThatIsNoneIsRefused) {
+  for (const char* text : {"", "[]", R"({"received":"x"})", R"({"received":1e300})",
+                           R"({"rejected_by_reason":{"not_json":"x"}})"}) {
+    const auto parsed = ParseLedger(text);
+    ASSERT_FALSE(parsed.ok()) << text;
+    EXPECT_EQ(parsed.error().code, Code::kCorrupt) << text;
+  }
 }
 
 TEST(LedgerTest, ComesBackFromItsJson) {
