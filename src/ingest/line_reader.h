@@ -38,8 +38,8 @@ class LineReader {
       uint64_t stored_bytes = std::numeric_limits<uint64_t>::max());
 
   // At most so many records and about so many bytes; at least one record unless the file
-  // ends. kCorrupt: the compressed stream is broken, or the file was cut; what stood
-  // before was handed out.
+  // ends or all those bytes are blank lines. kCorrupt: the compressed stream is broken,
+  // or the file was cut; what stood before was handed out.
   virtual Result<Lines> Next(int64_t rows_max, int64_t bytes_max) = 0;
 };
 
