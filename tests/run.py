@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Runs the tests; `./x test` calls it.
 
-    ./x test         builds, then the C++ tests, the end-to-end tests, the checker's own tests, a soak of 200 cycles and the house rules
+    ./x test         builds, then the C++ tests, the kept inputs of the fuzz drivers, the end-to-end tests, the checker's own tests, a
+                     soak of 200 cycles and the house rules
     ./x test unit    the C++ tests alone
-    ./x test all     the long ones too
+    ./x test all     the long ones too, asan and tsan, and five minutes of fuzzing for each decoder
+    ./x test asan    the C++ and end-to-end tests in a build with AddressSanitizer and UndefinedBehaviorSanitizer
+    ./x test tsan    those of the modules with threads in a build with ThreadSanitizer
     ./x test NAME    what NAME names: a test program (log or log_test), a GoogleTest filter (LogTest.*), an end-to-end file or
                      case (crash, test_stops_at_random_moments), a house rule (include_graph)
 
@@ -24,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/release"
 PYTHON = ROOT / ".deps/venv/bin/python"
-SECONDS_MAX = {"unit": 900, "e2e": 900, "long": 5400, "house": 600}
+SECONDS_MAX = {"unit": 900, "e2e": 900, "long": 5400, "house": 600, "sanitized": 6 * 3600}
 OUTPUT_MAX = 12000  # characters of a failure that are shown
 
 
@@ -118,6 +121,56 @@ class Soak:
         return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
 
 
+class Replay:
+    """Inputs of the fuzz drivers that were kept: those that once ended the process among them."""
+    kind, alone, name = "fuzz", False, "kept inputs"
+
+    def run(self):
+        code, output = run([BUILD / "fuzz/fuzz_replay", ROOT / "fuzz/corpus"], SECONDS_MAX["unit"], env=sanitizer_options())
+        return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
+
+
+class Script:
+    """A long one that builds for itself."""
+    alone = True
+
+    def __init__(self, kind, name, args):
+        self.kind, self.name, self.args = kind, name, args
+
+    def run(self):
+        code, output = run(self.args, SECONDS_MAX["sanitized"])
+        return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
+
+
+SANITIZERS = ("asan", "tsan")
+
+
+def all_scripts():
+    return [Script("fuzz", "five minutes each", [sys.executable, ROOT / "fuzz/run.py", "all", "300"])] + [
+        Script("sanitized", preset, [sys.executable, ROOT / "tests/run.py", preset]) for preset in SANITIZERS]
+
+
+# What runs with ThreadSanitizer: the modules that start threads or are called by several, and the cases in which they meet.
+TSAN_UNITS = {"base", "io", "net", "log", "state", "ingest", "flow", "publish", "commit", "serve"}
+TSAN_CASES = {"lanes", "gateway", "stops"}
+
+
+def sanitizer_options():
+    """Fail, do not only tell; harmless in a build without sanitizers."""
+    return {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": f"halt_on_error=1:suppressions={ROOT / 'tests/tsan.supp'}"}
+
+
+def sanitized(preset):
+    """The tests of a sanitizer's build, which takes the place of the release build."""
+    global BUILD
+    BUILD = ROOT / "build" / preset
+    # A cut of each seven: all of them take half an hour with a sanitizer.
+    os.environ.update(sanitizer_options(), WEIR=str(BUILD / "weir"), WEIR_CRASH_STRIDE="7")
+    if preset == "asan":
+        return all_units() + [Replay()] + [c for c in all_end_to_end() if not c.long]
+    return [u for u in all_units() if u.binary.name.removesuffix("_test") in TSAN_UNITS] + [c for c in all_end_to_end() if c.file.stem in TSAN_CASES and not c.long]
+
+
 def all_units():
     return [Unit(b) for b in sorted(BUILD.glob("*_test")) if os.access(b, os.X_OK) and b.is_file()]
 
@@ -139,7 +192,7 @@ def named(name):
     """What a single NAME means, the most exact meaning first."""
     units = [u for u in all_units() if u.binary.name in (name, name + "_test")]
     cases = [c for c in all_end_to_end() if name in (c.file.stem, c.case, c.case.removeprefix("test_"), c.name)]
-    rules = [h for h in all_house() if name in (h.file.stem, h.name)] + ([Soak()] if name == "soak" else [])
+    rules = [h for h in all_house() if name in (h.file.stem, h.name)] + ([Soak()] if name == "soak" else []) + ([Replay()] if name in ("fuzz", "replay") else [])
     if units or cases or rules:
         return units + cases + rules
     found = []
@@ -175,7 +228,7 @@ def timed(test):
 
 def run_all(tests, report):
     """Each kind in order; those that share the machine two at a time, then those that want it alone."""
-    for kind in ("unit", "e2e", "check", "soak", "house"):
+    for kind in ("unit", "fuzz", "e2e", "check", "soak", "house", "sanitized"):
         group = [t for t in tests if t.kind == kind]
         with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
             for done in concurrent.futures.as_completed([pool.submit(timed, t) for t in group if not t.alone]):
@@ -184,10 +237,10 @@ def run_all(tests, report):
             report.take(*timed(test))
 
 
-def build():
+def build(preset="release"):
     start = time.monotonic()
     print("building …", flush=True)
-    if subprocess.run([ROOT / "x", "build", "release"], cwd=ROOT).returncode != 0:
+    if subprocess.run([ROOT / "x", "build", preset], cwd=ROOT).returncode != 0:
         print("the build failed\n0 passed, 1 failed")
         sys.exit(1)
     print(f"    ok {time.monotonic() - start:7.1f} s  build", flush=True)
@@ -199,11 +252,15 @@ def main():
         print(__doc__)
         return 0
     start = time.monotonic()
-    build()
-    if what == "unit":
+    build(what if what in SANITIZERS else "release")
+    if what in SANITIZERS:
+        tests = sanitized(what)
+    elif what == "unit":
         tests = all_units()
     elif what in ("", "all"):
-        tests = all_units() + [c for c in all_end_to_end() if what == "all" or not c.long] + [Soak()] + all_house(planted=what == "all")  # planted bugs build the sources anew: 10 minutes
+        tests = (all_units() + [c for c in all_end_to_end() if what == "all" or not c.long] + [Replay(), Soak()]
+                 + all_house(planted=what == "all")  # planted bugs build the sources anew: 10 minutes
+                 + (all_scripts() if what == "all" else []))
     else:
         tests = named(what)
         if not tests:

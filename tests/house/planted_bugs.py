@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TREE = ROOT / "build/planted"
 BUILD = TREE / "build/release"
-LINKS = (".deps", "examples", "bench")
+LINKS = (".deps", "examples", "bench", "fuzz")
 SECONDS_MAX = 400
 
 
