@@ -87,13 +87,14 @@ void Delta::Clear(std::string_view space) { Begin(Op::kClear, space); }
 
 Status Delta::ForEach(const std::function<Status(const Record&)>& visit) const {
   std::string_view rest = bytes_, space;
+  int64_t count = 0;
   while (!rest.empty()) {
     Record record{static_cast<Op>(rest[0]), {}, {}, {}};
     rest.remove_prefix(1);
     bool whole = true;
     switch (record.op) {
       case Op::kSpace:
-        whole = TakeText(rest, &space) && !space.empty();
+        whole = TakeText(rest, &space) && space.find('\0') == std::string_view::npos;
         break;
       case Op::kPut:
         whole = TakeText(rest, &record.key) && TakeText(rest, &record.value);
@@ -109,8 +110,12 @@ Status Delta::ForEach(const std::function<Status(const Record&)>& visit) const {
     if (!whole || space.empty()) return Corrupt("a state delta holds a malformed record");
     if (record.op == Op::kSpace) continue;
     record.space = space;
+    ++count;
     WEIR_TRY(visit(record));
   }
+  if (count != count_)
+    return Corrupt(
+        fmt::format("a state delta of {} records says that it has {}", count, count_));
   return {};
 }
 

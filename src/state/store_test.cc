@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/hash.h"
 #include "io/hooked_io.h"
 #include "io/sim_io.h"
 #include "state/recording_io.h"
@@ -241,6 +242,31 @@ TEST_F(StoreTest, NamesDamage) {
     EXPECT_FALSE(Delta::Read(io_, dir_, Epoch{1}).ok()) << size << " bytes";
   }
   EXPECT_EQ(OpenFails(1), Code::kCorrupt);
+}
+
+// Right checksums over records that cannot be.
+TEST_F(StoreTest, NamesADeltaThatIsNone) {
+  const auto write = [&](int64_t count, std::string_view records) {
+    std::string bytes = "WEIRDLT1";
+    const auto put = [&](const auto& value) {
+      bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+    };
+    put(int64_t{1});
+    put(count);
+    put(static_cast<uint64_t>(records.size()));
+    bytes += records;
+    put(Crc32c(bytes));
+    EXPECT_TRUE(io_.CreateDirs(dir_).ok());
+    EXPECT_TRUE(io_.ReplaceAtomically(io::Join(dir_, "delta-1"), bytes).ok());
+    const auto delta = Delta::Read(io_, dir_, Epoch{1});
+    EXPECT_TRUE(delta.ok());
+    return delta->ForEach([](const Delta::Record&) { return Status(); });
+  };
+  EXPECT_TRUE(write(1, std::string_view("\1\1s\4", 4)).ok());
+  EXPECT_FALSE(write(2, std::string_view("\1\1s\4", 4)).ok()) << "count";
+  EXPECT_FALSE(write(1, std::string_view("\1\3s\0t\4", 6)).ok()) << "NUL in a space";
+  EXPECT_FALSE(write(1, std::string_view("\4", 1)).ok()) << "no space";
+  EXPECT_FALSE(write(1, std::string_view("\1\1s\3\x7fk", 6)).ok()) << "length";
 }
 
 TEST_F(StoreTest, AStoreAheadOfTheCatalogIsDamageToo) {
