@@ -57,6 +57,11 @@ TEST(DurationTest, ReadsIsoAndWords) {
   EXPECT_EQ(*ParseDuration("PT0.5S"), 500'000);
   EXPECT_FALSE(ParseDuration("P2M").ok());
   EXPECT_FALSE(ParseDuration("soon").ok());
+  EXPECT_FALSE(ParseDuration("P9223372036854775807D").ok());
+  EXPECT_FALSE(ParseDuration("9e99 days").ok());
+  EXPECT_FALSE(ParseDuration("99999999999999999999 days").ok());
+  for (const Micros duration : std::vector<Micros>{1, 999'999, 1'000'001, 3'600'500'000})
+    EXPECT_EQ(*ParseDuration(FormatDuration(duration)), duration);
   EXPECT_EQ(FormatDuration(*ParseDuration("P2D")), "PT48H");
 }
 

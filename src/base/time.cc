@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 
 namespace weir {
 namespace {
 
 constexpr int64_t kDay = 86'400'000'000;
+// 100 years: a double of seconds still holds every microsecond.
+constexpr double kDurationMax = 36525.0 * kDay;
 
 bool TwoDigits(const char* p, unsigned* out) {
   const unsigned a = static_cast<unsigned char>(p[0]) - '0';
@@ -173,6 +176,11 @@ Result<Micros> ParseDuration(std::string_view text) {
     *out = value;
     return *i > first;
   };
+  const auto whole = [&](double micros) -> Result<Micros> {
+    if (micros > kDurationMax)
+      return Invalid(fmt::format("'{}' is longer than 100 years", text));
+    return static_cast<Micros>(micros + 0.5);
+  };
   double micros = 0;
   if (!text.empty() && (text[0] == 'P' || text[0] == 'p')) {
     bool in_time = false, any = false;
@@ -207,7 +215,7 @@ Result<Micros> ParseDuration(std::string_view text) {
       any = true;
     }
     if (!any) return wrong();
-    return static_cast<Micros>(micros + 0.5);
+    return whole(micros);
   }
   size_t i = 0;
   double value;
@@ -218,14 +226,12 @@ Result<Micros> ParseDuration(std::string_view text) {
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (unit.size() > 1 && unit.back() == 's' && unit != "ms" && unit != "us")
     unit.pop_back();
-  if (unit == "us" || unit == "microsecond") return static_cast<Micros>(value);
-  if (unit == "ms" || unit == "millisecond") return static_cast<Micros>(value * 1e3);
-  if (unit == "s" || unit == "sec" || unit == "second")
-    return static_cast<Micros>(value * 1e6);
-  if (unit == "m" || unit == "min" || unit == "minute")
-    return static_cast<Micros>(value * 6e7);
-  if (unit == "h" || unit == "hour") return static_cast<Micros>(value * 3.6e9);
-  if (unit == "d" || unit == "day") return static_cast<Micros>(value * kDay);
+  if (unit == "us" || unit == "microsecond") return whole(value);
+  if (unit == "ms" || unit == "millisecond") return whole(value * 1e3);
+  if (unit == "s" || unit == "sec" || unit == "second") return whole(value * 1e6);
+  if (unit == "m" || unit == "min" || unit == "minute") return whole(value * 6e7);
+  if (unit == "h" || unit == "hour") return whole(value * 3.6e9);
+  if (unit == "d" || unit == "day") return whole(value * kDay);
   return wrong();
 }
 
@@ -234,7 +240,11 @@ std::string FormatDuration(Micros duration) {
     return fmt::format("PT{}H", duration / 3'600'000'000);
   if (duration % 60'000'000 == 0) return fmt::format("PT{}M", duration / 60'000'000);
   if (duration % 1'000'000 == 0) return fmt::format("PT{}S", duration / 1'000'000);
-  return fmt::format("PT{}S", static_cast<double>(duration) / 1e6);
+  std::string text =
+      fmt::format("{}PT{}.{:06}", duration < 0 ? "-" : "", std::abs(duration / 1'000'000),
+                  std::abs(duration % 1'000'000));
+  text.resize(text.find_last_not_of('0') + 1);
+  return text + "S";
 }
 
 }  // namespace weir

@@ -65,8 +65,8 @@ int64_t DaysFromCivil(int64_t year, unsigned month, unsigned day);
 void CivilFromDays(int64_t days, int64_t* year, unsigned* month, unsigned* day);
 
 // An ISO 8601 duration without years and months: "PT48H", "P2D", "PT5M30S", "PT0.5S".
-// Also reads "48 hours", "30 seconds", "5 min", "2 days". kInvalid says what would be
-// right.
+// Also reads "48 hours", "30 seconds", "5 min", "2 days". At most 100 years. kInvalid
+// says what would be right.
 Result<Micros> ParseDuration(std::string_view text);
 // The shortest ISO 8601 form: "PT48H".
 std::string FormatDuration(Micros duration);

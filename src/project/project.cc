@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <limits>
 #include <set>
 
 #include "data/type.h"
@@ -20,13 +21,15 @@ struct Setting {
   std::function<Status(Settings&, std::string_view)> apply;
 };
 
-Result<int64_t> ParseInteger(std::string_view text, int64_t least) {
+Result<int64_t> ParseInteger(std::string_view text, int64_t least,
+                             int64_t most = std::numeric_limits<int64_t>::max()) {
   int64_t value = 0;
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < least) {
     return Invalid(fmt::format("'{}' is not a whole number of at least {}", text, least));
   }
+  if (value > most) return Invalid(fmt::format("'{}' is more than {}", text, most));
   return value;
 }
 
@@ -34,7 +37,8 @@ template <class T>
 std::function<Status(Settings&, std::string_view)> Integer(T Settings::*member,
                                                            int64_t least) {
   return [member, least](Settings& settings, std::string_view text) -> Status {
-    settings.*member = static_cast<T>(WEIR_TRY(ParseInteger(text, least)));
+    settings.*member = static_cast<T>(
+        WEIR_TRY(ParseInteger(text, least, std::numeric_limits<T>::max())));
     return {};
   };
 }
@@ -46,9 +50,13 @@ std::function<Status(Settings&, std::string_view)> Bytes(int64_t Settings::*memb
   };
 }
 
-std::function<Status(Settings&, std::string_view)> Duration(Micros Settings::*member) {
-  return [member](Settings& settings, std::string_view text) -> Status {
-    settings.*member = WEIR_TRY(ParseDuration(text));
+std::function<Status(Settings&, std::string_view)> Duration(Micros Settings::*member,
+                                                            Micros least = 0) {
+  return [member, least](Settings& settings, std::string_view text) -> Status {
+    const Micros value = WEIR_TRY(ParseDuration(text));
+    if (value < least)
+      return Invalid(fmt::format("'{}' is less than {}", text, FormatDuration(least)));
+    settings.*member = value;
     return {};
   };
 }
@@ -64,7 +72,7 @@ const std::vector<Setting>& AllSettings() {
       {"weir.partitions", Integer(&Settings::partitions, 1)},
       {"weir.record.bytes", Bytes(&Settings::record_bytes_max)},
       {"weir.file.quiet", Duration(&Settings::file_quiet)},
-      {"weir.lease", Duration(&Settings::lease)},
+      {"weir.lease", Duration(&Settings::lease, 1000)},
       {"weir.table.fileBytes", Bytes(&Settings::table_file_bytes)},
   };
   return all;
@@ -321,6 +329,8 @@ Result<int64_t> ParseBytes(std::string_view text) {
   if (digits == 0 || shift < 0 || !number.ok()) {
     return Invalid(fmt::format("'{}' is not a size; write 64KB, 16MB or 2GB", text));
   }
+  if (*number > std::numeric_limits<int64_t>::max() >> shift)
+    return Invalid(fmt::format("'{}' is more bytes than can be counted", text));
   return *number << shift;
 }
 

@@ -25,6 +25,10 @@ TEST(SettingsTest, NamesTheSettingThatWasMeant) {
   EXPECT_NE(s.error().message.find("did you mean weir.step.rows?"), std::string::npos);
   EXPECT_FALSE(ApplySetting(settings, "weir.step.rows", "many").ok());
   EXPECT_FALSE(ApplySetting(settings, "weir.memory.max", "lots").ok());
+  EXPECT_FALSE(ApplySetting(settings, "weir.memory.max", "9223372036854775807KiB").ok());
+  EXPECT_FALSE(ApplySetting(settings, "weir.partitions", "2147483648").ok());
+  EXPECT_FALSE(ApplySetting(settings, "weir.lease", "PT0S").ok());
+  EXPECT_FALSE(ApplySetting(settings, "weir.lease", "P9223372036854775807D").ok());
 }
 
 std::string ProblemsOf(const std::string& file, const std::string& text) {
