@@ -531,6 +531,71 @@ TEST_P(LogCrashTest, AcknowledgedRecordsSurviveEveryCut) {
     }
   }
 }
+// What a log must hold, and what it may hold beside: appended, not acknowledged.
+struct Known {
+  std::vector<std::string> must, may;
+};
+
+// Opens the log and appends a little, until the power goes. What is found must be what is
+// known; from then on it stays.
+void LiveUntilTheCut(io::Io& io, const LogOptions& options, Known& known) {
+  auto opened = Log::Open(io, "log", options);
+  if (!opened.ok()) return;
+  Log& log = **opened;
+  const std::vector<std::string> found = Show(log);
+  if (!found.empty() && found.back().starts_with("unavailable")) return;  // the cut
+  ASSERT_GE(found.size(), known.must.size());
+  ASSERT_LE(found.size(), known.may.size());
+  ASSERT_THAT(found, ElementsAreArray(std::span(known.may).first(found.size())));
+  known = {found, found};
+  for (int round = 0; round < 3; ++round) {
+    const int64_t next = log.end().value;
+    const std::string text =
+        fmt::format("{}of{}{}", next, options.owner,
+                    std::string(static_cast<size_t>(round) * 80, 'x'));
+    known.may.push_back(fmt::format("{} {}", next, text));
+    if (round == 1) known.may.push_back(fmt::format("at {} idle {{}}", next + 1));
+    if (!Append(log, {text}).ok()) return;
+    if (round == 1 && !log.AppendControl("idle", "{}").ok()) return;
+    if (!log.Sync().ok()) return;
+    known.must = known.may;
+  }
+}
+
+// Nobody closes the log: each life finds the room ahead and the torn tail of the one
+// before, and perhaps a segment that was begun and holds nothing.
+TEST_P(LogCrashTest, LivesThatEachEndInACutAddUp) {
+  const auto [mode, owner, ahead_bytes] = GetParam();
+  LogOptions options{
+      .segment_bytes_max = 500, .ahead_bytes = ahead_bytes, .owner = owner};
+  uint64_t operations = 0;
+  {
+    SimIo io;
+    Known known;
+    LiveUntilTheCut(io, options, known);
+    operations = io.operations();
+    ASSERT_EQ(known.must.size(), 4u);
+  }
+  for (uint64_t first = 0; first <= operations; ++first) {
+    for (uint64_t second = 0; second <= operations; ++second) {
+      const uint64_t third = (first * 7 + second * 3) % operations;
+      SCOPED_TRACE(fmt::format("cuts after operations {}, {}, {}", first, second, third));
+      options.owner = owner;
+      SimIo io;
+      Known known;
+      for (const uint64_t cut : {first, second, third}) {
+        io.SetFaults({.cut_power_after = cut, .seed = first});
+        ASSERT_NO_FATAL_FAILURE(LiveUntilTheCut(io, options, known));
+        io.PowerOn(first, mode);
+        if (owner > 0) ++options.owner;
+      }
+      ASSERT_NO_FATAL_FAILURE(LiveUntilTheCut(io, options, known));
+      ASSERT_EQ(known.must.size(), known.may.size());
+      if (owner > 0) ++options.owner;
+      ASSERT_THAT(Show(*OpenLog(io, options)), ElementsAreArray(known.must));
+    }
+  }
+}
 std::string CrashTestName(const testing::TestParamInfo<CrashCase>& info) {
   const auto [mode, owner, ahead_bytes] = info.param;
   const std::string name = mode == io::AfterCut::kDropUnsynced ? "DropUnsynced"

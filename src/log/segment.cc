@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <limits>
 
 #include "base/event.h"
 
@@ -72,10 +73,10 @@ struct Scan {
   bool marked = false;
 };
 
-// Walks a newest segment that is not sealed. Bad bytes are damage when something valid
-// was written by a later write (then they had been synced before), else they are an
-// append that never was acknowledged.
-Result<Scan> ScanNewest(io::File& file, uint64_t size, Segment& segment) {
+// Walks a segment that is not sealed, up to where records from `end_max` on begin. Bad
+// bytes are damage when something valid was written by a later write (then they had been
+// synced before), else they are an append that never was acknowledged.
+Result<Scan> ScanOpen(io::File& file, uint64_t size, int64_t end_max, Segment& segment) {
   FrameReader reader(file, size, segment.salt);
   Scan scan;
   while (scan.valid < size) {
@@ -86,7 +87,7 @@ Result<Scan> ScanNewest(io::File& file, uint64_t size, Segment& segment) {
       while (later && later->group <= scan.valid) {
         later = WEIR_TRY(reader.FindFrom(later->position + later->bytes));
       }
-      if (!later) break;
+      if (!later || later->end() > end_max) break;
       // The window may have moved on; the frame is read again.
       frame = WEIR_TRY(reader.FindFrom(scan.valid + 1));
       Event("log_damaged", Severity::kError)
@@ -98,6 +99,7 @@ Result<Scan> ScanNewest(io::File& file, uint64_t size, Segment& segment) {
     }
     if (frame->type == FrameType::kSeal)
       break;  // its trailer is torn; it holds no records and is cut
+    if (frame->end() > end_max) break;
     if (frame->count > 0) segment.NoteBatch(frame->first, frame->position);
     segment.end = frame->end();
     scan.valid = frame->position + frame->bytes;
@@ -146,14 +148,20 @@ std::optional<SegmentId> ParseSegmentName(std::string_view name) {
 
 namespace {
 
-Result<std::optional<Begin>> ReadBegin(io::Io& io, const std::string& path) {
+struct Beginning {
+  std::optional<Begin> begin;
+  bool holds_nothing = false;  // not one valid frame: its first write did not get through
+};
+Result<Beginning> ReadBegin(io::Io& io, const std::string& path) {
   auto file = WEIR_TRY(io.Open(path, io::OpenMode::kRead));
   const uint64_t size = WEIR_TRY(file->Size());
   const uint32_t salt = WEIR_TRY(FindSalt(*file, size, path));
-  const auto frame = WEIR_TRY(
-      FrameReader(*file, size, salt).At(kSegmentHeaderBytes, FrameReader::Check::kIndex));
-  if (!frame || frame->type != FrameType::kBegin) return std::nullopt;
-  return DecodeBegin(frame->index);
+  FrameReader reader(*file, size, salt);
+  const auto frame = WEIR_TRY(reader.At(kSegmentHeaderBytes, FrameReader::Check::kIndex));
+  if (frame && frame->type == FrameType::kBegin)
+    return Beginning{DecodeBegin(frame->index)};
+  return Beginning{std::nullopt,
+                   !WEIR_TRY(reader.FindFrom(kSegmentHeaderBytes)).has_value()};
 }
 
 }  // namespace
@@ -168,11 +176,18 @@ Result<std::vector<Link>> FindChain(io::Io& io, const std::string& dir,
   std::vector<Link> chain;
   if (ids.empty()) return chain;
   size_t i = ids.size() - 1;
+  // An owner that was killed when it had just made its first segment leaves nothing that
+  // says how much of the one before counts. Without that segment the next owner finds it
+  // out, and says it in its own.
+  while (i > 0 && ids[i - 1].owner != ids[i].owner &&
+         WEIR_TRY(ReadBegin(io, io::Join(dir, SegmentName(ids[i])))).holds_nothing)
+    stragglers->push_back(ids[i--]);
   chain.push_back({ids[i], std::nullopt, false});
   while (i > 0) {
     Link link{ids[i - 1], std::nullopt, ids[i - 1].owner != ids[i].owner};
     if (link.may_be_open) {
-      const auto begin = WEIR_TRY(ReadBegin(io, io::Join(dir, SegmentName(ids[i]))));
+      const auto begin =
+          WEIR_TRY(ReadBegin(io, io::Join(dir, SegmentName(ids[i])))).begin;
       if (begin) {
         const SegmentId behind{begin->behind_owner, begin->behind_first};
         while (i > 0 && ids[i - 1] > behind) stragglers->push_back(ids[--i]);
@@ -203,6 +218,10 @@ Result<Segment> OpenSealed(io::Io& io, const std::string& path, const Link& link
     if (!link.may_be_open)
       Event("log_damaged", Severity::kError).With("file", path).With("position", size);
     segment.salt = WEIR_TRY(FindSalt(*file, size, path));
+    // Nothing says how many of its bytes count: those up to the next one's first offset.
+    if (link.may_be_open && !link.bytes_max)
+      segment.bytes = WEIR_TRY(ScanOpen(*file, size, next_first, segment)).valid;
+    segment.end = next_first;
   }
   return segment;
 }
@@ -225,7 +244,8 @@ Result<NewestSegment> OpenNewest(io::Io& io, const std::string& path, int64_t fi
     return newest;
   }
   segment.salt = WEIR_TRY(FindSalt(*file, size, path));
-  const Scan scan = WEIR_TRY(ScanNewest(*file, size, segment));
+  const Scan scan =
+      WEIR_TRY(ScanOpen(*file, size, std::numeric_limits<int64_t>::max(), segment));
   segment.bytes = scan.valid;
   newest.marked = scan.marked;
   if (!ours) {
