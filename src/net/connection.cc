@@ -143,6 +143,7 @@ bool Connection::ParseSome() {
   }
   if (in_.size() == 0) return false;
   boost::system::error_code error;
+  const bool in_body = header_done_;
   const size_t before = parser_->get().body().size();
   const size_t used = parser_->put(in_.data(), error);
   in_.consume(used);
@@ -163,7 +164,16 @@ bool Connection::ParseSome() {
     header_done_ = true;
     if (!AcceptHeader()) return false;
   }
-  Hold(parser_->get().body().size() - before);
+  // A chunk's extension and the trailers: bytes that are no body, which the parser takes
+  // whole and bounds nowhere.
+  const size_t body_bytes = parser_->get().body().size() - before;
+  const size_t waiting = error == http::error::need_more ? in_.size() : 0;
+  if (in_body && body_bytes == 0 && std::max(used, waiting) > options_.header_bytes_max) {
+    Fail(431, fmt::format("more than {} bytes of a chunk's extension or of trailers",
+                          options_.header_bytes_max));
+    return false;
+  }
+  Hold(body_bytes);
   if (held_ > 0 && worker_.state().bodies_bytes > options_.bodies_bytes_max) {
     Fail(503, "too many bytes are waiting");
     return false;

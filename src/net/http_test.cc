@@ -230,6 +230,30 @@ INSTANTIATE_TEST_SUITE_P(
             "HeadersTooLong",
             "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(2000, 'x') + "\r\n\r\n",
             "431", true},
+        RequestCase{"ChunkExtensionTooLong",
+                    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n1;x=" +
+                        std::string(1000, 'y') + "\r\na\r\n0\r\n\r\n",
+                    "431", true},
+        RequestCase{"ChunkExtensionWithoutEnd",
+                    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n1;x=" +
+                        std::string(1000, 'y'),
+                    "431", true},
+        RequestCase{"TrailersTooLong",
+                    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n1\r\na\r\n0\r\nX: " +
+                        std::string(1000, 'x') + "\r\n\r\n",
+                    "431", true},
+        RequestCase{"TrailersWithoutEnd",
+                    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n1\r\na\r\n0\r\nX: " +
+                        std::string(1000, 'x'),
+                    "431", true},
+        RequestCase{"Trailers",
+                    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n1;x=y\r\na\r\n0\r\nX: x\r\n\r\n",
+                    "200 POST / <a>"},
         RequestCase{"BodyTooLong", Post(std::string(101, 'x')), "413", true},
         RequestCase{"BodyAtTheLimit", Post(std::string(100, 'x')), "200 POST / <xxx"},
         RequestCase{
