@@ -149,7 +149,7 @@ bool Connection::ParseSome() {
   in_.consume(used);
   if (error && error != http::error::need_more) {
     if (error == http::error::header_limit) {
-      Fail(431, fmt::format("more than {} header bytes", options_.header_bytes_max));
+      FailTooLong();
     } else if (error == http::error::body_limit ||
                error == http::error::buffer_overflow) {
       Fail(413, fmt::format("more than {} body bytes", options_.body_bytes_max));
@@ -160,18 +160,19 @@ bool Connection::ParseSome() {
     }
     return false;
   }
+  // The parser bounds the parts of a head that it happens to take at once, and neither a
+  // chunk's extension nor trailers. So what is no body is counted here.
+  const size_t body_bytes = parser_->get().body().size() - before;
+  const size_t waiting = error == http::error::need_more ? in_.size() : 0;
+  if (!in_body) {
+    head_bytes_ += used;
+    if (head_bytes_ + waiting > options_.header_bytes_max) return FailTooLong();
+  } else if (body_bytes == 0 && std::max(used, waiting) > options_.header_bytes_max) {
+    return FailTooLong();
+  }
   if (parser_->is_header_done() && !header_done_) {
     header_done_ = true;
     if (!AcceptHeader()) return false;
-  }
-  // A chunk's extension and the trailers: bytes that are no body, which the parser takes
-  // whole and bounds nowhere.
-  const size_t body_bytes = parser_->get().body().size() - before;
-  const size_t waiting = error == http::error::need_more ? in_.size() : 0;
-  if (in_body && body_bytes == 0 && std::max(used, waiting) > options_.header_bytes_max) {
-    Fail(431, fmt::format("more than {} bytes of a chunk's extension or of trailers",
-                          options_.header_bytes_max));
-    return false;
   }
   Hold(body_bytes);
   if (held_ > 0 && worker_.state().bodies_bytes > options_.bodies_bytes_max) {
@@ -188,6 +189,7 @@ bool Connection::ParseSome() {
 void Connection::BeginRequest() {
   begun_ = true;
   header_done_ = false;
+  head_bytes_ = 0;
   deadline_ = SteadyClock::now() + options_.read_timeout;
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(options_.header_bytes_max));
@@ -303,6 +305,13 @@ void Connection::Fail(int status, std::string_view message) {
   begun_ = has_slot_ = false;
   no_more_ = true;
   Complete(first_request_ + slots_.size() - 1, ErrorResponse(status, message));
+}
+
+bool Connection::FailTooLong() {
+  Fail(431, fmt::format("more than {} bytes of headers, of a chunk's extension or of "
+                        "trailers",
+                        options_.header_bytes_max));
+  return false;
 }
 
 void Connection::Complete(uint64_t request, Response response) {

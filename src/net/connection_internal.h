@@ -113,6 +113,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Hold(size_t bytes);
   void Dispatch();
   void Fail(int status, std::string_view message);
+  bool FailTooLong();  // false
   void Fill(Slot& slot, const Response& response);
   void Flush();
   void OnWritten(boost::system::error_code error);
@@ -131,8 +132,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::deque<Slot> slots_;      // requests begun and not answered, in order
   uint64_t first_request_ = 0;  // number of slots_.front()
   std::string out_;
-  size_t held_ = 0;     // body bytes of the request being read
-  bool begun_ = false;  // a request's first byte came
+  size_t head_bytes_ = 0;  // parsed of the head of the request being read
+  size_t held_ = 0;        // body bytes of the request being read
+  bool begun_ = false;     // a request's first byte came
   bool header_done_ = false;
   bool has_slot_ = false;  // and it is slots_.back()
   bool reading_ = false, writing_ = false, pumping_ = false;

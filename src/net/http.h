@@ -43,8 +43,8 @@ struct ServerOptions {
   int port = 0;  // 0: any; see port()
   int threads = 1;
   size_t connections_max = 4096;
-  size_t header_bytes_max = 16 << 10;
-  size_t body_bytes_max = 64 << 20;  // as sent, and again after decoding
+  size_t header_bytes_max = 16 << 10;  // of a head, a chunk's extension, all trailers
+  size_t body_bytes_max = 64 << 20;    // as sent, and again after decoding
   size_t bodies_bytes_max =
       512 << 20;  // of all requests that are not answered yet; beyond it 503
   size_t pipelined_max =

@@ -230,6 +230,10 @@ INSTANTIATE_TEST_SUITE_P(
             "HeadersTooLong",
             "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(2000, 'x') + "\r\n\r\n",
             "431", true},
+        RequestCase{"FirstLineAndHeadersTooLong",
+                    "GET /" + std::string(900, 'x') + " HTTP/1.1\r\nHost: h\r\nX: " +
+                        std::string(900, 'x') + "\r\n\r\n",
+                    "431", true},
         RequestCase{"ChunkExtensionTooLong",
                     "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
                     "chunked\r\n\r\n1;x=" +
