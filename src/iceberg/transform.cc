@@ -63,9 +63,10 @@ T Floor(T value, T width) {
   return value - ((value % width) + width) % width;
 }
 
+// Any value: the multiple below it need not be one of the type.
 template <class T>
 T FloorDivide(T value, T by) {
-  return Floor(value, by) / by;
+  return value / by - (value % by < 0);
 }
 
 Literal Truncate(int width, const data::Type& type, const Literal& value) {

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "iceberg/literal_internal.h"
 
 namespace weir::iceberg {
@@ -107,6 +109,10 @@ INSTANTIATE_TEST_SUITE_P(
                       At("2017-12-01T10:30:55Z"), int32_t{420034}},
         TransformCase{"DayAtMidnight", "day", Simple(Kind::kTimestampTz), 3 * kDayMicros,
                       int32_t{3}},
+        TransformCase{"DayOfTheLeastTimestamp", "day", Simple(Kind::kTimestamp),
+                      std::numeric_limits<int64_t>::min(), int32_t{-106'751'992}},
+        TransformCase{"YearOfTheLeastTimestamp", "year", Simple(Kind::kTimestamp),
+                      std::numeric_limits<int64_t>::min(), int32_t{-292'278}},
         TransformCase{"Identity", "identity", Simple(Kind::kString), std::string("x"),
                       std::string("x")},
         TransformCase{"Void", "void", Simple(Kind::kString), std::string("x"),
