@@ -8,7 +8,7 @@ namespace weir::fuzz {
 namespace {
 
 void CheckSettings(const project::Settings& s) {
-  WEIR_CHECK(s.step_rows > 0 && s.step_bytes > 0 && s.epoch_interval > 0);
+  WEIR_CHECK(s.step_rows > 0 && s.step_bytes > 0 && s.epoch_interval >= 0);
   WEIR_CHECK(s.epoch_steps >= 0 && s.shards > 0 && s.partitions > 0);
   WEIR_CHECK(s.memory_max > 0 && s.record_bytes_max > 0 && s.lease > 0);
   WEIR_CHECK(s.file_quiet >= 0 && s.table_file_bytes > 0);
