@@ -20,7 +20,7 @@ namespace weir::duck {
 struct InstanceOptions {
   int threads = 1;
   int64_t memory_bytes_max = 256 << 20;
-  std::string temp_dir;  // DuckDB's spill; empty: none
+  std::string temp_dir;  // each database spills to a folder of its own in it; empty: none
 };
 
 using RowBatches = std::vector<std::shared_ptr<arrow::RecordBatch>>;

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <random>
+#include <thread>
 
 #include "data/arrow.h"
 #include "data/batch.h"
@@ -335,8 +337,7 @@ struct SettingCase {
 };
 class SettingTest : public testing::TestWithParam<SettingCase> {};
 TEST_P(SettingTest, IsInForce) {
-  const auto session =
-      OpenSession({.threads = 1, .memory_bytes_max = 64 << 20, .temp_dir = "some-temp"});
+  const auto session = OpenSession({.threads = 1, .memory_bytes_max = 64 << 20});
   EXPECT_EQ(Ask(*session, std::string("SELECT current_setting('") + GetParam().setting +
                               "')::VARCHAR"),
             GetParam().value);
@@ -352,7 +353,7 @@ INSTANTIATE_TEST_SUITE_P(
                     SettingCase{"Install", "autoinstall_known_extensions", "false"},
                     SettingCase{"Load", "autoload_known_extensions", "false"},
                     SettingCase{"Access", "enable_external_access", "false"},
-                    SettingCase{"Temp", "temp_directory", "some-temp"},
+                    SettingCase{"Temp", "temp_directory", ""},
                     SettingCase{"Locked", "lock_configuration", "true"}),
     [](const auto& info) { return info.param.name; });
 
@@ -396,6 +397,60 @@ TEST(DuckTest, ResultsLargerThanMemorySpillToTheTempFolder) {
                 "hash(i)) AS r FROM range(3000000) t(i))"),
             "3000000 | 2999999");
   std::filesystem::remove_all(dir);
+}
+
+// DuckDB names its spill the same in every database. One that shared the folder of
+// another would write over it, and take it away when it ends.
+TEST(DuckTest, SessionsThatSpillAtTheSameTimeDoNotDisturbEachOther) {
+  const auto dir = std::filesystem::temp_directory_path() /
+                   ("weir-duck-" + std::to_string(std::random_device()()));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 2; ++i) {
+        const auto session = OpenSession(
+            {.threads = 1, .memory_bytes_max = 48 << 20, .temp_dir = dir.string()});
+        EXPECT_EQ(Ask(*session, fmt::format("SELECT count(*), sum(i), max(r) FROM "
+                                            "(SELECT i, row_number() OVER (ORDER BY "
+                                            "hash(i + {})) AS r FROM range(2000000) "
+                                            "t(i))",
+                                            1000 * t)),
+                  "2000000 | 1999999000000 | 2000000");
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(std::filesystem::is_empty(dir)) << "what a session spilled goes with it";
+  std::filesystem::remove_all(dir);
+}
+
+TEST(DuckTest, SpillOfAKilledProcessGoesAndThatOfALivingOneStays) {
+  const auto dir = std::filesystem::temp_directory_path() /
+                   ("weir-duck-" + std::to_string(std::random_device()()));
+  const InstanceOptions options{
+      .threads = 1, .memory_bytes_max = 48 << 20, .temp_dir = dir.string()};
+  const auto living = OpenSession(options);
+  ASSERT_EQ(std::distance(std::filesystem::directory_iterator(dir), {}), 1);
+  const std::filesystem::path kept = *std::filesystem::directory_iterator(dir);
+  std::filesystem::copy(kept, dir / "duck-aaaaaa");
+  std::ofstream(dir / "duck-aaaaaa" / "duckdb_temp_storage_S32K-0.tmp") << "spill";
+  std::ofstream(dir / "notes") << "not ours";
+  const auto next = OpenSession(options);
+  EXPECT_FALSE(std::filesystem::exists(dir / "duck-aaaaaa"));
+  EXPECT_TRUE(std::filesystem::exists(kept));
+  EXPECT_TRUE(std::filesystem::exists(dir / "notes"));
+  std::filesystem::remove_all(dir);
+}
+
+// Asking needs no place to write while the memory suffices.
+TEST(DuckTest, AFolderThatCannotBeMadeMattersOnlyToThoseWhoSpill) {
+  const auto session = OpenSession(
+      {.threads = 1, .memory_bytes_max = 48 << 20, .temp_dir = "/proc/none/tmp"});
+  EXPECT_EQ(Ask(*session, "SELECT 42"), "42");
+  EXPECT_THAT(Ask(*session,
+                  "SELECT max(i) FROM (SELECT i, row_number() OVER (ORDER BY hash(i)) "
+                  "AS r FROM range(3000000) t(i))"),
+              HasSubstr("/proc/none/tmp"));
 }
 
 struct TypeCase {

@@ -7,6 +7,7 @@
 #include "data/arrow.h"
 #include "duck/duck.h"
 #include "duck/scan_internal.h"
+#include "duck/spill_folder_internal.h"
 #include "duck/types_internal.h"
 
 namespace weir::duck {
@@ -134,6 +135,7 @@ class SessionImpl final : public Session {
   }
 
   Status Start(const InstanceOptions& options) {
+    spill_.emplace(options.temp_dir);
     WEIR_TRY(OpenDatabase(options));
     if (duckdb_connect(database_, &connection_) != DuckDBSuccess)
       return Internal("DuckDB gave no connection");
@@ -249,7 +251,7 @@ class SessionImpl final : public Session {
     const std::pair<const char*, std::string> settings[] = {
         {"threads", std::to_string(options.threads)},
         {"memory_limit", std::to_string(options.memory_bytes_max) + "B"},
-        {"temp_directory", options.temp_dir},
+        {"temp_directory", spill_->path()},
         {"autoinstall_known_extensions", "false"},
         {"autoload_known_extensions", "false"},
     };
@@ -460,6 +462,7 @@ class SessionImpl final : public Session {
     return TakeText(duckdb_value_varchar(&result.result, 0, 0));
   }
 
+  std::optional<SpillFolder> spill_;
   duckdb_database database_ = nullptr;
   duckdb_connection connection_ = nullptr;
   duckdb_arrow_options arrow_options_ = nullptr;
