@@ -46,9 +46,15 @@ std::string StateDir(const std::string& data_dir) { return io::Join(data_dir, "s
 
 Committer::Committer(io::Io& io, Clock& clock, std::string data_dir,
                      CommitterOptions options)
-    : io_(io), clock_(clock), data_dir_(std::move(data_dir)), options_(options) {}
+    : io_(io),
+      clock_(clock),
+      data_dir_(std::move(data_dir)),
+      options_(options),
+      lease_term_(options.lease_term ? options.lease_term
+                                     : std::make_shared<LeaseTerm>(clock)) {}
 
 Committer::~Committer() {
+  lease_term_->Set(0, 0);
   store_.reset();
   if (catalog_ != nullptr && owner_epoch_ != 0) GiveLeaseBack(*catalog_, owner_epoch_);
 }
@@ -71,7 +77,7 @@ Result<std::unique_ptr<Committer>> Committer::Open(io::Io& io, Clock& clock,
   out->previous_ = owned.previous;
   out->previous_may_live_ = owned.previous_may_live;
   out->previous_was_killed_ = owned.previous_was_killed;
-  out->Prolong(owned.lease.until, owned.lease.until_since_boot);
+  out->lease_term_->Set(owned.lease.until, owned.lease.until_since_boot);
   out->renewal_ = WEIR_TRY(iceberg::Catalog::Open(io, CatalogPath(data_dir), kCatalogName,
                                                   /*read_only=*/false));
   WEIR_TRY(out->Recover());
@@ -167,7 +173,8 @@ Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch,
     }
     return {};
   }));
-  Prolong(lease.until, lease.until_since_boot);
+  // A renewal may come at the same time; the earlier lease is shorter, and as true.
+  lease_term_->Set(lease.until, lease.until_since_boot);
   return {};
 }
 
@@ -203,26 +210,12 @@ Result<bool> Committer::IsCommitted(Epoch epoch) {
 }
 
 Status Committer::Renew() {
-  const Micros left =
-      std::min(lease_until_ - clock_.Now(), lease_until_since_boot_ - clock_.Monotonic());
-  if (left > options_.lease * 2 / 3) return {};
+  if (lease_term_->left() > options_.lease * 2 / 3) return {};
   const Lease lease = Lease::From(clock_, options_.lease);
   WEIR_TRY(
       renewal_->Transact([&] { return AssertOwner(*renewal_, owner_epoch_, lease); }));
-  Prolong(lease.until, lease.until_since_boot);
+  lease_term_->Set(lease.until, lease.until_since_boot);
   return {};
-}
-
-// A commit and a renewal may come together; the earlier one's lease is shorter, and as
-// true.
-void Committer::Prolong(Micros until, Micros until_since_boot) {
-  lease_until_ = until;
-  lease_until_since_boot_ = until_since_boot;
-}
-
-bool Committer::lease_valid() const {
-  return clock_.Now() < lease_until_.load() &&
-         clock_.Monotonic() < lease_until_since_boot_.load();
 }
 
 Result<std::vector<SnapshotId>> Committer::LeasedSnapshots() {

@@ -2,7 +2,6 @@
 // nothing.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "commit/lease_term.h"
 #include "commit/sweep.h"
 #include "iceberg/catalog.h"
 #include "iceberg/table.h"
@@ -36,7 +36,7 @@ struct EpochCommit {
   std::string lane;
   std::string frontier;                 // JSON; what recovered().frontiers gives back
   std::vector<iceberg::Staged> tables;  // written and synced
-  state::Delta* delta = nullptr;  // emptied by a commit that stands
+  state::Delta* delta = nullptr;        // emptied by a commit that stands
   std::map<std::string, std::string>
       ledger;                               // source -> its ledger line as JSON, absolute
   std::vector<ModelState> models;           // changed ones
@@ -56,6 +56,8 @@ struct CommitterOptions {
   // When the present owner is late with prolonging its lease: waits until the lease has
   // run out or is prolonged, instead of refusing at once.
   bool wait_for_lease = false;
+  // Where others look whether the lease holds; empty: only lease_valid() tells.
+  std::shared_ptr<LeaseTerm> lease_term;
   state::StoreOptions store;
 };
 
@@ -95,7 +97,7 @@ class Committer {
   // Prolongs the lease when a third of it is gone. kConflict: somebody else is the owner.
   Status Renew();
   // Whether an acknowledgement given now still counts.
-  bool lease_valid() const;
+  bool lease_valid() const { return lease_term_->holds(); }
 
   // Whether files that nothing names may lie about: the owner before was killed, or
   // nobody looked for a day.
@@ -115,7 +117,6 @@ class Committer {
   Status Recover();
   Result<bool> IsCommitted(Epoch epoch);
   Status RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_t delta_checksum);
-  void Prolong(Micros until, Micros until_since_boot);
 
   io::Io& io_;
   Clock& clock_;
@@ -129,7 +130,7 @@ class Committer {
   int64_t owner_epoch_ = 0, previous_ = 0;
   bool previous_may_live_ = false, previous_was_killed_ = false;
   std::unique_ptr<iceberg::Catalog> renewal_;  // Renew's own connection
-  std::atomic<Micros> lease_until_{0}, lease_until_since_boot_{0};
+  const std::shared_ptr<LeaseTerm> lease_term_;
 };
 
 // Names of what stands in a data directory.

@@ -70,6 +70,7 @@ class FlowImpl final : public Flow {
     commit::CommitterOptions commit_options;
     commit_options.lease = settings_.lease;
     commit_options.wait_for_lease = options_.wait_for_lease;
+    commit_options.lease_term = options_.lease_term;
     commit_options.store = options_.store;
     committer_ =
         WEIR_TRY(commit::Committer::Open(io_, clock_, options_.data_dir, commit_options));

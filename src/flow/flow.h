@@ -11,6 +11,7 @@
 #include "base/cancel.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "commit/lease_term.h"
 #include "flow/frontier.h"
 #include "ingest/event_sink.h"
 #include "ingest/judged.h"
@@ -29,6 +30,7 @@ struct FlowOptions {
   std::map<std::string, std::string> source_paths;  // --source NAME=PATH
   // See commit::CommitterOptions.
   bool wait_for_lease = false;
+  std::shared_ptr<commit::LeaseTerm> lease_term;
   state::StoreOptions store;
 };
 

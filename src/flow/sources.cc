@@ -9,11 +9,8 @@ namespace weir::flow {
 // Finds the source by name; the rest is the source's.
 class Sources::Sink final : public ingest::EventSink {
  public:
-  Sink(std::map<std::string, ingest::LogSource*> sources,
-       std::function<bool()> lease_valid)
-      : sources_(std::move(sources)), lease_valid_(std::move(lease_valid)) {}
-
-  bool may_acknowledge() const override { return lease_valid_(); }
+  explicit Sink(std::map<std::string, ingest::LogSource*> sources)
+      : sources_(std::move(sources)) {}
 
   void Push(std::string source, std::shared_ptr<std::string> body,
             std::vector<std::string_view> records,
@@ -36,7 +33,6 @@ class Sources::Sink final : public ingest::EventSink {
 
  private:
   const std::map<std::string, ingest::LogSource*> sources_;
-  const std::function<bool()> lease_valid_;
 };
 
 namespace {
@@ -80,8 +76,7 @@ Result<std::unique_ptr<Sources>> Sources::Open(io::Io& io, Clock& clock,
   for (const One& one : out->all_) {
     if (one.log != nullptr && options.live) live[one.name] = one.log;
   }
-  if (options.live)
-    out->sink_ = std::make_unique<Sink>(std::move(live), options.lease_valid);
+  if (options.live) out->sink_ = std::make_unique<Sink>(std::move(live));
   return out;
 }
 

@@ -42,8 +42,6 @@ class EventSink {
                     std::vector<std::string_view> records,
                     std::function<void(PushResult)> done) = 0;
   virtual std::vector<std::string> sources() const = 0;
-  // Whether an acknowledgement may go out now: the lease on the data directory holds.
-  virtual bool may_acknowledge() const { return true; }
 };
 
 }  // namespace weir::ingest

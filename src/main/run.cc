@@ -11,6 +11,7 @@
 
 #include "base/cancel.h"
 #include "base/event.h"
+#include "commit/lease_term.h"
 #include "flow/flow.h"
 #include "main/command.h"
 #include "serve/gateway.h"
@@ -228,9 +229,11 @@ int Up(io::Io& io, const Options& options, const RunFlags& flags) {
     return Fail(*wrong, kWrongCall);
   HandleSignals();
   SystemClock clock;
+  const auto lease_term = std::make_shared<commit::LeaseTerm>(clock);
   flow::FlowOptions flow_options = FlowOptionsOf(options);
   flow_options.once = false;
   flow_options.live = true;
+  flow_options.lease_term = lease_term;
   const std::string data_dir = flow_options.data_dir;
   const auto open = [&] {
     return flow::Flow::Open(io, clock, *loaded->project, *loaded->plan, flow_options);
@@ -244,6 +247,7 @@ int Up(io::Io& io, const Options& options, const RunFlags& flags) {
   server_options.address = flags.address;
   server_options.port = flags.port;
   server_options.connections_max = ConnectionsMax(server_options.connections_max);
+  server_options.may_acknowledge = [lease_term] { return lease_term->holds(); };
   auto server =
       net::Server::Listen(server_options, [&](net::Request request, net::Reply reply) {
         gateway.Handle(std::move(request), std::move(reply));

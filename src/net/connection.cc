@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/container/static_vector.hpp>
+
 #include "base/event.h"
 
 namespace weir::net {
@@ -17,6 +19,7 @@ constexpr size_t kBodyReadBytes = 64 << 10;
 // long, else the reset that closing would cause could overtake the answer.
 constexpr std::chrono::seconds kLinger{1};
 constexpr size_t kLingerBytesMax = 16 << 20;
+constexpr size_t kAnswersPerWrite = 64;
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -64,7 +67,10 @@ class Ticket {
 }  // namespace
 
 Connection::Connection(Worker& worker, asio::ip::tcp::socket socket)
-    : worker_(worker), options_(worker.state().options), socket_(std::move(socket)) {}
+    : worker_(worker), options_(worker.state().options), socket_(std::move(socket)) {
+  boost::system::error_code ignored;
+  socket_.non_blocking(true, ignored);
+}
 
 Connection::~Connection() { Close(); }
 
@@ -84,8 +90,9 @@ void Connection::Refuse() {
 void Connection::Pump() {
   if (closed_ || pumping_) return;
   pumping_ = true;
-  Parse();
-  Flush();
+  do {
+    Parse();
+  } while (Flush() && !closed_ && !lingering_);
   pumping_ = false;
   Read();
 }
@@ -113,6 +120,7 @@ void Connection::OnRead(boost::system::error_code error, size_t bytes) {
     // A client may close its side once it has asked; it still gets its answers. A request
     // that is not whole is none.
     if (has_slot_) slots_.pop_back();
+    if (slots_.empty()) sent_ = 0;
     worker_.state().bodies_bytes -= std::exchange(held_, 0);
     begun_ = has_slot_ = false;
     no_more_ = true;
@@ -319,10 +327,6 @@ void Connection::Complete(uint64_t request, Response response) {
     return;
   Slot& slot = slots_[request - first_request_];
   if (slot.done) return;
-  if (response.still_holds && !response.still_holds()) {
-    response.status = response.otherwise_status;
-    response.body = std::move(response.otherwise);
-  }
   if (worker_.draining() && request + 1 == first_request_ + slots_.size() && !begun_)
     slot.close = true;
   Fill(slot, response);
@@ -349,48 +353,107 @@ void Connection::Fill(Slot& slot, const Response& response) {
   text += "\r\n";
   if (!slot.head && !bodiless) text += response.body;
   slot.done = true;
+  slot.acknowledges = response.acknowledges;
   worker_.state().bodies_bytes -= std::exchange(slot.body_bytes, 0);
 }
 
-void Connection::Flush() {
-  if (closed_ || writing_ || lingering_) return;
-  while (!slots_.empty() && slots_.front().done && !close_after_write_) {
-    Slot& slot = slots_.front();
-    if (out_.empty()) {
-      out_ = std::move(slot.text);
-    } else {
-      out_ += slot.text;
+// Hands to the kernel what is answered, as far as it takes it at once, so that nothing
+// that was looked at waits for its way out. Returns whether a whole answer went.
+bool Connection::Flush() {
+  bool progress = false;
+  while (!closed_ && !writing_ && !lingering_) {
+    if (!slots_.empty() && slots_.front().interim) {
+      slots_.front().interim = false;
+      deadline_ = SteadyClock::now() + options_.read_timeout;
+      slots_.front().text = "HTTP/1.1 100 Continue\r\n\r\n";
     }
-    close_after_write_ = slot.close;
-    slots_.pop_front();
-    ++first_request_;
+    boost::container::static_vector<asio::const_buffer, kAnswersPerWrite> buffers;
+    bool acknowledges = false;
+    for (const Slot& slot : slots_) {
+      if (slot.text.empty() || buffers.size() == buffers.capacity()) break;
+      buffers.push_back(asio::buffer(slot.text) + (buffers.empty() ? sent_ : 0));
+      acknowledges |= slot.acknowledges;
+      if (!slot.done || slot.close) break;
+    }
+    if (buffers.empty()) break;
+    if (acknowledges && options_.may_acknowledge && !options_.may_acknowledge()) {
+      if (!Withdraw(buffers.size())) Close();
+      continue;
+    }
+    boost::system::error_code error;
+    const size_t written = socket_.write_some(buffers, error);
+    if (error == asio::error::would_block) {
+      WaitUntilWritable();
+    } else if (error) {
+      Close();
+    } else if (Sent(written)) {
+      progress = true;
+      if (!begun_ && !lingering_) deadline_ = SteadyClock::now() + options_.read_timeout;
+    }
   }
-  if (!close_after_write_ && !slots_.empty() && slots_.front().interim) {
-    slots_.front().interim = false;
-    deadline_ = SteadyClock::now() + options_.read_timeout;
-    out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+  if (closed_ || writing_ || lingering_ || !slots_.empty() || begun_) return progress;
+  if (no_more_) {
+    Close();
+  } else if (worker_.draining()) {
+    Linger();
   }
-  if (out_.empty()) {
-    if (!slots_.empty() || begun_) return;
-    if (no_more_) return Close();
-    if (worker_.draining()) return Linger();
-    return;
-  }
-  writing_ = true;
-  write_deadline_ = SteadyClock::now() + options_.read_timeout;
-  asio::async_write(
-      socket_, asio::buffer(out_),
-      [self = shared_from_this()](auto error, size_t) { self->OnWritten(error); });
+  return progress;
 }
 
-void Connection::OnWritten(boost::system::error_code error) {
-  writing_ = false;
-  if (closed_) return;
-  if (error) return Close();
-  out_.clear();
-  if (close_after_write_) return Linger();
-  if (!begun_) deadline_ = SteadyClock::now() + options_.read_timeout;
-  Pump();
+// Whether a whole answer is out.
+bool Connection::Sent(size_t bytes) {
+  bool whole = false;
+  while (bytes > 0) {
+    Slot& slot = slots_.front();
+    const size_t rest = slot.text.size() - sent_;
+    if (bytes < rest) {
+      sent_ += bytes;
+      break;
+    }
+    bytes -= rest;
+    sent_ = 0;
+    stalled_ = false;
+    if (!slot.done) {
+      slot.text.clear();
+      break;
+    }
+    const bool close = slot.close;
+    slots_.pop_front();
+    ++first_request_;
+    whole = true;
+    if (close) Linger();
+  }
+  return whole;
+}
+
+// Of the first `count` answers those that acknowledge become 503. False: one of them is
+// out in part.
+bool Connection::Withdraw(size_t count) {
+  static const Response kWithdrawn = ErrorResponse(
+      503,
+      "it is not known whether the records are durable: this process was stopped for too "
+      "long to say so; send them again");
+  for (size_t i = 0; i < count; ++i) {
+    Slot& slot = slots_[i];
+    if (!slot.acknowledges) continue;
+    if (i == 0 && sent_ > 0) return false;
+    slot.text.clear();
+    Fill(slot, kWithdrawn);
+  }
+  return true;
+}
+
+void Connection::WaitUntilWritable() {
+  writing_ = true;
+  if (!std::exchange(stalled_, true))
+    write_deadline_ = SteadyClock::now() + options_.read_timeout;
+  socket_.async_wait(asio::ip::tcp::socket::wait_write,
+                     [self = shared_from_this()](auto error) {
+                       self->writing_ = false;
+                       if (self->closed_) return;
+                       if (error) return self->Close();
+                       self->Pump();
+                     });
 }
 
 void Connection::Linger() {

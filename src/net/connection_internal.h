@@ -98,9 +98,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool close = false;  // nothing follows this answer
     bool head = false;   // HEAD: no body
     bool http10 = false;
-    bool interim = false;   // the client waits for 100 Continue before it sends the body
+    bool interim = false;  // the client waits for 100 Continue before it sends the body
+    bool acknowledges = false;
     size_t body_bytes = 0;  // held until the answer
-    std::string text;
+    std::string text;       // of the answer; before it is done, of an interim one
   };
 
   void Pump();
@@ -115,12 +116,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Fail(int status, std::string_view message);
   bool FailTooLong();  // false
   void Fill(Slot& slot, const Response& response);
-  void Flush();
-  void OnWritten(boost::system::error_code error);
+  bool Flush();
+  bool Sent(size_t bytes);
+  bool Withdraw(size_t count);
+  void WaitUntilWritable();
   void Linger();
   // A request whose slot is taken is read to its end.
   bool room() const { return has_slot_ || slots_.size() < options_.pipelined_max; }
-  bool idle() const { return !begun_ && slots_.empty() && !writing_; }
+  bool idle() const { return !begun_ && slots_.empty(); }
 
   Worker& worker_;
   const ServerOptions& options_;
@@ -129,17 +132,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<Parser> parser_;
   Target target_;
   BodyCoding coding_ = BodyCoding::kIdentity;
-  std::deque<Slot> slots_;      // requests begun and not answered, in order
+  std::deque<Slot> slots_;      // requests begun whose answer is not out, in order
   uint64_t first_request_ = 0;  // number of slots_.front()
-  std::string out_;
-  size_t head_bytes_ = 0;  // parsed of the head of the request being read
-  size_t held_ = 0;        // body bytes of the request being read
-  bool begun_ = false;     // a request's first byte came
+  size_t sent_ = 0;             // of slots_.front().text
+  size_t head_bytes_ = 0;       // parsed of the head of the request being read
+  size_t held_ = 0;             // body bytes of the request being read
+  bool begun_ = false;          // a request's first byte came
   bool header_done_ = false;
   bool has_slot_ = false;  // and it is slots_.back()
-  bool reading_ = false, writing_ = false, pumping_ = false;
+  bool reading_ = false, pumping_ = false;
+  bool writing_ = false;  // the socket takes no more at the moment
+  bool stalled_ = false;  // write_deadline_ is that of the foremost answer
   bool no_more_ = false;  // no further request is read
-  bool close_after_write_ = false, lingering_ = false, closed_ = false;
+  bool lingering_ = false, closed_ = false;
   size_t lingered_bytes_ = 0;
   SteadyClock::time_point deadline_, write_deadline_;
 };

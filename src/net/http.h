@@ -26,11 +26,7 @@ struct Response {
   std::string content_type = "application/json";
   std::map<std::string, std::string> headers;
   std::string body;
-  // Asked on the io thread when the answer is about to be written; false: `otherwise`
-  // goes out instead. Empty: it holds.
-  std::function<bool()> still_holds;
-  int otherwise_status = 503;
-  std::string otherwise;  // body
+  bool acknowledges = false;  // see ServerOptions::may_acknowledge
 };
 // Answers later, from any thread, exactly once. Let go without a call, it answers 500. A
 // late one (the connection or the server is gone) does nothing.
@@ -52,6 +48,11 @@ struct ServerOptions {
   std::chrono::milliseconds read_timeout =
       std::chrono::seconds(30);  // for one whole request once its first byte came
                                  // (slow-loris), and for idle keep-alive
+  // Whether an answer that acknowledges may go out now. Asked on an io thread right
+  // before each call that hands bytes of such answers to the kernel; must not wait. When
+  // it may not, 503 goes out in its place, and one that is out in part is cut off there
+  // and the connection closed. Empty: always.
+  std::function<bool()> may_acknowledge;
 };
 
 // Keep-alive and pipelining in order. By itself it answers 400 malformed or ambiguous

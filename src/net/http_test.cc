@@ -18,6 +18,7 @@ namespace weir::net {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -334,20 +335,99 @@ TEST(HttpTest, AnswersCarryTypeDateAndTheHandlersHeaders) {
   EXPECT_THAT(client.headers(), HasSubstr("X-Evil: a  Set-Cookie: b\r\n"));
 }
 
-TEST(HttpTest, AnAnswerThatHoldsNoMoreIsReplacedBeforeItIsWritten) {
-  std::atomic<bool> holds = true;
-  const auto server = Serve({}, [&](Request, Reply reply) {
-    Response response{.body = "yes"};
-    response.still_holds = [&] { return holds.load(); };
-    response.otherwise = "no";
-    reply(std::move(response));
-  });
+// ------------------------------------------------- answers that acknowledge
+
+// A server whose answers acknowledge while `may` says so; their body is `bytes` long.
+class AcknowledgementTest : public testing::Test {
+ protected:
+  std::unique_ptr<Server> Start(size_t bytes) {
+    ServerOptions options;
+    options.may_acknowledge = [this] {
+      ++asked;
+      return may.load();
+    };
+    return Serve(options, [this, bytes](Request request, Reply reply) {
+      if (request.path == "/later")
+        return held.With([&](auto& replies) { replies.push_back(std::move(reply)); });
+      Response response{.body = std::string(bytes, 'y'), .acknowledges = true};
+      if (request.path == "/other") response = {.body = "other"};
+      reply(std::move(response));
+      ++replied;
+    });
+  }
+  template <typename Condition>
+  static void Await(Condition condition) {
+    while (!condition()) std::this_thread::sleep_for(milliseconds(1));
+  }
+
+  std::atomic<bool> may = true;
+  std::atomic<int> asked = 0, replied = 0;
+  Guarded<std::vector<Reply>> held;
+};
+
+TEST_F(AcknowledgementTest, GoesOutOnlyWhileItMay) {
+  const auto server = Start(3);
   Client client(*server);
   client.Send(Get("/"));
-  EXPECT_EQ(client.Next(), "200 yes");
-  holds = false;
+  EXPECT_EQ(client.Next(), "200 yyy");
+  may = false;
+  client.Send(Get("/") + Get("/other"));
+  EXPECT_THAT(client.Next(), AllOf(StartsWith("503 "), HasSubstr("send them again")));
+  EXPECT_THAT(client.headers(), HasSubstr("Retry-After: 1"));
+  EXPECT_EQ(client.Next(), "200 other") << "what acknowledges nothing is not held back";
+  may = true;
   client.Send(Get("/"));
-  EXPECT_EQ(client.Next(), "503 no");
+  EXPECT_EQ(client.Next(), "200 yyy");
+  EXPECT_EQ(asked, 3) << "once a write";
+}
+
+TEST_F(AcknowledgementTest, IsLookedAtWhenItsTurnComesNotWhenItWasDecided) {
+  const auto server = Start(3);
+  Client client(*server);
+  client.Send(Get("/later") + Get("/") + Get("/"));
+  Await([&] { return replied == 2; });
+  EXPECT_EQ(asked, 0);
+  may = false;
+  held.With([](auto& replies) { replies[0]({.body = "first"}); });
+  EXPECT_EQ(client.Next(), "200 first");
+  EXPECT_THAT(client.Next(), StartsWith("503 "));
+  EXPECT_THAT(client.Next(), StartsWith("503 "));
+}
+
+// Whatever the socket does not take at once is looked at again before it goes.
+TEST_F(AcknowledgementTest, WhatTheKernelHasNotTakenIsCutOff) {
+  constexpr size_t kBytes = 64 << 20;  // more than any socket holds
+  const auto server = Start(kBytes);
+  Client client(*server);
+  client.Send(Get("/"));
+  ASSERT_TRUE(client.HasInput(milliseconds(5000)));
+  may = false;
+  const std::string end = client.Next();
+  EXPECT_EQ(end, "closed");
+  EXPECT_THAT(client.headers(), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(AcknowledgementTest, BehindOneThatTheSocketHasNotTakenBecomes503) {
+  constexpr size_t kBytes = 16 << 20;
+  const auto server = Start(3);
+  Client client(*server);
+  client.Send(Get("/later") + Get("/"));
+  Await([&] { return replied == 1; });
+  held.With([](auto& replies) { replies[0]({.body = std::string(kBytes, 'n')}); });
+  ASSERT_TRUE(client.HasInput(milliseconds(5000)));
+  may = false;
+  EXPECT_EQ(client.Next().size(), 4 + kBytes);
+  EXPECT_THAT(client.Next(), StartsWith("503 "));
+}
+
+TEST_F(AcknowledgementTest, LargeAnswersArriveWholeThoughTheClientIsSlow) {
+  const auto server = Start(5 << 20);
+  Client client(*server);
+  for (int i = 0; i < 8; ++i) client.Send(Get("/"));
+  ASSERT_TRUE(client.HasInput(milliseconds(5000)));
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(client.Next().size(), 4u + (5 << 20));
+  client.Send(Get("/other"));
+  EXPECT_EQ(client.Next(), "200 other");
 }
 
 TEST(HttpTest, HeadHasTheHeadersWithoutTheBody) {

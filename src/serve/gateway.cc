@@ -119,11 +119,7 @@ void Gateway::TakeEvents(std::string source, net::Request request, net::Reply re
       case Code::kOk: {
         // The process may be stopped between here and the socket, and replaced.
         net::Response response = Results(result.records);
-        response.still_holds = [this] { return sink_.may_acknowledge(); };
-        response.otherwise = fmt::format(
-            "{{\"error\":{}}}",
-            JsonQuoted(
-                "the lease on the data directory ran out; send the records again"));
+        response.acknowledges = true;
         return reply(std::move(response));
       }
       case Code::kUnknownSource:

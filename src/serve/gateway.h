@@ -16,8 +16,9 @@ class Gateway {
 
   // 200 {"results":[{"offset","partition","verdict","reason"?,"field"?}…]}, one per
   // record in the order of the body. 404 unknown source or path, 405, 415, 429 with
-  // Retry-After when the queue is full and 503 when stopping: nothing was taken. 500: it
-  // is not known what was taken; a retry is safe because an event has an identity.
+  // Retry-After when the queue is full and 503 when stopping: nothing was taken. 500, and
+  // 503 in the place of an acknowledgement (ServerOptions::may_acknowledge): it is not
+  // known what was taken; a retry is safe because an event has an identity.
   void Handle(net::Request request, net::Reply reply);
 
  private:

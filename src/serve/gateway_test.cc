@@ -134,9 +134,7 @@ class FakeSink final : public ingest::EventSink {
     done(std::move(result));
   }
   std::vector<std::string> sources() const override { return {"clicks", "orders"}; }
-  bool may_acknowledge() const override { return may; }
 
-  bool may = true;
   std::vector<std::string> taken;
   std::optional<PushResult> next;
 };
@@ -168,15 +166,13 @@ TEST(GatewayTest, EachRecordGetsItsVerdictAndOffset) {
   EXPECT_THAT(sink.taken, ElementsAre(R"({"a":1})", R"({"b":2})"));
 }
 
-TEST(GatewayTest, AnAcknowledgementHoldsOnlyWhileTheLeaseDoes) {
+TEST(GatewayTest, WhatSaysThatRecordsAreDurableIsAnAcknowledgement) {
   FakeSink sink;
-  const auto response = Post(sink, "clicks", "{}");
-  ASSERT_TRUE(response.still_holds);
-  EXPECT_TRUE(response.still_holds());
-  sink.may = false;
-  EXPECT_FALSE(response.still_holds());
-  EXPECT_EQ(response.otherwise_status, 503);
-  EXPECT_THAT(response.otherwise, HasSubstr("send the records again"));
+  EXPECT_TRUE(Post(sink, "clicks", "{}").acknowledges);
+  EXPECT_FALSE(Post(sink, "clicks", "").acknowledges);
+  EXPECT_FALSE(Ask(sink, {.method = "GET", .path = "/v1/sources"}).acknowledges);
+  sink.next = PushResult{PushResult::Code::kFull, {}, ""};
+  EXPECT_FALSE(Post(sink, "clicks", "{}").acknowledges);
 }
 
 TEST(GatewayTest, ARejectedRecordSaysWhyAndWhere) {
