@@ -13,12 +13,13 @@
 namespace weir::state {
 namespace {
 
-constexpr size_t kSlotsMin = 1024;
+constexpr size_t kTableSlotsMin = 1024;
 constexpr size_t kGenerationEntriesMax = 65'536;
 constexpr char kGenerationKey = 'g', kRunKey = 'r';
 constexpr size_t kRunValueBytes = 32;
 constexpr std::string_view kBeganKey = "began";
-constexpr int64_t kErasedMin = 4096;  // below this a rebuild is not worth it
+constexpr int64_t kErasedMin = 4096;    // below this a sweep is not worth it
+constexpr size_t kSweepSlots = 32'768;  // of one call; a fraction of a millisecond
 
 // The free mark is taken from the ids: the one id that would equal it stands for its
 // neighbour.
@@ -39,7 +40,7 @@ uint64_t NumberIn(std::string_view key) {
 
 }  // namespace
 
-Identities::Identities(Micros horizon) : horizon_(horizon), slots_(kSlotsMin) {}
+Identities::Identities(Micros horizon) : horizon_(horizon), table_(SIZE_MAX) {}
 
 bool Identities::Forgotten(Micros judged, Micros event_time, Micros watermark) const {
   if (judged == kNoTime || watermark == kNoTime) return false;
@@ -48,34 +49,32 @@ bool Identities::Forgotten(Micros judged, Micros event_time, Micros watermark) c
   return (far ? watermark > judged : advanced >= horizon_) && watermark > event_time;
 }
 
-size_t Identities::FindSlot(std::span<const Entry> table, Hash128 id) {
-  const size_t mask = table.size() - 1;
-  size_t at = id.low & mask;
-  while (table[at].id != Hash128{} && table[at].id != id) at = (at + 1) & mask;
-  return at;
+bool Identities::Gone(const Entry& entry) const {
+  return Forgotten(entry.judged_at_watermark, entry.event_time, watermark_);
 }
 
 const Identities::Entry* Identities::Lookup(Hash128 id, Micros watermark) {
   if (watermark > watermark_) watermark_ = watermark;
   id = Canonical(id);
-  const auto remembered = [&](const Entry& entry) {
+  const auto remembered = [&](const Entry* entry) {
+    if (entry == nullptr) return false;
     const Micros judged =
-        entry.judged_at_watermark == kNoTime ? began_ : entry.judged_at_watermark;
-    return entry.id != Hash128{} && !Forgotten(judged, entry.event_time, watermark);
+        entry->judged_at_watermark == kNoTime ? began_ : entry->judged_at_watermark;
+    return !Forgotten(judged, entry->event_time, watermark);
   };
   // The newest entry decides: when it is forgotten, so are all that went before it.
-  if (const Entry& entry = slots_[FindSlot(slots_, id)]; remembered(entry)) return &entry;
+  if (const Entry* entry = table_.Find(id); remembered(entry)) return entry;
   if (sealing_ != nullptr) {
-    const Entry& entry = (*sealing_->table)[FindSlot(*sealing_->table, id)];
-    if (remembered(entry)) return &entry;
+    if (const Entry* entry = sealing_->table->Find(id); remembered(entry)) return entry;
   }
   if (recalled_.empty()) return nullptr;
   const auto found = recalled_.find(id);
-  return found != recalled_.end() && remembered(found->second) ? &found->second : nullptr;
+  return found != recalled_.end() && remembered(&found->second) ? &found->second
+                                                                : nullptr;
 }
 
 void Identities::Prefetch(std::span<const Hash128> ids) const {
-  for (const Hash128& id : ids) __builtin_prefetch(&slots_[id.low & (slots_.size() - 1)]);
+  for (const Hash128& id : ids) table_.Prefetch(id);
 }
 
 Status Identities::Recall(std::span<const Hash128> ids) {
@@ -101,52 +100,40 @@ Status Identities::Recall(std::span<const Hash128> ids) {
 }
 
 Status Identities::MakeRoom(size_t entries) {
-  if (sealing_ != nullptr &&
-      sealing_->written.wait_for(std::chrono::seconds(0)) == std::future_status::ready)
-    WEIR_TRY(Install());
-  const size_t wanted = static_cast<size_t>(count_) + entries;
-  if (count_ == 0 || wanted * 4 <= slots_max_ * 3) return {};
-  Rebuild();
+  WEIR_TRY(InstallIfWritten());
+  if (sweeping_) Sweep(kSweepSlots + 8 * entries);
+  const size_t wanted = table_.size() + entries;
+  if (table_.size() == 0 || wanted * 4 <= slots_max_ * 3) return {};
   // What remains after forgetting must leave the table room for a while.
-  if (static_cast<size_t>(count_) * 8 > slots_max_ * 3 ||
-      (static_cast<size_t>(count_) + entries) * 4 > slots_max_ * 3)
-    return Seal();
-  return {};
+  const int64_t live = size() - erased_;
+  if (live <= 0 || static_cast<size_t>(live) * 8 <= slots_max_ * 3) {
+    Sweep(SIZE_MAX);
+    if (table_.size() * 8 <= slots_max_ * 3 &&
+        (table_.size() + entries) * 4 <= slots_max_ * 3)
+      return {};
+  }
+  return Seal();
+}
+
+// Drops the forgotten ones, a part of the table at a time.
+void Identities::Sweep(size_t slots) {
+  if (!sweeping_) erased_ = 0;
+  sweeping_ = !table_.Sweep(slots, [this](const Entry& entry) { return Gone(entry); });
 }
 
 void Identities::Put(const Entry& entry) {
-  if (static_cast<size_t>(count_ + 1) * 4 > slots_.size() * 3) Rebuild();
-  Entry& slot = slots_[FindSlot(slots_, entry.id)];
-  if (slot.id == Hash128{}) ++count_;
-  slot = entry;
+  Note(entry, about_);
+  table_.Put(entry, [this](const Entry& other) { return Gone(other); });
 }
 
 void Identities::Insert(Hash128 id, uint64_t content, Micros judged_watermark,
                         Micros event_time) {
   const Entry entry{Canonical(id), content, judged_watermark, event_time};
   Put(entry);
-  fresh_.push_back(entry);
-}
-
-// Without the forgotten ones, in a table that is at most half full.
-void Identities::Rebuild() {
-  std::vector<Entry> old;
-  old.swap(slots_);
-  size_t live = 1;
-  for (const Entry& entry : old) {
-    live += entry.id != Hash128{} &&
-            !Forgotten(entry.judged_at_watermark, entry.event_time, watermark_);
-  }
-  slots_.resize(std::max(kSlotsMin, std::bit_ceil(live * 2)));
-  count_ = 0;
-  erased_ = 0;
-  for (const Entry& entry : old) {
-    if (entry.id == Hash128{} ||
-        Forgotten(entry.judged_at_watermark, entry.event_time, watermark_))
-      continue;
-    slots_[FindSlot(slots_, entry.id)] = entry;
-    ++count_;
-  }
+  if (fresh_.empty() || fresh_.back().entries.size() == kGenerationEntriesMax)
+    fresh_.emplace_back();
+  Note(entry, fresh_.back().about);
+  fresh_.back().entries.push_back(entry);
 }
 
 void Identities::WatermarkBegan(Micros watermark) {
@@ -156,15 +143,19 @@ void Identities::WatermarkBegan(Micros watermark) {
   const auto judge = [&](Entry& entry) {
     if (entry.judged_at_watermark == kNoTime) entry.judged_at_watermark = watermark;
   };
-  for (Entry& entry : slots_) judge(entry);
-  for (Entry& entry : fresh_) judge(entry);
+  table_.ForEach(judge);
   const auto judge_all = [&](Generation& generation) {
     if (generation.unjudged)
       generation.judged_max = std::max(generation.judged_max, watermark);
     generation.unjudged = false;
   };
-  // What is on its way to disk, or there, keeps its entries; Lookup reads them so.
+  judge_all(about_);
+  for (Fresh& fresh : fresh_) {
+    std::for_each(fresh.entries.begin(), fresh.entries.end(), judge);
+    judge_all(fresh.about);
+  }
   for (Generation& generation : generations_) judge_all(generation);
+  // What is on its way to disk, or there, keeps its entries; Lookup reads them so.
   for (Run& run : runs_) judge_all(run.about);
   if (sealing_ != nullptr) judge_all(sealing_->about);
 }
@@ -177,17 +168,17 @@ std::string Identities::RunPath(uint64_t number) const {
 Status Identities::Seal() {
   if (sealing_ != nullptr) WEIR_TRY(Install());
   auto sealing = std::make_unique<Sealing>();
-  for (const Entry& entry : slots_) {
-    if (entry.id != Hash128{}) Note(entry, sealing->about);
-  }
-  auto table = std::make_shared<std::vector<Entry>>(slots_.size());
-  table->swap(slots_);
+  const auto table = std::make_shared<const IdentityTable>(
+      std::exchange(table_, IdentityTable(slots_max_)));
   sealing->table = table;
+  sealing->about = std::exchange(about_, {});
+  sealing->about.count = static_cast<int64_t>(table->size());
   sealing->about.number = next_generation_++;
-  count_ = erased_ = 0;
-  fresh_.clear();
-  sealed_.insert(sealed_.end(), generations_.begin(), generations_.end());
+  sealing->fresh = std::exchange(fresh_, {});
+  sealing->covered.assign(generations_.begin(), generations_.end());
   generations_.clear();
+  erased_ = 0;
+  sweeping_ = false;
 
   io::Io& io = store_->io();
   auto write = [&io, table,
@@ -211,46 +202,72 @@ Status Identities::Install() {
     return std::move(run).error().Within(
         fmt::format("write identity memory {}", RunPath(sealing->about.number)));
   }
-  runs_.push_back({sealing->about, *std::move(run)});
+  runs_.push_back({sealing->about, *std::move(run), std::move(sealing->covered)});
   ++unannounced_;
   return {};
 }
 
-void Identities::Note(const Entry& entry, Generation& generation) const {
+Status Identities::InstallIfWritten() {
+  const bool written =
+      sealing_ != nullptr &&
+      sealing_->written.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  return written ? Install() : Status();
+}
+
+void Identities::Note(const Entry& entry, Generation& generation) {
   ++generation.count;
   generation.unjudged |= entry.judged_at_watermark == kNoTime;
   generation.judged_max = std::max(generation.judged_max, entry.judged_at_watermark);
   generation.event_time_max = std::max(generation.event_time_max, entry.event_time);
 }
 
-Status Identities::Checkpoint(Delta& delta, std::string_view space) {
-  recalled_.clear();
-  if (began_changed_) {
-    delta.Put(space, kBeganKey, {reinterpret_cast<const char*>(&began_), sizeof began_});
-    began_changed_ = false;
+void Identities::Changes::AddTo(Delta& delta, std::string_view space) const {
+  if (began_) {
+    delta.Put(space, kBeganKey,
+              {reinterpret_cast<const char*>(&*began_), sizeof *began_});
   }
-  if (sealing_ != nullptr) WEIR_TRY(Install());
+  for (const auto& [key, value] : put_) delta.Put(space, key, value);
+  for (const auto& [number, entries] : generations_) {
+    const auto bytes = std::as_bytes(std::span(entries));
+    delta.Put(space, NumberedKey(kGenerationKey, number),
+              {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  for (const std::string& key : erased_) delta.Erase(space, key);
+}
+
+// Each becomes a generation of the store.
+void Identities::Name(std::vector<Fresh>& fresh, Changes& changes,
+                      std::vector<Generation>& named) {
+  for (Fresh& one : fresh) {
+    one.about.number = next_generation_++;
+    named.push_back(one.about);
+    changes.generations_.emplace_back(one.about.number, std::move(one.entries));
+  }
+  fresh.clear();
+}
+
+Result<Identities::Changes> Identities::Checkpoint(std::string_view space) {
+  Changes changes;
+  recalled_.clear();
+  if (std::exchange(began_changed_, false)) changes.began_ = began_;
+  WEIR_TRY(InstallIfWritten());
   for (; unannounced_ > 0; --unannounced_) {
-    const Generation& about = runs_[runs_.size() - unannounced_].about;
+    Run& run = runs_[runs_.size() - unannounced_];
+    const Generation& about = run.about;
     const int64_t value[] = {about.count, about.judged_max, about.event_time_max,
                              about.unjudged};
     static_assert(sizeof value == kRunValueBytes);
-    delta.Put(space, NumberedKey(kRunKey, about.number),
-              {reinterpret_cast<const char*>(value), sizeof value});
+    changes.put_.emplace_back(
+        NumberedKey(kRunKey, about.number),
+        std::string(reinterpret_cast<const char*>(value), sizeof value));
+    for (const Generation& generation : std::exchange(run.covered, {}))
+      changes.erased_.push_back(NumberedKey(kGenerationKey, generation.number));
   }
-  for (const Generation& generation : sealed_)
-    delta.Erase(space, NumberedKey(kGenerationKey, generation.number));
-  sealed_.clear();
-  for (size_t begin = 0; begin < fresh_.size(); begin += kGenerationEntriesMax) {
-    const auto entries = std::span(fresh_).subspan(
-        begin, std::min(kGenerationEntriesMax, fresh_.size() - begin));
-    Generation generation{next_generation_++};
-    for (const Entry& entry : entries) Note(entry, generation);
-    delta.Put(space, NumberedKey(kGenerationKey, generation.number),
-              {reinterpret_cast<const char*>(entries.data()), entries.size_bytes()});
-    generations_.push_back(generation);
-  }
-  fresh_.clear();
+  // A run that is not written yet cannot stand for its newest entries.
+  if (sealing_ != nullptr) Name(sealing_->fresh, changes, sealing_->covered);
+  std::vector<Generation> named;
+  Name(fresh_, changes, named);
+  generations_.insert(generations_.end(), named.begin(), named.end());
 
   const auto forgotten = [&](const Generation& generation) {
     return !generation.unjudged &&
@@ -258,18 +275,24 @@ Status Identities::Checkpoint(Delta& delta, std::string_view space) {
   };
   std::erase_if(generations_, [&](const Generation& generation) {
     if (!forgotten(generation)) return false;
-    delta.Erase(space, NumberedKey(kGenerationKey, generation.number));
+    changes.erased_.push_back(NumberedKey(kGenerationKey, generation.number));
     erased_ += generation.count;
     return true;
   });
   std::erase_if(runs_, [&](const Run& run) {
     if (!forgotten(run.about)) return false;
-    delta.Erase(space, NumberedKey(kRunKey, run.about.number));
+    changes.erased_.push_back(NumberedKey(kRunKey, run.about.number));
     dropped_.push_back({run.about.number, false});
     return true;
   });
-  if (erased_ >= kErasedMin && erased_ * 4 >= count_) Rebuild();
-  return RemoveDropped(space);
+  if (sweeping_ || (erased_ >= kErasedMin && erased_ * 4 >= size())) Sweep(kSweepSlots);
+  WEIR_TRY(RemoveDropped(space));
+  return changes;
+}
+
+Status Identities::Checkpoint(Delta& delta, std::string_view space) {
+  WEIR_TRY(Checkpoint(space)).AddTo(delta, space);
+  return {};
 }
 
 // The store is the witness: once it named a run and names it no more, the epoch that
@@ -356,7 +379,8 @@ Result<Identities> Identities::Load(Store& store, std::string_view space, Micros
   Identities out(horizon);
   out.store_ = &store;
   out.slots_max_ = std::max(
-      kSlotsMin, std::bit_floor(static_cast<size_t>(table_bytes) / sizeof(Entry)));
+      kTableSlotsMin, std::bit_floor(static_cast<size_t>(table_bytes) / sizeof(Entry)));
+  out.table_ = IdentityTable(out.slots_max_);
   const std::string dir = io::Join(store.dir(), kRunsDir);
   WEIR_TRY(store.io().CreateDirs(dir));
   out.run_prefix_ = io::Join(dir, fmt::format("{:016x}-", HashBytes64(space)));
@@ -382,11 +406,15 @@ Result<Identities> Identities::Load(Store& store, std::string_view space, Micros
 }
 
 int64_t Identities::bytes() const {
-  int64_t bytes = static_cast<int64_t>(slots_.capacity() * sizeof(Entry) +
-                                       fresh_.capacity() * sizeof(Entry) +
-                                       generations_.size() * sizeof(Generation));
-  if (sealing_ != nullptr)
-    bytes += static_cast<int64_t>(sealing_->table->size() * sizeof(Entry));
+  const auto of = [](const std::vector<Fresh>& fresh) {
+    int64_t bytes = 0;
+    for (const Fresh& one : fresh)
+      bytes += static_cast<int64_t>(one.entries.capacity() * sizeof(Entry));
+    return bytes;
+  };
+  int64_t bytes = table_.bytes() + of(fresh_) +
+                  static_cast<int64_t>(generations_.size() * sizeof(Generation));
+  if (sealing_ != nullptr) bytes += sealing_->table->bytes() + of(sealing_->fresh);
   for (const Run& run : runs_) bytes += run.run.bytes();
   return bytes;
 }

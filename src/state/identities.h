@@ -5,15 +5,17 @@
 // its record was judged (the watermark taken after that verdict) and has passed the
 // record's own event time. The watermark given to Lookup never falls.
 //
-// The newest identities are in a table in memory. When it is full, all of it goes into a
-// run on disk (identity_run.h), written beside further work, and only the run's filter
-// stays. Byte tables: docs/formats/state.md.
+// The newest identities are in a table in memory (identity_table.h). When it is full, all
+// of it goes into a run on disk (identity_run.h), written beside further work, and only
+// the run's filter stays. No call takes long: callers of the HTTP door wait behind it.
+// Byte tables: docs/formats/state.md.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <future>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,14 +65,28 @@ class Identities {
   // `watermark`.
   void WatermarkBegan(Micros watermark);
 
-  // Adds what was inserted since the last call, and erases what is forgotten as a whole.
-  // Waits for a run that is being written. Errors: the run could not be written; nothing
-  // is lost, but the epoch cannot be closed.
+  // What an epoch changed, ready to become part of its delta. Any thread may encode it.
+  class Changes {
+   public:
+    void AddTo(Delta& delta, std::string_view space) const;
+
+   private:
+    friend class Identities;
+    std::optional<Micros> began_;
+    std::vector<std::pair<std::string, std::string>> put_;
+    std::vector<std::string> erased_;
+    std::vector<std::pair<uint64_t, std::vector<Entry>>> generations_;
+  };
+
+  // What was inserted since the last call, and what is forgotten as a whole; costs next
+  // to nothing. Errors: a run could not be written; nothing is lost, but the epoch cannot
+  // be closed.
+  Result<Changes> Checkpoint(std::string_view space);
+  // The same, encoded.
   Status Checkpoint(Delta& delta, std::string_view space);
 
-  int64_t size() const {
-    return count_;
-  }  // in memory; forgotten ones count until their place is needed
+  // In memory; forgotten ones count until their place is needed.
+  int64_t size() const { return static_cast<int64_t>(table_.size()); }
   int64_t bytes() const;
   size_t runs() const { return runs_.size(); }
 
@@ -82,14 +98,22 @@ class Identities {
     Micros judged_max = kNoTime, event_time_max = kNoTime;
     bool unjudged = false;  // has entries without watermark
   };
+  // Entries that no checkpoint has named yet.
+  struct Fresh {
+    Generation about;
+    std::vector<Entry> entries;
+  };
   struct Run {
     Generation about;
     IdentityRun run;
+    std::vector<Generation> covered;  // until a checkpoint names it: what it stands for
   };
   // A table on its way to disk.
   struct Sealing {
-    std::shared_ptr<const std::vector<Entry>> table;
+    std::shared_ptr<const IdentityTable> table;
     Generation about;
+    std::vector<Generation> covered;
+    std::vector<Fresh> fresh;  // of its entries
     std::future<Result<IdentityRun>> written;
   };
   // A run that is forgotten; its file goes once the store has forgotten it, too.
@@ -99,15 +123,17 @@ class Identities {
   };
 
   bool Forgotten(Micros judged, Micros event_time, Micros watermark) const;
-  static size_t FindSlot(std::span<const Entry> table, Hash128 id);
+  bool Gone(const Entry& entry) const;
   void Put(const Entry& entry);
-  void Rebuild();
-  void Note(const Entry& entry, Generation& generation) const;
+  static void Note(const Entry& entry, Generation& generation);
+  void Name(std::vector<Fresh>& fresh, Changes& changes, std::vector<Generation>& named);
   Status LoadGeneration(std::string_view key, std::string_view value);
   Status LoadRun(std::string_view key, std::string_view value);
   Status RemoveOrphans() const;
   std::string RunPath(uint64_t number) const;
+  void Sweep(size_t slots);
   Status Seal();
+  Status InstallIfWritten();
   Status Install();
   Status RemoveDropped(std::string_view space);
 
@@ -115,10 +141,11 @@ class Identities {
   Micros watermark_ = kNoTime;  // the newest seen
   Micros began_ = kNoTime;
   bool began_changed_ = false;
-  std::vector<Entry> slots_;  // open addressing, linear probing; id {0, 0} is a free slot
-  int64_t count_ = 0,
-          erased_ = 0;  // erased_: entries of generations erased since the last rebuild
-  std::vector<Entry> fresh_;  // since the last checkpoint, or seal
+  IdentityTable table_;
+  Generation about_;          // of all that was put into the table; its count is not kept
+  int64_t erased_ = 0;        // entries of generations erased since the last sweep began
+  bool sweeping_ = false;     // a sweep is not round yet
+  std::vector<Fresh> fresh_;  // since the last checkpoint, or seal
   std::deque<Generation> generations_;
   uint64_t next_generation_ = 0;
 
@@ -127,9 +154,8 @@ class Identities {
   std::string run_prefix_;  // path of a run without its number
   size_t slots_max_ = SIZE_MAX;
   std::unique_ptr<Sealing> sealing_;
-  std::deque<Run> runs_;            // oldest first
-  size_t unannounced_ = 0;          // the newest runs no checkpoint has named yet
-  std::vector<Generation> sealed_;  // generations whose entries are in runs now
+  std::deque<Run> runs_;    // oldest first
+  size_t unannounced_ = 0;  // the newest runs no checkpoint has named yet
   std::vector<Dropped> dropped_;
   std::unordered_map<Hash128, Entry, Hash128Hasher> recalled_;
 };

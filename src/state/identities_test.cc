@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
 #include <random>
 #include <sstream>
 
@@ -299,6 +302,135 @@ TEST_F(StoredIdentitiesTest, ADamagedRunIsNamedAndNeverBelieved) {
     ASSERT_TRUE(io_.FlipBit(path, byte, static_cast<int>(byte % 8)).ok());
   }
   EXPECT_EQ(named, static_cast<int>((size + 96) / 97));
+}
+
+// Stops whoever makes a run's file until the gate is opened.
+class GatedIo final : public io::Io {
+ public:
+  explicit GatedIo(io::Io& io) : io_(io) {}
+  void Open() {
+    std::lock_guard lock(mutex_);
+    open_ = true;
+    opened_.notify_all();
+  }
+
+  Result<std::unique_ptr<io::File>> Open(const std::string& path,
+                                         io::OpenMode mode) override {
+    if (mode == io::OpenMode::kCreateNew && path.starts_with("state/ids/")) {
+      std::unique_lock lock(mutex_);
+      opened_.wait(lock, [&] { return open_; });
+    }
+    return io_.Open(path, mode);
+  }
+  Status Rename(const std::string& from, const std::string& to) override {
+    return io_.Rename(from, to);
+  }
+  Status Link(const std::string& from, const std::string& to) override {
+    return io_.Link(from, to);
+  }
+  Status Remove(const std::string& path) override { return io_.Remove(path); }
+  Status CreateDirs(const std::string& path) override { return io_.CreateDirs(path); }
+  Status SyncDir(const std::string& path) override { return io_.SyncDir(path); }
+  Result<std::vector<std::string>> List(const std::string& dir) override {
+    return io_.List(dir);
+  }
+  Result<io::FileInfo> Stat(const std::string& path) override { return io_.Stat(path); }
+
+ private:
+  io::Io& io_;
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool open_ = false;
+};
+
+// The thread that judges never waits for the disk: what a run does not stand for yet is
+// in the checkpoint, and goes from the store once the run stands for it.
+TEST(IdentityRunTest, ACheckpointDoesNotWaitForARunThatIsBeingWritten) {
+  io::SimIo io;
+  GatedIo gated(io);
+  auto store = *Store::Open(gated, "state", Epoch{0}, {});
+  const auto stored = [&](const char* kind) {
+    int count = 0;
+    EXPECT_TRUE(
+        store->Scan("ids/s/0", kind, [&](auto, auto) { return ++count, true; }).ok());
+    return count;
+  };
+  const auto ids = [](int from, int to) {
+    std::vector<Hash128> out;
+    for (int i = from; i < to; ++i) out.push_back(HashBytes128(std::to_string(i)));
+    return out;
+  };
+  auto identities = *Identities::Load(*store, "ids/s/0", kHorizon, 0);
+  const auto insert = [&](int from, int to) {
+    ASSERT_TRUE(identities.MakeRoom(static_cast<size_t>(to - from)).ok());
+    for (const Hash128& id : ids(from, to)) identities.Insert(id, 1, 0, 0);
+  };
+  const auto checkpoint = [&] {
+    Delta delta;
+    ASSERT_TRUE(identities.Checkpoint(delta, "ids/s/0").ok());
+    ASSERT_TRUE(store->Apply(delta, Next(store->applied())).ok());
+  };
+  const auto knows_all = [&](Identities& one, int count) {
+    const auto all = ids(0, count);
+    ASSERT_TRUE(one.Recall(all).ok());
+    for (const Hash128& id : all) ASSERT_NE(one.Lookup(id, 0), nullptr);
+  };
+  insert(0, 300);
+  checkpoint();
+  insert(300, 600);
+  insert(600, 900);  // more than the table takes: a run of 600 is begun
+  EXPECT_EQ(identities.runs(), 0u);
+  checkpoint();
+  EXPECT_EQ(stored("g"), 3);
+  EXPECT_EQ(stored("r"), 0);
+  {
+    auto after_a_crash = *Identities::Load(*store, "ids/s/0", kHorizon, 1 << 20);
+    knows_all(after_a_crash, 900);
+  }
+  gated.Open();
+  while (identities.runs() == 0) ASSERT_TRUE(identities.MakeRoom(0).ok());
+  checkpoint();
+  EXPECT_EQ(stored("g"), 1);
+  EXPECT_EQ(stored("r"), 1);
+  knows_all(identities, 900);
+  auto after_a_stop = *Identities::Load(*store, "ids/s/0", kHorizon, 1 << 20);
+  EXPECT_EQ(after_a_stop.runs(), 1u);
+  knows_all(after_a_stop, 900);
+}
+
+// All parts of a table grow at other moments: no insert moves more than a small part.
+TEST(IdentityTableTest, NoInsertMovesMuch) {
+  IdentityTable table(1 << 20);
+  const auto none = [](const IdentityEntry&) { return false; };
+  int64_t before = table.bytes(), grown_max = 0;
+  constexpr int kCount = 700'000;
+  for (int i = 0; i < kCount; ++i) {
+    table.Put({HashBytes128({reinterpret_cast<const char*>(&i), sizeof i}), 1, 0, 0},
+              none);
+    if (i % 100 != 99) continue;
+    grown_max = std::max(grown_max, table.bytes() - before);
+    before = table.bytes();
+  }
+  EXPECT_EQ(table.size(), size_t{kCount});
+  EXPECT_LE(table.bytes(), int64_t{42} << 20) << "the slots it was given, and no more";
+  EXPECT_LT(grown_max, int64_t{3} << 20) << "of 40 MiB, in the course of 100 inserts";
+  for (int i = 0; i < kCount; i += 7)
+    ASSERT_NE(table.Find(HashBytes128({reinterpret_cast<const char*>(&i), sizeof i})),
+              nullptr);
+}
+
+TEST(IdentityTableTest, ASweepComesRoundAndDropsWhatIsGone) {
+  IdentityTable table(1 << 20);
+  const auto gone = [](const IdentityEntry& entry) { return entry.content % 3 != 0; };
+  const auto none = [](const IdentityEntry&) { return false; };
+  for (uint64_t i = 0; i < 30'000; ++i)
+    table.Put({HashBytes128(std::to_string(i)), i, 0, 0}, none);
+  int calls = 1;
+  while (!table.Sweep(1000, gone)) ++calls;
+  EXPECT_GT(calls, 10);
+  EXPECT_EQ(table.size(), 10'000u);
+  for (uint64_t i = 0; i < 30'000; ++i)
+    ASSERT_EQ(table.Find(HashBytes128(std::to_string(i))) != nullptr, i % 3 == 0) << i;
 }
 
 // Power cuts after every operation of a history with runs: what was committed is

@@ -40,33 +40,31 @@ std::string Header(uint64_t count, uint64_t buckets) {
 }  // namespace
 
 Status IdentityRun::Write(io::Io& io, const std::string& path,
-                          std::span<const IdentityEntry> table) {
-  WEIR_CHECK(std::has_single_bit(table.size()));
-  const size_t buckets = std::max<size_t>(1, table.size() / kSlotsPerBucket);
-  // Counting sort of the slots by bucket; no entry is copied but into the file.
+                          const IdentityTable& table) {
+  const size_t buckets =
+      std::max<size_t>(1, std::bit_ceil(table.size()) / kSlotsPerBucket);
+  // Counting sort of the entries by bucket; none is copied but into the file.
   std::vector<uint32_t> starts(buckets + 1, 0);
-  for (const IdentityEntry& entry : table) {
-    if (entry.id != Hash128{}) ++starts[(entry.id.low & (buckets - 1)) + 1];
-  }
+  table.ForEach(
+      [&](const IdentityEntry& entry) { ++starts[(entry.id.low & (buckets - 1)) + 1]; });
   for (size_t i = 1; i <= buckets; ++i) starts[i] += starts[i - 1];
-  std::vector<uint32_t> slots(starts.back());
+  std::vector<const IdentityEntry*> sorted(starts.back());
   std::vector<uint32_t> next(starts.begin(), starts.end() - 1);
-  for (size_t slot = 0; slot < table.size(); ++slot) {
-    const Hash128 id = table[slot].id;
-    if (id != Hash128{})
-      slots[next[id.low & (buckets - 1)]++] = static_cast<uint32_t>(slot);
-  }
+  table.ForEach([&](const IdentityEntry& entry) {
+    sorted[next[entry.id.low & (buckets - 1)]++] = &entry;
+  });
 
   const std::unique_ptr<io::File> file =
       WEIR_TRY(io.Open(path, io::OpenMode::kCreateNew));
   std::vector<uint16_t> fingerprints;
-  fingerprints.reserve(slots.size());
-  std::string out = Header(slots.size(), buckets);
+  fingerprints.reserve(sorted.size());
+  std::string out = Header(sorted.size(), buckets);
   const uint32_t header_checksum = Crc32c(out);
   for (size_t bucket = 0; bucket < buckets; ++bucket) {
     const size_t begin = out.size();
     for (uint32_t i = starts[bucket]; i < starts[bucket + 1]; ++i) {
-      const IdentityEntry& entry = table[slots[i]];
+      if (i + kAhead < sorted.size()) __builtin_prefetch(sorted[i + kAhead]);
+      const IdentityEntry& entry = *sorted[i];
       out += Bytes(std::span(&entry, 1));
       fingerprints.push_back(Fingerprint(entry.id));
     }

@@ -16,24 +16,15 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "io/io.h"
+#include "state/identity_table.h"
 
 namespace weir::state {
 
-// What is remembered of one record.
-struct IdentityEntry {
-  Hash128 id;                      // never {0, 0}
-  uint64_t content = 0;            // hash of the record's canonical content
-  Micros judged_at_watermark = 0;  // kNoTime: judged before there was a watermark
-  Micros event_time = 0;
-};
-
 class IdentityRun {
  public:
-  // Writes the entries of an open-addressing table (its size a power of two, a free slot
-  // has id {0, 0}) to a new file, synced; the folder is the caller's to sync. kConflict:
-  // the name is taken. Linear in the size of the table.
-  static Status Write(io::Io& io, const std::string& path,
-                      std::span<const IdentityEntry> table);
+  // Writes the table's entries to a new file, synced; the folder is the caller's to sync.
+  // kConflict: the name is taken. Linear in the size of the table.
+  static Status Write(io::Io& io, const std::string& path, const IdentityTable& table);
 
   // Reads the filter; kCorrupt names the file.
   static Result<IdentityRun> Open(io::Io& io, const std::string& path);
