@@ -1,10 +1,12 @@
 #include "base/latency.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <thread>
@@ -42,6 +44,23 @@ TEST(LatencyTest, ShortensTheSliceOfTheCallingThreadAlone) {
   if (before == 0 || major < 6 || (major == 6 && minor < 12))
     GTEST_SKIP() << "Linux " << system.release << " has no slices to be wished for here";
   EXPECT_EQ(inside, 200'000u);
+}
+
+int NiceOfThisThread() {
+  return getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)));
+}
+
+TEST(LatencyTest, AThreadGivesWayWithThoseThatItStarts) {
+  const int before = NiceOfThisThread();
+  int inside = before, child = before;
+  std::thread([&] {
+    GiveWay();
+    inside = NiceOfThisThread();
+    std::thread([&] { child = NiceOfThisThread(); }).join();
+  }).join();
+  EXPECT_EQ(inside, std::min(before + 5, 19));
+  EXPECT_EQ(child, inside);
+  EXPECT_EQ(NiceOfThisThread(), before);
 }
 
 }  // namespace

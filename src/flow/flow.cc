@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/event.h"
+#include "base/latency.h"
 #include "base/memory.h"
 #include "commit/committer.h"
 #include "flow/behind.h"
@@ -54,7 +55,7 @@ class FlowImpl final : public Flow {
         plan_(StoredOnly(plan)),
         options_(std::move(options)),
         memory_("weir", settings_.memory_max),
-        pool_(settings_.shards),
+        pool_(settings_.shards, /*gives_way=*/options_.live),
         queue_(static_cast<size_t>(
             std::min<int64_t>(settings_.memory_max / 16, 128 << 20))) {}
 
@@ -82,7 +83,8 @@ class FlowImpl final : public Flow {
     MemoryBudget& tables = memory_.Child("tables", settings_.memory_max / 3);
     buffers_ = &tables.Child("buffers", settings_.memory_max / 6);
     tables_ = std::make_unique<TableSet>(io_, clock_, *committer_, options_.data_dir,
-                                         tables, settings_.table_file_bytes);
+                                         tables, settings_.table_file_bytes,
+                                         /*gives_way=*/options_.live);
     WEIR_TRY(OpenSourceTables());
     WEIR_TRY(OpenModels());
     WEIR_TRY(CreateTables());
@@ -96,7 +98,7 @@ class FlowImpl final : public Flow {
     WEIR_TRY(sources_->Start());
     if (sweep_) sweeper_ = std::thread([this] { FinishSweep(); });
     epoch_began_ = clock_.Monotonic();
-    Status status = Loop(cancel, [&] {
+    Status status = RunLoop(cancel, [&] {
       report_.wall = clock_.Monotonic() - began;
       if (progress) progress(report_);
     });
@@ -395,6 +397,18 @@ class FlowImpl final : public Flow {
   }
 
   // ------------------------------------------------------------------ the loop
+
+  // Of a platform that answers callers the flow is not what they wait for. A thread of
+  // its own gives way: the calling one could not go back, and might open the next flow.
+  Status RunLoop(const CancelToken& cancel, const std::function<void()>& progress) {
+    if (!options_.live) return Loop(cancel, progress);
+    Status status;
+    std::thread([&] {
+      GiveWay();
+      status = Loop(cancel, progress);
+    }).join();
+    return status;
+  }
 
   Status Loop(const CancelToken& cancel, const std::function<void()>& progress) {
     Micros told = 0;

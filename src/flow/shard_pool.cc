@@ -1,12 +1,17 @@
 #include "flow/shard_pool.h"
 
+#include "base/latency.h"
+
 namespace weir::flow {
 
-ShardPool::ShardPool(int shards)
+ShardPool::ShardPool(int shards, bool gives_way)
     : shards_(shards), results_(static_cast<size_t>(shards)) {
   if (shards == 1) return;
   for (int shard = 0; shard < shards; ++shard)
-    threads_.emplace_back([this, shard] { Work(shard); });
+    threads_.emplace_back([this, shard, gives_way] {
+      if (gives_way) GiveWay();
+      Work(shard);
+    });
 }
 
 ShardPool::~ShardPool() {

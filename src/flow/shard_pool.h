@@ -15,7 +15,8 @@ namespace weir::flow {
 // the caller's thread. Used by one thread.
 class ShardPool {
  public:
-  explicit ShardPool(int shards);
+  // Of a pool that gives way the threads stand behind others (base/latency.h).
+  explicit ShardPool(int shards, bool gives_way = false);
   ~ShardPool();
   int size() const { return shards_; }
 

@@ -5,6 +5,7 @@
 #include <future>
 
 #include "base/event.h"
+#include "base/latency.h"
 #include "data/type.h"
 
 namespace weir::flow {
@@ -32,7 +33,8 @@ std::string TableDir(const std::string& data_dir, const std::string& table) {
 }  // namespace
 
 TableSet::TableSet(io::Io& io, Clock& clock, commit::Committer& committer,
-                   std::string data_dir, MemoryBudget& memory, int64_t file_bytes)
+                   std::string data_dir, MemoryBudget& memory, int64_t file_bytes,
+                   bool gives_way)
     : io_(io),
       clock_(clock),
       committer_(committer),
@@ -40,7 +42,10 @@ TableSet::TableSet(io::Io& io, Clock& clock, commit::Committer& committer,
       memory_(memory),
       file_bytes_(file_bytes),
       queue_(kQueueBytes) {
-  encoder_ = std::thread([this] { EncodeLoop(); });
+  encoder_ = std::thread([this, gives_way] {
+    if (gives_way) GiveWay();
+    EncodeLoop();
+  });
 }
 
 TableSet::~TableSet() {

@@ -36,8 +36,9 @@ struct TableSpec {
 // over and returns.
 class TableSet {
  public:
+  // When it gives way, the encoding thread stands behind others (base/latency.h).
   TableSet(io::Io& io, Clock& clock, commit::Committer& committer, std::string data_dir,
-           MemoryBudget& memory, int64_t file_bytes);
+           MemoryBudget& memory, int64_t file_bytes, bool gives_way);
   ~TableSet();
 
   // Opens the table, or plans its creation with the next Close. A schema that grew is

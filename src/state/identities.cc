@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/event.h"
+#include "base/latency.h"
 #include "state/state_internal.h"
 
 namespace weir::state {
@@ -181,8 +182,10 @@ Status Identities::Seal() {
   sweeping_ = false;
 
   io::Io& io = store_->io();
-  auto write = [&io, table,
+  const bool gives_way = !store_->deterministic();  // then a thread of its own writes
+  auto write = [&io, table, gives_way,
                 path = RunPath(sealing->about.number)]() -> Result<IdentityRun> {
+    if (gives_way) GiveWay();
     WEIR_TRY(IdentityRun::Write(io, path, *table));
     WEIR_TRY(io.SyncDir(std::string(io::DirName(path))));
     return IdentityRun::Open(io, path);
