@@ -1,5 +1,6 @@
 #include <arrow/api.h>
 
+#include "base/latency.h"
 #include "data/arrow.h"
 #include "ingest/log_feeder_internal.h"
 #include "ingest/wake_internal.h"
@@ -71,6 +72,7 @@ void LogFeeder::Start(std::vector<PartitionStart> partitions) {
                                   log, end, end, position.next.value});
   }
   thread_ = std::thread([this] {
+    if (options_.live) GiveWay();
     const Status status = Run();
     if (!status.ok() && status.error().code != Code::kCancelled)
       owner_.Failed(status.error());
@@ -117,7 +119,7 @@ void LogFeeder::NoteIdle(int partition, LogOffset at) {
   wake_.notify_one();
 }
 
-void LogFeeder::NoteMarker(Marker marker) {
+void LogFeeder::NoteMarker(MarkerNote marker) {
   std::lock_guard lock(mutex_);
   items_.emplace_back(std::move(marker));
   ++urgent_;
@@ -167,7 +169,7 @@ Status LogFeeder::Run() {
     } else {
       Item item = TakeFront();
       lock.unlock();
-      if (auto* marker = std::get_if<Marker>(&item)) {
+      if (auto* marker = std::get_if<MarkerNote>(&item)) {
         WEIR_TRY(Send(std::move(*marker)));
       } else {
         PartitionPosition& position =
@@ -245,23 +247,26 @@ LogFeeder::Item LogFeeder::TakeFront() {
 }
 
 Status LogFeeder::SendWaitingMarkers() {
-  std::vector<Marker> markers;
+  std::vector<MarkerNote> markers;
   {
     std::lock_guard lock(mutex_);
     if (urgent_ == 0) return {};
     for (Item& item : items_) {
-      if (auto* marker = std::get_if<Marker>(&item))
+      if (auto* marker = std::get_if<MarkerNote>(&item))
         markers.push_back(std::move(*marker));
     }
-    std::erase_if(items_,
-                  [](const Item& item) { return std::holds_alternative<Marker>(item); });
+    std::erase_if(items_, [](const Item& item) {
+      return std::holds_alternative<MarkerNote>(item);
+    });
     urgent_ -= markers.size();
   }
-  for (Marker& marker : markers) WEIR_TRY(Send(std::move(marker)));
+  for (MarkerNote& marker : markers) WEIR_TRY(Send(std::move(marker)));
   return {};
 }
 
-Status LogFeeder::Send(Marker marker) {
+Status LogFeeder::Send(MarkerNote note) {
+  Marker& marker = note.marker;
+  for (const auto& [space, changes] : note.identities) changes.AddTo(marker.delta, space);
   for (const auto& [number, partition] : partitions_)
     marker.positions.push_back(partition.position);
   const size_t bytes = marker.delta.bytes();

@@ -25,6 +25,7 @@
 #include "ingest/source.h"
 #include "ingest/verdict.h"
 #include "log/log.h"
+#include "state/identities.h"
 
 namespace weir::ingest {
 
@@ -53,6 +54,13 @@ struct PastBatch {
   Micros received_at = 0;
   std::vector<log::Record> records;
   std::shared_ptr<std::string> storage;
+};
+
+// A marker whose delta and positions the feeder fills in.
+struct MarkerNote {
+  Marker marker;
+  // By the space they belong to.
+  std::vector<std::pair<std::string, state::Identities::Changes>> identities;
 };
 
 class LogFeeder {
@@ -89,7 +97,7 @@ class LogFeeder {
   // Everything in `pieces` is durable. Memory has no room: dropped, to be read again.
   void Offer(std::vector<Piece> pieces);
   void NoteIdle(int partition, LogOffset at);
-  void NoteMarker(Marker marker);  // its positions are filled in here
+  void NoteMarker(MarkerNote marker);
 
   // How far a partition was handed over.
   LogOffset handed(int partition);
@@ -99,7 +107,7 @@ class LogFeeder {
     int partition;
     LogOffset at;
   };
-  using Item = std::variant<Piece, IdleNote, Marker>;
+  using Item = std::variant<Piece, IdleNote, MarkerNote>;
   struct Partition {
     PartitionPosition position;  // of what was handed over
     PartitionWatermark watermark;
@@ -121,7 +129,7 @@ class LogFeeder {
   std::vector<Piece> TakePieces();
   Item TakeFront();
   Status SendWaitingMarkers();
-  Status Send(Marker marker);
+  Status Send(MarkerNote note);
   Status HandPieces(std::vector<Piece> pieces);
   Status HandRun(std::span<const Piece> pieces);
   Status ReadBack(const Gap& gap);

@@ -508,17 +508,18 @@ class LogSourceImpl final : public LogSource, private LogFeeder::Owner {
   // power cut could take away.
   Status MakeMarkers() {
     for (;;) {
-      Marker marker;
+      MarkerNote note;
       {
         std::lock_guard lock(mutex_);
         if (markers_made_ >= markers_wanted_) return {};
-        marker.number = markers_made_ + 1;
+        note.marker.number = markers_made_ + 1;
       }
       for (auto& [number, partition] : partitions_) {
-        WEIR_TRY(partition.judge.identities().Checkpoint(
-            marker.delta, IdentitySpace(*context_.contract, number)));
+        std::string space = IdentitySpace(*context_.contract, number);
+        auto changes = WEIR_TRY(partition.judge.identities().Checkpoint(space));
+        note.identities.emplace_back(std::move(space), std::move(changes));
       }
-      feeder_.NoteMarker(std::move(marker));
+      feeder_.NoteMarker(std::move(note));
       std::lock_guard lock(mutex_);
       ++markers_made_;
       answered_.notify_all();

@@ -84,7 +84,9 @@ struct LogSourceOptions {
       64 << 20;  // of records handed in and not yet durable; then kFull
   int64_t offered_bytes_max = 32 << 20;  // of records kept in memory until the flow takes
                                          // them; what is more is read from the log again
-  int64_t log_ahead_bytes = 4 << 20;  // see log::LogOptions
+  // See log::LogOptions. The sync that makes room writes all of it to the disk, so small
+  // steps keep answers even; a step for each sync would write everything twice.
+  int64_t log_ahead_bytes = 512 << 10;
   int64_t backlog_bytes_max = int64_t{4}
                               << 30;  // of the log, not yet handed over; then kFull
   int64_t owner = 0;                  // owner epoch, see log::LogOptions
