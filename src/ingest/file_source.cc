@@ -8,6 +8,7 @@
 
 #include "base/event.h"
 #include "base/json.h"
+#include "ingest/check_ahead.h"
 #include "ingest/file_catalog.h"
 #include "ingest/line_reader.h"
 #include "ingest/pipeline.h"
@@ -44,6 +45,7 @@ class FileSource final : public Source {
         options_(std::move(options)),
         pipeline_(std::move(pipeline)),
         catalog_(*context_.io, context_.contract->name, std::move(pattern)),
+        ahead_(*pipeline_, context_.step_rows, context_.step_bytes),
         markers_sent_(context_.last_marker),
         markers_wanted_(context_.last_marker) {}
 
@@ -294,14 +296,17 @@ class FileSource final : public Source {
       at.file_byte = 0;
       partition.reader.reset();
     }
-    Result<Lines> read = Read(partition, file);
+    bool check_failed = false;
+    Result<CheckedLines> read = Read(partition, file, &check_failed);
     if (!read.ok()) {
+      if (check_failed) return std::move(read).error();
       partition.reader.reset();
       if (read.error().code == Code::kUnavailable)
         return WaitIfLive(std::move(read).error());
       return LeaveOut(partition, file, read.error().message);
     }
-    const Lines& lines = *read;
+    const Lines& lines = read->lines;
+    const Checked& checked = read->checked;
     // Before the verdicts: an error must leave nothing half done.
     const Status unchanged =
         lines.end_of_file ? CheckUnchanged(*context_.io, file) : Status();
@@ -310,7 +315,7 @@ class FileSource final : public Source {
       return WaitIfLive(unchanged.error());
     }
     trouble_.clear();
-    const Checked checked = WEIR_TRY(pipeline_->Check(lines.records));
+    BeginNext(lines.end_of_file ? &partition : nullptr);
     std::vector<int32_t> rows(lines.records.size());
     std::iota(rows.begin(), rows.end(), 0);
     std::vector<log::Verdict> verdicts(rows.size());
@@ -341,14 +346,29 @@ class FileSource final : public Source {
     return {};
   }
 
-  Result<Lines> Read(Partition& partition, const SourceFile& file) {
+  Result<CheckedLines> Read(Partition& partition, const SourceFile& file,
+                            bool* check_failed) {
     if (partition.reader == nullptr) {
       WEIR_TRY(CheckPresent(file));
       partition.reader =
           WEIR_TRY(LineReader::Open(*context_.io, file.path, partition.position.file_byte,
                                     context_.record_bytes_max, file.size));
     }
-    return partition.reader->Next(context_.step_rows, context_.step_bytes);
+    return ahead_.Take(*partition.reader, check_failed);
+  }
+
+  // Lets the step that comes after this one run ahead: that of the next partition in
+  // turn, if its file is open. `ended` is the partition whose file ends with this step.
+  void BeginNext(const Partition* ended) {
+    int turn = turn_;
+    for (size_t tried = 0; tried < partitions_.size(); ++tried) {
+      auto it = partitions_.upper_bound(turn);
+      if (it == partitions_.end()) it = partitions_.begin();
+      turn = it->first;
+      Partition& next = it->second;
+      if (&next != ended && next.reader != nullptr) return ahead_.Begin(*next.reader);
+      if (NextFile(next) != nullptr) return;
+    }
   }
 
   // A folder that is gone as a whole is a disk that is not mounted, not files that were
@@ -435,7 +455,8 @@ class FileSource final : public Source {
   FileCatalog catalog_;
   std::map<int, Partition> partitions_;
   std::vector<Wake> wakes_;
-  int turn_ = -1;  // partition read last
+  CheckAhead ahead_;  // has readers of partitions_
+  int turn_ = -1;     // partition read last
   int64_t steps_ = 0;
   std::string trouble_;  // told about last
 
