@@ -217,6 +217,14 @@ class RocksFileSystem final : public rocksdb::FileSystem {
       return ToRocks(synced);
     return ToRocks(io_.Rename(from, to));
   }
+  IOStatus LinkFile(const std::string& from, const std::string& to, const IOOptions&,
+                    IODebugContext*) override {
+    const Status linked = io_.Link(from, to);
+    // RocksDB copies where there are no links.
+    if (!linked.ok() && linked.error().code == Code::kInvalid)
+      return IOStatus::NotSupported(to);
+    return ToRocks(linked);
+  }
   IOStatus IsDirectory(const std::string& path, const IOOptions&, bool* is_dir,
                        IODebugContext*) override {
     auto info = io_.Stat(path);

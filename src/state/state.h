@@ -63,6 +63,7 @@ class Delta {
 struct StoreOptions {
   int64_t block_cache_bytes = 64 << 20;
   int64_t write_buffer_bytes = 64 << 20;
+  int64_t table_bytes_min = 8 << 20;  // a delta of so many becomes a table of its own
   bool deterministic =
       false;  // for SimIo: no background work, flush only by the waiting caller
   // Owner epoch of this process. What the owner before left moves into a folder of ours;
