@@ -86,6 +86,11 @@ rocksdb::Options RocksOptions(const StoreOptions& options) {
   rocks.compression_per_level[0] = rocks.compression_per_level[1] =
       rocksdb::kNoCompression;
   rocks.max_background_jobs = 2;
+  // Keys are hashes, so every compaction into a level rewrites all of it: rarely, then,
+  // and the first level takes what memory-sized states write in all.
+  rocks.level0_file_num_compaction_trigger = 8;
+  rocks.max_bytes_for_level_base = uint64_t{1} << 30;
+  rocks.target_file_size_base = uint64_t{128} << 20;
 
   rocksdb::BlockBasedTableOptions table;
   table.block_cache =
