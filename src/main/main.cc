@@ -308,7 +308,7 @@ int Main(int argc, char** argv) {
 // pieces, and Arrow's buffers come from there, too.
 extern "C" {
 __attribute__((visibility("default"))) const char* malloc_conf =
-    "oversize_threshold:268435456,narenas:3,dirty_decay_ms:2000,muzzy_decay_ms:0";
+    "oversize_threshold:268435456,narenas:3,dirty_decay_ms:10000,muzzy_decay_ms:0";
 }
 
 int main(int argc, char** argv) {

@@ -6,6 +6,7 @@
 
 #include "data/batch.h"
 #include "data/type.h"
+#include "plan/utc_internal.h"
 
 namespace weir::plan {
 namespace {
@@ -138,11 +139,17 @@ class BlockPlanner {
 
   // Takes over `items` as pre_sql's columns.
   Status SetPre(const std::vector<Item>& items) {
-    const std::string list = WEIR_TRY(SelectList(items));
+    std::vector<Item> shorter;
+    for (const Item& item : items) {
+      shorter.push_back(
+          {item.name, WEIR_TRY(InUtc(ast_, item.expr, block_.input->schema))});
+    }
+    const std::string list = WEIR_TRY(SelectList(shorter));
     plan_.pre_sql = fmt::format("SELECT {}_weight FROM {}", list,
                                 duck::QuoteTable(block_.input->name));
     if (!block_.where.is_null())
-      plan_.pre_sql += " WHERE " + WEIR_TRY(ast_.PrintExpr(block_.where));
+      plan_.pre_sql += " WHERE " + WEIR_TRY(ast_.PrintExpr(WEIR_TRY(
+                                       InUtc(ast_, block_.where, block_.input->schema))));
     plan_.pre_schema = WEIR_TRY(pieces_.Describe(plan_.pre_sql));
     plan_.pre_schema.fields.pop_back();
     plan_.pre_columns.clear();
