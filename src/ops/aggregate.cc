@@ -75,9 +75,10 @@ class Aggregate final : public Operator {
   Status Checkpoint(state::Delta& delta) override {
     if (!segments_.empty()) return Internal("a checkpoint in the middle of a step");
     WEIR_TRY(CheckpointRanges(delta));
+    for (Group* group : recent_) group->flags &= ~Group::kRecent;
     std::string value;
     for (Group* group : dirty_) {
-      group->flags &= ~Group::kDirty;
+      group->flags = (group->flags & ~Group::kDirty) | Group::kRecent;
       const std::string key = GroupKeyOf(group->hash);
       if (!Exists(group)) {
         delta.Erase(space_, key);
@@ -88,7 +89,7 @@ class Aggregate final : public Operator {
       EncodeGroup(layout_, group, &value);
       delta.Put(space_, key, value);
     }
-    dirty_.clear();
+    recent_ = std::exchange(dirty_, {});
     return {};
   }
 
@@ -319,12 +320,18 @@ class Aggregate final : public Operator {
     gone_.clear();
     if (store_ == nullptr || state_bytes() <= memory_bytes_max_) return;
     const int64_t enough = memory_bytes_max_ - memory_bytes_max_ / 5;
-    for (uint32_t seen = 0; seen < table_.index_end() && state_bytes() > enough; ++seen) {
-      hand_ = hand_ + 1 < table_.index_end() ? hand_ + 1 : 0;
-      Group* group = table_.At(hand_);
-      if (group == nullptr || group->Is(Group::kDirty)) continue;
-      RemoveGroup(group);
-      cold_ = true;
+    // Those of the newest checkpoint last: what stays need not be read while their delta
+    // is on its way into the store.
+    for (const bool recent : {false, true}) {
+      for (uint32_t seen = 0; seen < table_.index_end() && state_bytes() > enough;
+           ++seen) {
+        hand_ = hand_ + 1 < table_.index_end() ? hand_ + 1 : 0;
+        Group* group = table_.At(hand_);
+        if (group == nullptr || group->Is(Group::kDirty)) continue;
+        if (group->Is(Group::kRecent) && !recent) continue;
+        RemoveGroup(group);
+        cold_ = true;
+      }
     }
     if (layout_.keys.empty()) has_global_ = table_.count() > 0;
   }
@@ -362,9 +369,10 @@ class Aggregate final : public Operator {
   std::vector<Group*> fresh_;    // touched by the chunk for the first time in the step
   std::vector<Group*> emitted_;  // of those, the ones that have a row downstream
   std::vector<Segment> segments_;
-  std::vector<Group*> dirty_;  // changed since the last checkpoint
-  std::vector<Group*> gone_;   // erased by the last checkpoint
-  uint32_t hand_ = 0;          // where the last eviction stopped
+  std::vector<Group*> dirty_;   // changed since the last checkpoint
+  std::vector<Group*> recent_;  // written by the last checkpoint; some may be others now
+  std::vector<Group*> gone_;    // erased by the last checkpoint
+  uint32_t hand_ = 0;           // where the last eviction stopped
 };
 
 }  // namespace

@@ -21,7 +21,8 @@ struct GroupHeap {
 };
 
 struct Group {
-  enum Flag : uint32_t { kEmitted = 1, kDirty = 2 };
+  // kRecent: written by the newest checkpoint.
+  enum Flag : uint32_t { kEmitted = 1, kDirty = 2, kRecent = 4 };
 
   Hash128 hash;
   int64_t rows = 0;  // weights of its rows, added up

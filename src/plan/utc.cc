@@ -12,10 +12,9 @@ namespace {
 // century, a millennium and the distance in quarters do not.
 bool IsSharedPart(const Json& expr, bool difference) {
   static constexpr std::array kParts = {
-      "microsecond",  "microseconds", "millisecond", "milliseconds", "second",
-      "seconds",      "minute",       "minutes",     "hour",         "hours",
-      "day",          "days",         "week",        "weeks",        "month",
-      "months",       "year",         "years"};
+      "microsecond", "microseconds", "millisecond", "milliseconds", "second", "seconds",
+      "minute",      "minutes",      "hour",        "hours",        "day",    "days",
+      "week",        "weeks",        "month",       "months",       "year",   "years"};
   if (!IsClass(expr, "CONSTANT")) return false;
   const Json& value = expr["value"];
   if (value.value("is_null", true) || !value["value"].is_string()) return false;

@@ -33,6 +33,7 @@ class Delta {
   // Adds another delta's records behind ours.
   Status Append(Delta&& other);
   bool empty() const { return count_ == 0; }
+  int64_t count() const { return count_; }  // records
   size_t bytes() const { return bytes_.size(); }
 
   // <dir>/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the
@@ -95,9 +96,10 @@ class Store {
   // deltas waiting); the delta files are removed only after that flush. Epochs are
   // applied without gaps: `epoch` is applied() + 1.
   virtual Status Apply(const Delta& delta, Epoch epoch) = 0;
-  // The same beside further work of the caller: returns at once, and every other call
-  // waits for it. Its error comes from all calls after it; the delta file is still there,
-  // so nothing is lost and the next open applies it.
+  // The same beside further work of the caller: returns at once. Reads see it from then
+  // on: GetMany without waiting, Scan waits for it when it may have what is asked for; all
+  // other calls wait. Its error comes from all calls that wait; the delta file is still
+  // there, so nothing is lost and the next open applies it.
   virtual Status ApplyBehind(Delta&& delta, Epoch epoch) = 0;
   virtual Status Flush() = 0;
   virtual Epoch applied() const = 0;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <future>
 
+#include "state/pending_delta.h"
 #include "state/rocks_file_system_internal.h"
 #include "state/sorted_delta.h"
 #include "state/state_internal.h"
@@ -183,12 +184,22 @@ class RocksStore final : public Store {
   Status ApplyBehind(Delta&& delta, Epoch epoch) override {
     WEIR_TRY(Settled());
     if (options_.deterministic) return ApplyNow(delta, epoch);
-    std::shared_future<Status> pending =
-        std::async(std::launch::async, [this, epoch, delta = std::move(delta)] {
-          return ApplyNow(delta, epoch);
+    const std::shared_ptr<const PendingDelta> pending =
+        WEIR_TRY(PendingDelta::Make(std::move(delta)));
+    {
+      std::lock_guard lock(mutex_);
+      pending_ = pending;
+    }
+    std::shared_future<Status> done =
+        std::async(std::launch::async, [this, epoch, pending] {
+          Status applied = ApplyNow(pending->delta(), epoch);
+          // Whoever reads from now on finds it in the store, unless that failed.
+          std::lock_guard lock(mutex_);
+          if (applied.ok()) pending_.reset();
+          return applied;
         }).share();
     std::lock_guard lock(mutex_);
-    pending_ = std::move(pending);
+    done_ = std::move(done);
     return {};
   }
 
@@ -209,21 +220,36 @@ class RocksStore final : public Store {
 
   Result<std::vector<std::optional<std::string>>> GetMany(
       std::string_view space, std::span<const std::string_view> keys) override {
-    WEIR_TRY(Settled());
-    std::vector<std::string> row_keys(keys.size());
-    std::vector<Slice> slices(keys.size());
+    auto pending = Pending();
+    if (pending != nullptr && pending->clears()) {
+      WEIR_TRY(Settled());
+      pending = nullptr;
+    }
+    std::vector<std::optional<std::string>> out(keys.size());
+    std::vector<size_t> wanted;
+    wanted.reserve(keys.size());
     for (size_t i = 0; i < keys.size(); ++i) {
-      RowKey(space, keys[i], &row_keys[i]);
+      const auto found =
+          pending == nullptr ? std::nullopt : pending->Find(space, keys[i]);
+      if (!found) {
+        wanted.push_back(i);
+      } else if (!found->erased) {
+        out[i] = found->value;
+      }
+    }
+    std::vector<std::string> row_keys(wanted.size());
+    std::vector<Slice> slices(wanted.size());
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      RowKey(space, keys[wanted[i]], &row_keys[i]);
       slices[i] = row_keys[i];
     }
-    std::vector<rocksdb::PinnableSlice> values(keys.size());
-    std::vector<rocksdb::Status> statuses(keys.size());
-    db_->MultiGet({}, db_->DefaultColumnFamily(), keys.size(), slices.data(),
+    std::vector<rocksdb::PinnableSlice> values(wanted.size());
+    std::vector<rocksdb::Status> statuses(wanted.size());
+    db_->MultiGet({}, db_->DefaultColumnFamily(), wanted.size(), slices.data(),
                   values.data(), statuses.data());
-    std::vector<std::optional<std::string>> out(keys.size());
-    for (size_t i = 0; i < keys.size(); ++i) {
+    for (size_t i = 0; i < wanted.size(); ++i) {
       if (statuses[i].ok()) {
-        out[i] = values[i].ToString();
+        out[wanted[i]] = values[i].ToString();
       } else if (!statuses[i].IsNotFound()) {
         return ToError(statuses[i], "read");
       }
@@ -234,7 +260,14 @@ class RocksStore final : public Store {
   Status Scan(
       std::string_view space, std::string_view prefix,
       const std::function<bool(std::string_view, std::string_view)>& visit) override {
-    WEIR_TRY(Settled());
+    const auto pending = Pending();
+    auto newer = pending == nullptr  ? std::vector<PendingDelta::Row>()
+                 : pending->clears() ? std::nullopt
+                                     : pending->FindAll(space, prefix);
+    if (!newer) {
+      WEIR_TRY(Settled());
+      newer.emplace();
+    }
     std::string begin;
     RowKey(space, prefix, &begin);
     const std::string end = PrefixEnd(begin);
@@ -242,9 +275,21 @@ class RocksStore final : public Store {
     rocksdb::ReadOptions read;
     if (!end.empty()) read.iterate_upper_bound = &bound;
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read));
+    auto next = newer->begin();
+    // What the pending delta says of keys before `key`; false: the visitor has enough.
+    const auto visit_newer = [&](std::optional<std::string_view> key) {
+      for (; next != newer->end() && (!key || next->key < *key); ++next) {
+        if (!next->found.erased && !visit(next->key, next->found.value)) return false;
+      }
+      return true;
+    };
     for (it->Seek(begin); it->Valid(); it->Next()) {
-      if (!visit(View(it->key()).substr(space.size() + 1), View(it->value()))) return {};
+      const std::string_view key = View(it->key()).substr(space.size() + 1);
+      if (!visit_newer(key)) return {};
+      if (next != newer->end() && next->key == key) continue;
+      if (!visit(key, View(it->value()))) return {};
     }
+    if (it->status().ok() && !visit_newer(std::nullopt)) return {};
     WEIR_ROCKS(it->status(), "scan");
     return {};
   }
@@ -268,14 +313,20 @@ class RocksStore final : public Store {
   }
 
  private:
-  // Waits for the delta that is being applied behind; its error.
+  // The delta that is being applied behind; null: there is none.
+  std::shared_ptr<const PendingDelta> Pending() const {
+    std::lock_guard lock(mutex_);
+    return pending_;
+  }
+
+  // Waits for it; its error.
   Status Settled() const {
-    std::shared_future<Status> pending;
+    std::shared_future<Status> done;
     {
       std::lock_guard lock(mutex_);
-      pending = pending_;
+      done = done_;
     }
-    return pending.valid() ? pending.get() : Status();
+    return done.valid() ? done.get() : Status();
   }
 
   Status ApplyNow(const Delta& delta, Epoch epoch) {
@@ -385,9 +436,8 @@ class RocksStore final : public Store {
     std::string row_key;
     WEIR_TRY(rows.ForEach([&](const SortedDelta::Row& row) -> Status {
       RowKey(row.space, row.key, &row_key);
-      WEIR_ROCKS(
-          row.erased ? table.Delete(row_key) : table.Put(row_key, View(row.value)),
-          "make a table");
+      WEIR_ROCKS(row.erased ? table.Delete(row_key) : table.Put(row_key, View(row.value)),
+                 "make a table");
       return {};
     }));
     WEIR_ROCKS(table.Finish(), "make a table");
@@ -409,8 +459,7 @@ class RocksStore final : public Store {
   Status RemoveDeltas(const std::function<bool(Epoch)>& useless) {
     for (const std::string& name : WEIR_TRY(io_.List(dir_))) {
       // RocksDB has its own name for a table that it took over.
-      if (name.starts_with(kTablePrefix))
-        WEIR_TRY(io_.Remove(io::Join(dir_, name)));
+      if (name.starts_with(kTablePrefix)) WEIR_TRY(io_.Remove(io::Join(dir_, name)));
       const auto epoch = ParseDeltaName(name);
       if (epoch && useless(*epoch)) WEIR_TRY(io_.Remove(io::Join(dir_, name)));
     }
@@ -425,7 +474,9 @@ class RocksStore final : public Store {
   SerialEnv* serial_ = nullptr;  // env_, when deterministic
   std::unique_ptr<rocksdb::DB> db_;
   mutable std::mutex mutex_;
-  std::shared_future<Status> pending_;  // guarded by mutex_
+  std::shared_future<Status> done_;  // of the delta applied behind; guarded by mutex_
+  // That delta, until all of it is in the store; guarded by mutex_.
+  std::shared_ptr<const PendingDelta> pending_;
   Epoch applied_;  // written under mutex_, by whoever applies; one does at a time
   int64_t unflushed_bytes_ = 0;
   int waiting_ = 0;
