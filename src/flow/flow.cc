@@ -667,24 +667,25 @@ class FlowImpl final : public Flow {
         {"weir.epoch", std::to_string(epoch.value)},
         {"weir.frontier", FrontierSummary(frontier_)}};
     const auto keep = WEIR_TRY(KeptSnapshots());
-    for (const std::string& table : live_tables_) {
-      if (auto staged =
-              WEIR_TRY(tables_->Close(table, epoch, summary, keep, epoch_delta_)))
-        commit->tables.push_back(*std::move(staged));
-    }
+    std::vector<std::string> names = live_tables_;
     for (const auto& runner : live_) {
       const std::string& name = runner->plan().model.name;
       if (report_.halted.contains(name)) {
         tables_->Abandon(name);
+      } else {
+        names.push_back(name);
+      }
+    }
+    auto closed = tables_->CloseAll(names, epoch, summary, keep, epoch_delta_);
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (closed[i].ok()) {
+        if (*closed[i]) commit->tables.push_back(**std::move(closed[i]));
         continue;
       }
-      auto staged = tables_->Close(name, epoch, summary, keep, epoch_delta_);
-      if (!staged.ok()) {
-        if (staged.error().code != Code::kInvalid) return std::move(staged).error();
-        Halt(name, staged.error().message);
-        continue;
-      }
-      if (*staged) commit->tables.push_back(**std::move(staged));
+      const Error& error = closed[i].error();
+      const bool is_model = i >= live_tables_.size();
+      if (!is_model || error.code != Code::kInvalid) return error;
+      Halt(names[i], error.message);
     }
     return {};
   }

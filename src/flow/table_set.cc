@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <future>
 
 #include "base/event.h"
@@ -191,6 +192,44 @@ Result<std::optional<iceberg::Staged>> TableSet::Close(
     return std::move(result).error().Within("table " + table);
   }
   return result;
+}
+
+std::vector<TableSet::Closed> TableSet::CloseAll(
+    std::span<const std::string> tables, Epoch epoch,
+    const std::map<std::string, std::string>& summary,
+    const std::vector<SnapshotId>& keep, state::Delta& delta) {
+  std::vector<std::optional<Closed>> closed(tables.size());
+  std::vector<state::Delta> deltas(tables.size());
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < tables.size(); i = next++)
+      closed[i].emplace(Close(tables[i], epoch, summary, keep, deltas[i]));
+  };
+  // The encoding thread is idle since Quiesce. A simulated disk wants its operations in
+  // one order.
+  const bool together = tables.size() > 1 && !committer_.store().deterministic();
+  std::promise<void> done;
+  if (together) {
+    queue_.Push({nullptr,
+                 {},
+                 [&] {
+                   work();
+                   done.set_value();
+                 }},
+                0);
+  }
+  work();
+  if (together) done.get_future().wait();
+  std::vector<Closed> out;
+  for (size_t i = 0; i < tables.size(); ++i) {
+    Closed& one = *closed[i];
+    if (one.ok()) {
+      Status added = delta.Append(std::move(deltas[i]));
+      if (!added.ok()) one = std::move(added).error();
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
 }
 
 void TableSet::Abandon(const std::string& table) {

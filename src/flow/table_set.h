@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,6 +63,13 @@ class TableSet {
       const std::string& table, Epoch epoch,
       const std::map<std::string, std::string>& summary,
       const std::vector<SnapshotId>& keep, state::Delta& delta);
+  // The same for several tables, which are encoded, synced and staged beside each other;
+  // one result a table, in their order. What they add to `delta` comes in that order,
+  // too.
+  using Closed = Result<std::optional<iceberg::Staged>>;
+  std::vector<Closed> CloseAll(std::span<const std::string> tables, Epoch epoch,
+                               const std::map<std::string, std::string>& summary,
+                               const std::vector<SnapshotId>& keep, state::Delta& delta);
   // Forgets what was appended to the table since the last commit.
   void Abandon(const std::string& table);
   // After the commit.
