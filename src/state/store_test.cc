@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <map>
+#include <random>
 
 #include "base/hash.h"
 #include "io/hooked_io.h"
@@ -308,16 +310,128 @@ TEST_F(StoreTest, AFailedDeltaCanBeWrittenAgain) {
   EXPECT_EQ(Rows(*Open(1), "s"), "a=2");
 }
 
+TEST_F(StoreTest, ALargeDeltaBecomesATable) {
+  const StoreOptions options{.table_bytes_min = 200, .deterministic = true};
+  auto store = Open(0, options);
+  WriteAndApply(*store, PutOne("s", "a", "small"), 1);
+  WriteAndApply(*store, PutOne("s", "b", "small"), 2);
+  EXPECT_EQ(DeltaFiles().size(), 2u);
+  Delta delta;
+  delta.Put("t", "z", std::string(200, 'x'));
+  delta.Put("s", "b", "first");
+  delta.Put("s", "c", "1");
+  delta.Erase("s", "a");
+  delta.Put("s", "b", "last");
+  delta.Put("s", "d", "gone");
+  delta.Erase("s", "d");
+  WriteAndApply(*store, delta, 3);
+  EXPECT_TRUE(DeltaFiles().empty()) << "all of it is durable in the store";
+  EXPECT_EQ(Rows(*store, "s"), "b=last c=1");
+  WriteAndApply(*store, PutOne("s", "c", "2"), 4);
+  store.reset();
+  store = Open(4, options);
+  EXPECT_EQ(Rows(*store, "s"), "b=last c=2");
+  EXPECT_EQ(Rows(*store, "t").size(), 202u);
+}
+
+TEST_F(StoreTest, ALargeDeltaThatClearsASpaceIsAppliedInItsOrder) {
+  const StoreOptions options{.table_bytes_min = 100, .deterministic = true};
+  auto store = Open(0, options);
+  WriteAndApply(*store, PutOne("s", "a", std::string(100, 'x')), 1);
+  Delta delta;
+  delta.Put("s", "b", std::string(100, 'x'));
+  delta.Clear("s");
+  delta.Put("s", "c", "1");
+  WriteAndApply(*store, delta, 2);
+  EXPECT_EQ(Rows(*store, "s"), "c=1");
+  store.reset();
+  EXPECT_EQ(Rows(*Open(2, options), "s"), "c=1");
+}
+
+// Random deltas on a real disk, applied behind, against a map: what is read while a delta
+// is on its way is what it says.
+TEST(StoreBehindTest, ReadsSeeTheDeltaThatIsOnItsWay) {
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937_64 random(seed);
+  std::string pattern = testing::TempDir() + "weir_state_XXXXXX";
+  const std::string dir = io::Join(mkdtemp(pattern.data()), "state");
+  const auto posix = io::NewPosixIo();
+  const auto number = [&](int n) { return static_cast<int>(random() % n); };
+  // Keys as operators make them (a kind and a hash, which ranges go on behind) and
+  // others.
+  const auto some_key = [&] {
+    std::string key(1, "gx"[number(2)]);
+    key += std::string(16, static_cast<char>('a' + number(6)));
+    if (key[0] == 'x') key += std::to_string(number(20));
+    return number(8) == 0 ? key.substr(0, 1 + number(16)) : key;
+  };
+  std::map<std::string, std::map<std::string, std::string>> truth;
+  auto store = Store::Open(*posix, dir, Epoch{0}, {.table_bytes_min = 20'000});
+  ASSERT_TRUE(store.ok());
+  for (int64_t epoch = 1; epoch <= 60; ++epoch) {
+    Delta delta;
+    for (int i = number(1500); i >= 0; --i) {
+      const std::string space(1, "st"[number(2)]), key = some_key();
+      if (number(4) == 0) {
+        delta.Erase(space, key);
+        truth[space].erase(key);
+      } else {
+        delta.Put(space, key, fmt::format("{} {}", epoch, i));
+        truth[space][key] = fmt::format("{} {}", epoch, i);
+      }
+    }
+    if (number(20) == 0) {
+      delta.Clear("s");
+      truth["s"].clear();
+    }
+    ASSERT_TRUE(delta.Write(*posix, dir, Epoch{epoch}).ok());
+    ASSERT_TRUE((*store)->ApplyBehind(std::move(delta), Epoch{epoch}).ok());
+    for (int i = 0; i < 20; ++i) {
+      const std::string space(1, "stu"[number(3)]), a = some_key(), b = some_key();
+      const std::string_view keys[] = {a, b};
+      const auto got = (*store)->GetMany(space, keys);
+      ASSERT_TRUE(got.ok());
+      for (int k = 0; k < 2; ++k) {
+        const auto known = truth[space].find(std::string(keys[k]));
+        ASSERT_EQ((*got)[k].has_value(), known != truth[space].end()) << keys[k];
+        if ((*got)[k]) {
+          ASSERT_EQ(*(*got)[k], known->second) << keys[k];
+        }
+      }
+      std::string prefix = some_key();
+      if (number(3) == 0) prefix.resize(std::min<size_t>(prefix.size(), 17));
+      std::vector<std::string> seen, wanted;
+      const int enough = number(4) == 0 ? 2 : 1 << 30;
+      ASSERT_TRUE((*store)
+                      ->Scan(space, prefix,
+                             [&](std::string_view key, std::string_view value) {
+                               seen.push_back(fmt::format("{}={}", key, value));
+                               return static_cast<int>(seen.size()) < enough;
+                             })
+                      .ok());
+      for (const auto& [key, value] : truth[space]) {
+        if (key.starts_with(prefix) && static_cast<int>(wanted.size()) < enough)
+          wanted.push_back(fmt::format("{}={}", key, value));
+      }
+      ASSERT_EQ(seen, wanted) << "epoch " << epoch << ", prefix " << prefix;
+    }
+  }
+  std::filesystem::remove_all(io::DirName(dir));
+}
+
 // 40 epochs with flushes by count and by hand, a reopening in between.
 void Workload(io::Io& io) {
   int64_t epoch = 0;
   for (int round = 0; round < 2; ++round) {
-    auto store = Store::Open(io, "state", Epoch{epoch},
-                             {.write_buffer_bytes = 20'000, .deterministic = true});
+    auto store = Store::Open(
+        io, "state", Epoch{epoch},
+        {.write_buffer_bytes = 20'000, .table_bytes_min = 1'400, .deterministic = true});
     ASSERT_TRUE(store.ok()) << store.error().message;
     for (int i = 0; i < 20; ++i) {
       Delta delta;
-      for (int key = 0; key < 50; ++key)
+      const int keys = i % 3 == 0 ? 120 : 50;  // of a third a table is made
+      for (int key = 0; key < keys; ++key)
         delta.Put("s", fmt::format("{}", (epoch * 31 + key) % 997),
                   fmt::format("value {}", epoch));
       delta.Erase("s", fmt::format("{}", epoch));
@@ -377,14 +491,15 @@ TEST_F(StoreTest, RocksDbMakesNoFilesBesideIo) {
 }
 
 // Four epochs with two flushes. Returns how many were committed: their delta was durable.
-int64_t RunUntilThePowerGoes(io::Io& io) {
+int64_t RunUntilThePowerGoes(io::Io& io, const StoreOptions& options) {
   int64_t committed = 0;
-  auto store = Store::Open(io, "state", Epoch{0}, {.deterministic = true});
+  auto store = Store::Open(io, "state", Epoch{0}, options);
   if (!store.ok()) return 0;
   while (committed < 4) {
     Delta delta;
     delta.Put("s", fmt::format("k{}", committed + 1), "v");
     delta.Put("s", "epoch", std::to_string(committed + 1));
+    if (committed % 2 == 0) delta.Put("t", "", std::string(100, 'x'));
     if (!delta.Write(io, "state", Epoch{committed + 1}).ok()) return committed;
     ++committed;
     if (!(*store)->Apply(delta, Epoch{committed}).ok()) return committed;
@@ -393,7 +508,12 @@ int64_t RunUntilThePowerGoes(io::Io& io) {
   return committed;
 }
 
-TEST_F(StoreTest, HoldsTheCommittedEpochsWhereverThePowerIsCut) {
+class StoreCrashTest : public StoreTest, public testing::WithParamInterface<int64_t> {};
+// The least bytes of a delta that becomes a table: none does, every second one, all.
+INSTANTIATE_TEST_SUITE_P(, StoreCrashTest, testing::Values(1 << 20, 100, 0));
+
+TEST_P(StoreCrashTest, HoldsTheCommittedEpochsWhereverThePowerIsCut) {
+  const StoreOptions options{.table_bytes_min = GetParam(), .deterministic = true};
   uint64_t seed = 0;
   using enum io::AfterCut;
   for (const io::AfterCut mode :
@@ -401,12 +521,12 @@ TEST_F(StoreTest, HoldsTheCommittedEpochsWhereverThePowerIsCut) {
     ++seed;
     for (uint64_t cut = 0;; ++cut) {
       io::SimIo io({.cut_power_after = cut});
-      const int64_t committed = RunUntilThePowerGoes(io);
+      const int64_t committed = RunUntilThePowerGoes(io, options);
       if (!io.power_is_off()) break;
       const std::string when = fmt::format("cut after operation {} ({}), mode {}", cut,
                                            io.last_operation(), static_cast<int>(mode));
       io.PowerOn(seed * 1000 + cut, mode);
-      auto store = Store::Open(io, "state", Epoch{committed}, {.deterministic = true});
+      auto store = Store::Open(io, "state", Epoch{committed}, options);
       ASSERT_TRUE(store.ok()) << when << ": " << store.error().message;
       std::string expected;
       if (committed > 0) expected = fmt::format("epoch={}", committed);
