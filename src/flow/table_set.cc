@@ -42,16 +42,27 @@ TableSet::TableSet(io::Io& io, Clock& clock, commit::Committer& committer,
       data_dir_(std::move(data_dir)),
       memory_(memory),
       file_bytes_(file_bytes),
-      queue_(kQueueBytes) {
+      queue_(kQueueBytes),
+      gives_way_(gives_way),
+      chores_(kQueueBytes) {
   encoder_ = std::thread([this, gives_way] {
     if (gives_way) GiveWay();
     EncodeLoop();
+  });
+  if (!gives_way_) return;
+  maintainer_ = std::thread([this] {
+    GiveWay();
+    GiveWay();  // behind those for whose work readers wait, too
+    while (auto chore = chores_.Pop()) (*chore)();
   });
 }
 
 TableSet::~TableSet() {
   queue_.Close();
   encoder_.join();
+  slots_.clear();  // a writer waits for its chore
+  chores_.Close();
+  if (maintainer_.joinable()) maintainer_.join();
 }
 
 void TableSet::EncodeLoop() {
@@ -105,6 +116,11 @@ Status TableSet::OpenWriter(Slot& slot) {
   options.memory = &memory_.Child("indexes", memory_.bytes_max() / 2);
   options.index_bytes_max = options.memory->bytes_max();
   options.file_bytes_target = file_bytes_;
+  if (gives_way_) {
+    options.beside = [this](std::function<void()> chore) {
+      chores_.Push(std::move(chore), 0);
+    };
+  }
   slot.writer = WEIR_TRY(publish::TableWriter::Open(io_, std::move(options)));
   slot.claim = MemoryClaim(memory_.Child("buffers", memory_.bytes_max() / 2), 0);
   return {};

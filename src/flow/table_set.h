@@ -37,7 +37,8 @@ struct TableSpec {
 // over and returns.
 class TableSet {
  public:
-  // When it gives way, the encoding thread stands behind others (base/latency.h).
+  // When it gives way, its threads stand behind others (base/latency.h), and small files
+  // of append-only tables are merged beside the epochs: nothing visible waits for it.
   TableSet(io::Io& io, Clock& clock, commit::Committer& committer, std::string data_dir,
            MemoryBudget& memory, int64_t file_bytes, bool gives_way);
   ~TableSet();
@@ -107,6 +108,9 @@ class TableSet {
   std::map<std::string, Slot> slots_;
   BoundedQueue<Task> queue_;
   std::thread encoder_;
+  const bool gives_way_;
+  BoundedQueue<std::function<void()>> chores_;
+  std::thread maintainer_;  // does them; when it gives way
 };
 
 }  // namespace weir::flow

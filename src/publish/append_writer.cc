@@ -1,8 +1,11 @@
 #include <arrow/api.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
+#include <future>
 #include <map>
+#include <set>
 
 #include "data/arrow.h"
 #include "publish/live_files_internal.h"
@@ -31,6 +34,13 @@ class AppendWriter final : public TableWriter {
         options_(std::move(options)),
         metadata_(options_.metadata),
         partitioner_(std::move(partitioner)) {}
+
+  ~AppendWriter() override {
+    if (beside_ == nullptr) return;
+    beside_->unwanted = true;
+    const auto merged = beside_->result.get();
+    if (merged.ok()) RemoveFiles(io_, *merged);
+  }
 
   Status Load() {
     const iceberg::Snapshot* snapshot = metadata_.current();
@@ -73,13 +83,20 @@ class AppendWriter final : public TableWriter {
 
   Result<std::optional<iceberg::FileChange>> Finish(Epoch, state::Delta&) override {
     WEIR_CHECK(!change_);
-    if (files_ == nullptr) return std::optional<iceberg::FileChange>();
     iceberg::FileChange change;
-    change.added = WEIR_TRY(files_->Close());
-    written_ = change.added;
-    files_.reset();
-    counters_.files_written += static_cast<int64_t>(change.added.size());
-    WEIR_TRY(MergeSmallFiles(&change));
+    if (files_ != nullptr) {
+      change.added = WEIR_TRY(files_->Close());
+      written_ = change.added;
+      files_.reset();
+    }
+    appended_ = change.added.size();
+    counters_.files_written += static_cast<int64_t>(appended_);
+    if (options_.beside) {
+      WEIR_TRY(TakeMerged(&change));
+    } else if (appended_ > 0) {
+      WEIR_TRY(MergeSmallFiles(&change));
+    }
+    if (change.added.empty()) return std::optional<iceberg::FileChange>();
     if (!change.removed.empty()) change.operation = "overwrite";
     change_ = change;
     return std::optional(std::move(change));
@@ -96,9 +113,12 @@ class AppendWriter final : public TableWriter {
     }
     for (size_t i = 0; i < appended_; ++i) {
       const iceberg::DataFile& file = change_->added[i];
-      live_[{file.spec_id, file.partition}].push_back(WithoutStatistics(file));
+      const Partition partition{file.spec_id, file.partition};
+      live_[partition].push_back(WithoutStatistics(file));
+      grown_.insert(partition);
     }
     Forget();
+    if (options_.beside && beside_ == nullptr) MergeBeside();
   }
 
   void Abandon() override {
@@ -114,6 +134,22 @@ class AppendWriter final : public TableWriter {
   const Counters& counters() const override { return counters_; }
 
  private:
+  // Adjacent live files of a partition that become fewer.
+  struct MergeJob {
+    Partition partition;
+    std::vector<iceberg::DataFile> inputs;
+    data::Schema schema;
+    bool lineage = false;
+    FileSetOptions files;
+  };
+  // One that a writer with `beside` has begun.
+  struct BesideMerge {
+    MergeJob job;
+    std::atomic<bool> unwanted{false};
+    std::promise<Result<std::vector<iceberg::DataFile>>> promise;
+    std::future<Result<std::vector<iceberg::DataFile>>> result;
+  };
+  // One that the change holds.
   struct Merge {
     Partition partition;
     Run run;
@@ -127,55 +163,123 @@ class AppendWriter final : public TableWriter {
     appended_ = 0;
   }
 
+  std::vector<Run> RunsOf(const std::vector<iceberg::DataFile>& files) const {
+    std::vector<int64_t> bytes;
+    for (const iceberg::DataFile& file : files) bytes.push_back(file.file_bytes);
+    return ChooseMerges(bytes, {options_.merge_files_min, options_.small_file_bytes,
+                                options_.file_bytes_target});
+  }
+
   // Only partitions that grow are looked at: the others were when they did. Files of this
   // very epoch wait for the next one.
   Status MergeSmallFiles(iceberg::FileChange* change) {
-    appended_ = change->added.size();
-    std::map<Partition, int> grown;
+    std::set<Partition> grown;
     for (const iceberg::DataFile& file : change->added)
-      ++grown[{file.spec_id, file.partition}];
-    for (const auto& [partition, count] : grown) {
+      grown.insert({file.spec_id, file.partition});
+    for (const Partition& partition : grown) {
       const std::vector<iceberg::DataFile>& files = live_[partition];
-      std::vector<int64_t> bytes;
-      for (const iceberg::DataFile& file : files) bytes.push_back(file.file_bytes);
-      const std::vector<Run> runs =
-          ChooseMerges(bytes, {options_.merge_files_min, options_.small_file_bytes,
-                               options_.file_bytes_target});
+      const std::vector<Run> runs = RunsOf(files);
       // From the back, so that the positions of the runs that are still to be replaced
       // stay true in Committed.
-      for (auto run = runs.rbegin(); run != runs.rend(); ++run)
-        WEIR_TRY(MergeRun(partition, files, *run, change));
+      for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+        const MergeJob job = JobOf(partition, files, *run);
+        Publish(job, *run, WEIR_TRY(WriteMerged(io_, job, nullptr)), change);
+      }
     }
     return {};
   }
 
-  Status MergeRun(const Partition& partition, const std::vector<iceberg::DataFile>& files,
-                  const Run& run, iceberg::FileChange* change) {
-    std::vector<MergeInput> inputs;
-    for (size_t i = run.first; i < run.last; ++i) inputs.push_back({&files[i], nullptr});
-    const bool lineage = metadata_.format_version >= 3;
-    FileSetOptions set_options =
+  MergeJob JobOf(const Partition& partition, const std::vector<iceberg::DataFile>& files,
+                 const Run& run) const {
+    MergeJob job{partition,
+                 {files.begin() + static_cast<int64_t>(run.first),
+                  files.begin() + static_cast<int64_t>(run.last)},
+                 metadata_.schema(),
+                 metadata_.format_version >= 3,
+                 {}};
+    job.files =
         FilesOptions(options_, metadata_,
-                     io::BaseName(inputs.back().file->path).substr(0, kOrderedName));
-    set_options.spec_id = partition.first;
-    FileSet out(io_, lineage ? WithLineage(metadata_.schema()) : metadata_.schema(),
-                std::move(set_options));
-    if (const Status copied =
-            CopyLive(io_, metadata_.schema(), lineage, inputs, partition.second, out, {});
-        !copied.ok()) {
-      out.Discard();
-      return copied.error();
+                     io::BaseName(job.inputs.back().path).substr(0, kOrderedName));
+    job.files.spec_id = partition.first;
+    return job;
+  }
+
+  // The new files, on disk. `unwanted` (may be null) ends it early with kCancelled.
+  static Result<std::vector<iceberg::DataFile>> WriteMerged(
+      io::Io& io, const MergeJob& job, const std::atomic<bool>* unwanted) {
+    std::vector<MergeInput> inputs;
+    for (const iceberg::DataFile& file : job.inputs) inputs.push_back({&file, nullptr});
+    FileSet out(io, job.lineage ? WithLineage(job.schema) : job.schema, job.files);
+    OnMoved each;
+    if (unwanted != nullptr) {
+      each = [&](size_t, const arrow::RecordBatch&, std::span<const int32_t>,
+                 std::span<const Placement>) -> Status {
+        if (*unwanted) return Cancelled();
+        return {};
+      };
     }
-    Merge merge{partition, run, {}};
-    for (iceberg::DataFile& file : WEIR_TRY(out.Close())) {
+    const Status copied =
+        CopyLive(io, job.schema, job.lineage, inputs, job.partition.second, out, each);
+    if (copied.ok()) return out.Close();
+    out.Discard();
+    return copied.error();
+  }
+
+  void Publish(const MergeJob& job, const Run& run, std::vector<iceberg::DataFile> merged,
+               iceberg::FileChange* change) {
+    Merge merge{job.partition, run, {}};
+    for (iceberg::DataFile& file : merged) {
       merge.merged.push_back(WithoutStatistics(file));
       counters_.rows_rewritten += file.record_count;
       written_.push_back(file);
       change->added.push_back(std::move(file));
     }
-    for (const MergeInput& input : inputs) change->removed.push_back(input.file->path);
-    counters_.files_merged += static_cast<int64_t>(inputs.size());
+    for (const iceberg::DataFile& file : job.inputs) change->removed.push_back(file.path);
+    counters_.files_merged += static_cast<int64_t>(job.inputs.size());
     merges_.push_back(std::move(merge));
+  }
+
+  // ------------------------------------------------------------------ beside the epochs
+
+  // Begins a merge of committed files, if any partition has some that are worth it.
+  void MergeBeside() {
+    while (!grown_.empty()) {
+      const Partition partition = *grown_.begin();
+      const std::vector<iceberg::DataFile>& files = live_[partition];
+      const std::vector<Run> runs = RunsOf(files);
+      if (runs.empty()) {
+        grown_.erase(grown_.begin());
+        continue;
+      }
+      beside_ = std::make_unique<BesideMerge>();
+      beside_->job = JobOf(partition, files, runs.front());
+      beside_->result = beside_->promise.get_future();
+      // Our destructor waits for it.
+      options_.beside([&io = io_, merge = beside_.get()] {
+        merge->promise.set_value(WriteMerged(io, merge->job, &merge->unwanted));
+      });
+      return;
+    }
+  }
+
+  // What was merged since the last epoch becomes part of this one. Its inputs are live
+  // still: nothing else takes files away.
+  Status TakeMerged(iceberg::FileChange* change) {
+    if (beside_ == nullptr ||
+        beside_->result.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+      return {};
+    const std::unique_ptr<BesideMerge> merge = std::move(beside_);
+    auto merged = WEIR_TRY(merge->result.get());
+    const std::vector<iceberg::DataFile>& inputs = merge->job.inputs;
+    const std::vector<iceberg::DataFile>& files = live_[merge->job.partition];
+    const auto same = [](const iceberg::DataFile& a, const iceberg::DataFile& b) {
+      return a.path == b.path;
+    };
+    const auto at =
+        std::search(files.begin(), files.end(), inputs.begin(), inputs.end(), same);
+    WEIR_CHECK(at != files.end());
+    const auto first = static_cast<size_t>(at - files.begin());
+    Publish(merge->job, {first, first + inputs.size()}, std::move(merged), change);
     return {};
   }
 
@@ -186,6 +290,8 @@ class AppendWriter final : public TableWriter {
   std::map<Partition, std::vector<iceberg::DataFile>> live_;  // in append order
   int64_t next_turn_ = 0;
   std::unique_ptr<FileSet> files_;
+  std::set<Partition> grown_;  // where there may be files to merge beside
+  std::unique_ptr<BesideMerge> beside_;
   // Between Finish and Committed:
   std::optional<iceberg::FileChange> change_;
   size_t appended_ =

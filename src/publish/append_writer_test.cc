@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <deque>
+#include <functional>
+#include <random>
+
 #include "publish/testing_internal.h"
 
 namespace weir::publish {
@@ -85,6 +89,86 @@ TEST(AppendWriterTest, MergesSmallFilesInAppendOrder) {
     for (int64_t i = 1; i < batch->num_rows(); ++i)
       EXPECT_EQ(column.Value(i), column.Value(i - 1) + 1) << file.data.path;
   }
+}
+
+// Epochs that come and go, are given up and begun anew, while a merge is at work.
+TEST(AppendWriterTest, MergesBesideTheEpochsInAppendOrder) {
+  const uint32_t seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  TestTable table(/*keyed=*/false);
+  std::deque<std::function<void()>> begun;
+  table.options.beside = [&](std::function<void()> work) {
+    begun.push_back(std::move(work));
+  };
+  const auto finish_all = [&] {
+    for (; !begun.empty(); begun.pop_front()) begun.front()();
+  };
+  int64_t next = 0;
+  size_t most_files = 0;
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_LE(begun.size(), 1u);
+    if (random() % 3 == 0) finish_all();
+    if (random() % 20 == 0) {
+      finish_all();  // what nobody will publish goes with the writer
+      table.Restart();
+      ASSERT_OK(table.Open());
+    }
+    if (random() % 10 == 0) {
+      ASSERT_OK(table.writer().Append(table.Rows({{1, -1, "given up", 0}})));
+      state::Delta delta;
+      ASSERT_OK(table.writer().Finish(Epoch{9}, delta));
+      table.writer().Abandon();
+    }
+    ASSERT_OK(table.RunEpoch({{{1, next, "x", next}}}));
+    ++next;
+    most_files = std::max(most_files, table.Files().size());
+  }
+  EXPECT_LT(most_files, 40u);
+  EXPECT_GT(table.writer().counters().files_merged, 0);
+  const std::vector<TestRow> rows = table.InOrder();
+  EXPECT_EQ(rows.size(), 200u);
+  EXPECT_EQ(table.Read().size(), 200u);
+  for (const iceberg::LiveFile& file : table.Files()) {
+    auto scan = scan::ScanFiles(table.io(), table.metadata(), {file},
+                                table.metadata().schema(), {});
+    const auto batch = *scan->Next();
+    const auto& column = static_cast<const arrow::Int64Array&>(*batch->column(0));
+    for (int64_t i = 1; i < batch->num_rows(); ++i)
+      EXPECT_EQ(column.Value(i), column.Value(i - 1) + 1) << file.data.path;
+  }
+  finish_all();
+}
+
+TEST(AppendWriterTest, AMergeThatNobodyWillPublishLeavesNoFile) {
+  TestTable table(/*keyed=*/false);
+  std::function<void()> begun;
+  table.options.beside = [&](std::function<void()> work) { begun = std::move(work); };
+  for (int i = 0; begun == nullptr; ++i) ASSERT_OK(table.RunEpoch({{{1, i, "x", i}}}));
+  const std::string folder =
+      io::Join(*iceberg::PathOf(table.metadata().location), "data");
+  const auto before = *table.io().List(folder);
+  begun();
+  EXPECT_GT(table.io().List(folder)->size(), before.size());
+  table.Restart();
+  EXPECT_EQ(*table.io().List(folder), before);
+}
+
+TEST(AppendWriterTest, AMergeThatFailsIsToldByTheNextEpoch) {
+  TestTable table(/*keyed=*/false);
+  std::function<void()> begun;
+  table.options.beside = [&](std::function<void()> work) { begun = std::move(work); };
+  for (int i = 0; begun == nullptr; ++i) ASSERT_OK(table.RunEpoch({{{1, i, "x", i}}}));
+  const std::string gone = *iceberg::PathOf(table.Files().front().data.path);
+  std::filesystem::rename(gone, gone + ".away");
+  begun();
+  ASSERT_OK(table.writer().Append(table.Rows({{1, 100, "x", 0}})));
+  state::Delta delta;
+  const auto finished = table.writer().Finish(Epoch{99}, delta);
+  ASSERT_FALSE(finished.ok());
+  EXPECT_THAT(finished.error().message, HasSubstr(gone));
+  table.writer().Abandon();
+  std::filesystem::rename(gone + ".away", gone);
 }
 
 TEST(AppendWriterTest, AbandonLeavesNothingBehind) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,11 @@ struct TableWriterOptions {
   int64_t rewrite_bytes_max =
       64 << 20;  // … but not more than this in one epoch (one file always)
   int zstd_level = 1;
+
+  // Has a piece of work done on another thread, surely and soon: an append-only table
+  // then merges its small files beside the epochs, and the first epoch that closes after
+  // a merge publishes it. Empty: Finish does it.
+  std::function<void(std::function<void()>)> beside;
 };
 
 // The order of an epoch: Append…, Finish, then the caller stages and commits the file
