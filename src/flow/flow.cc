@@ -505,7 +505,7 @@ class FlowImpl final : public Flow {
       queue.at_marker = true;
       for (const ingest::PartitionPosition& position : marker->positions)
         NotePosition(source, position);
-      WEIR_TRY(epoch_delta_.Append(std::move(marker->delta)));
+      epoch_delta_.Append(std::move(marker->delta));
       if (asked_marker_ < marker->number) Ask(marker->number);
     } else if (auto* fault = std::get_if<ingest::FileFault>(&event.what)) {
       if (fault->journalled) {

@@ -198,7 +198,7 @@ Result<std::optional<iceberg::Staged>> TableSet::Close(
       staged =
           WEIR_TRY(iceberg::StageMetadata(io_, table, slot.metadata, slot.location, now));
     }
-    WEIR_TRY(delta.Append(std::move(own)));
+    delta.Append(std::move(own));
     return staged;
   };
   auto result = close();
@@ -239,10 +239,7 @@ std::vector<TableSet::Closed> TableSet::CloseAll(
   std::vector<Closed> out;
   for (size_t i = 0; i < tables.size(); ++i) {
     Closed& one = *closed[i];
-    if (one.ok()) {
-      Status added = delta.Append(std::move(deltas[i]));
-      if (!added.ok()) one = std::move(added).error();
-    }
+    if (one.ok()) delta.Append(std::move(deltas[i]));
     out.push_back(std::move(one));
   }
   return out;

@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::string_view kMagic = "WEIRDLT1";
 constexpr size_t kHeaderBytes = 32, kChecksumBytes = 4;
+constexpr size_t kChunkBytesMin = 4 << 10, kChunkBytesMax = 1 << 20;
+constexpr size_t kRecordOverhead = 2 + 3 * 10;  // two operations, three lengths
 
 template <class T>
 void PutFixed(std::string& out, T value) {
@@ -61,33 +63,58 @@ std::optional<Epoch> ParseDeltaName(std::string_view name) {
   return epoch;
 }
 
-void Delta::Begin(Op op, std::string_view space) {
+// Room for a whole record: none is cut in two.
+std::string& Delta::Begin(Op op, std::string_view space, size_t text_bytes) {
   WEIR_CHECK(!space.empty() && space.find('\0') == std::string_view::npos);
+  const size_t most = text_bytes + space.size() + kRecordOverhead;
+  if (chunks_.empty() || chunks_.back().capacity() - chunks_.back().size() < most) {
+    const size_t before = chunks_.empty() ? 0 : chunks_.back().capacity();
+    chunks_.emplace_back().reserve(
+        std::max(most, std::clamp(before * 2, kChunkBytesMin, kChunkBytesMax)));
+  }
+  std::string& chunk = chunks_.back();
+  bytes_ -= chunk.size();  // the caller adds what it becomes
   if (space != space_) {
-    bytes_.push_back(static_cast<char>(Op::kSpace));
-    PutText(bytes_, space);
+    chunk.push_back(static_cast<char>(Op::kSpace));
+    PutText(chunk, space);
     space_ = space;
   }
-  bytes_.push_back(static_cast<char>(op));
+  chunk.push_back(static_cast<char>(op));
   ++count_;
+  return chunk;
 }
 
 void Delta::Put(std::string_view space, std::string_view key, std::string_view value) {
-  Begin(Op::kPut, space);
-  PutText(bytes_, key);
-  PutText(bytes_, value);
+  std::string& chunk = Begin(Op::kPut, space, key.size() + value.size());
+  PutText(chunk, key);
+  PutText(chunk, value);
+  bytes_ += chunk.size();
 }
 
 void Delta::Erase(std::string_view space, std::string_view key) {
-  Begin(Op::kErase, space);
-  PutText(bytes_, key);
+  std::string& chunk = Begin(Op::kErase, space, key.size());
+  PutText(chunk, key);
+  bytes_ += chunk.size();
 }
 
-void Delta::Clear(std::string_view space) { Begin(Op::kClear, space); }
+void Delta::Clear(std::string_view space) {
+  bytes_ += Begin(Op::kClear, space, 0).size();
+}
 
 Status Delta::ForEach(const std::function<Status(const Record&)>& visit) const {
-  std::string_view rest = bytes_, space;
+  std::string_view space;
   int64_t count = 0;
+  for (std::string_view rest : chunks_) {
+    WEIR_TRY(ForEachIn(rest, space, count, visit));
+  }
+  if (count != count_)
+    return Corrupt(
+        fmt::format("a state delta of {} records says that it has {}", count, count_));
+  return {};
+}
+
+Status Delta::ForEachIn(std::string_view rest, std::string_view& space, int64_t& count,
+                        const std::function<Status(const Record&)>& visit) {
   while (!rest.empty()) {
     Record record{static_cast<Op>(rest[0]), {}, {}, {}};
     rest.remove_prefix(1);
@@ -113,9 +140,6 @@ Status Delta::ForEach(const std::function<Status(const Record&)>& visit) const {
     ++count;
     WEIR_TRY(visit(record));
   }
-  if (count != count_)
-    return Corrupt(
-        fmt::format("a state delta of {} records says that it has {}", count, count_));
   return {};
 }
 
@@ -123,8 +147,9 @@ Result<uint32_t> Delta::Write(io::Io& io, const std::string& dir, Epoch epoch) c
   std::string header(kMagic);
   PutFixed(header, epoch.value);
   PutFixed(header, count_);
-  PutFixed(header, static_cast<uint64_t>(bytes_.size()));
-  const uint32_t checksum = Crc32c(bytes_, Crc32c(header));
+  PutFixed(header, static_cast<uint64_t>(bytes_));
+  uint32_t checksum = Crc32c(header);
+  for (const std::string& chunk : chunks_) checksum = Crc32c(chunk, checksum);
   std::string trailer;
   PutFixed(trailer, checksum);
 
@@ -136,7 +161,7 @@ Result<uint32_t> Delta::Write(io::Io& io, const std::string& dir, Epoch epoch) c
   }
   if (!file.ok()) return std::move(file).error();
   WEIR_TRY((*file)->Append(header));
-  if (!bytes_.empty()) WEIR_TRY((*file)->Append(bytes_));
+  for (const std::string& chunk : chunks_) WEIR_TRY((*file)->Append(chunk));
   WEIR_TRY((*file)->Append(trailer));
   WEIR_TRY((*file)->Sync());
   WEIR_TRY(io.SyncDir(dir));
@@ -158,31 +183,22 @@ Result<Delta> Delta::Read(io::Io& io, const std::string& dir, Epoch epoch) {
     return Corrupt(path + " is the delta of another epoch");
   Delta delta;
   delta.count_ = GetFixed<int64_t>(bytes, 16);
-  delta.bytes_ = bytes.substr(kHeaderBytes, end - kHeaderBytes);
+  delta.bytes_ = end - kHeaderBytes;
+  if (delta.bytes_ > 0) {
+    bytes.resize(end);
+    bytes.erase(0, kHeaderBytes);
+    delta.chunks_.push_back(std::move(bytes));
+  }
   return delta;
 }
 
-Status Delta::Append(Delta&& other) {
-  if (bytes_.empty()) {
-    *this = std::exchange(other, Delta());
-    return {};
-  }
-  return other.ForEach([&](const Record& record) -> Status {
-    switch (record.op) {
-      case Op::kPut:
-        Put(record.space, record.key, record.value);
-        break;
-      case Op::kErase:
-        Erase(record.space, record.key);
-        break;
-      case Op::kClear:
-        Clear(record.space);
-        break;
-      case Op::kSpace:
-        break;
-    }
-    return {};
-  });
+void Delta::Append(Delta&& other) {
+  if (other.chunks_.empty()) return;
+  std::move(other.chunks_.begin(), other.chunks_.end(), std::back_inserter(chunks_));
+  bytes_ += other.bytes_;
+  count_ += other.count_;
+  space_ = std::move(other.space_);
+  other = Delta();
 }
 
 }  // namespace weir::state

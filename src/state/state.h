@@ -30,11 +30,11 @@ class Delta {
   void Erase(std::string_view space, std::string_view key);
   // Drops all keys of a space (before any Put of this delta).
   void Clear(std::string_view space);
-  // Adds another delta's records behind ours.
-  Status Append(Delta&& other);
+  // Adds another delta's records behind ours; costs no copy of them.
+  void Append(Delta&& other);
   bool empty() const { return count_ == 0; }
   int64_t count() const { return count_; }  // records
-  size_t bytes() const { return bytes_.size(); }
+  size_t bytes() const { return bytes_; }
 
   // <dir>/delta-<epoch> = header, records, crc32c. Synced, its folder too. Returns the
   // checksum for the epoch row. Every epoch writes its delta, also an empty one: recovery
@@ -54,9 +54,13 @@ class Delta {
   Status ForEach(const std::function<Status(const Record&)>& visit) const;
 
  private:
-  void Begin(Op op, std::string_view space);
+  std::string& Begin(Op op, std::string_view space, size_t text_bytes);
+  static Status ForEachIn(std::string_view chunk, std::string_view& space, int64_t& count,
+                          const std::function<Status(const Record&)>& visit);
 
-  std::string bytes_;  // the records, see docs/formats/state.md
+  // The records, see docs/formats/state.md; none stands in two chunks.
+  std::vector<std::string> chunks_;
+  size_t bytes_ = 0;   // of all chunks
   std::string space_;  // of the newest record
   int64_t count_ = 0;
 };
