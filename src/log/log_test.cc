@@ -335,6 +335,31 @@ TEST(LogTest, NumbersThatCannotBeAreNamed) {
   }
 }
 
+// The same of the index in a seal: records are read without it.
+TEST(LogTest, ASealWhoseIndexCannotBeIsNone) {
+  const int64_t beyond = 1'000'000;
+  for (const size_t entry_field : {0, 8}) {  // offset, position
+    SimIo io;
+    {
+      auto log = OpenLog(io, {.segment_bytes_max = 1});
+      ASSERT_TRUE(AppendSynced(*log, {"a", "b"}).ok());
+      ASSERT_TRUE(AppendSynced(*log, {"c"}).ok());
+    }
+    const std::string path = "log/00000000000000000000.log";
+    std::string bytes = *io.ReadAll(path);
+    const size_t seal = bytes.rfind("WLF1");
+    std::memcpy(bytes.data() + seal + 64 + entry_field, &beyond, 8);
+    const auto all = std::string_view(bytes);
+    const uint32_t crc =
+        Crc32c(all.substr(seal + 12, 52 + 16), Crc32c(all.substr(seal, 8)));
+    std::memcpy(bytes.data() + seal + 8, &crc, 4);
+    ASSERT_TRUE(io.ReplaceAtomically(path, bytes).ok());
+    EXPECT_THAT(Show(*OpenLog(io), 1), ElementsAre("1 b", "2 c"));
+    ASSERT_TRUE(io.Remove("log/00000000000000000002.log").ok());
+    EXPECT_THAT(Show(*OpenLog(io), 1), ElementsAre("1 b"));
+  }
+}
+
 // Records full of frames copied from the log itself must not be found when a real frame
 // is damaged.
 TEST(LogTest, RecordsThatLookLikeFramesAreNeverServed) {

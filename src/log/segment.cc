@@ -54,6 +54,16 @@ struct Sealed {
   std::vector<SparseEntry> sparse;
 };
 
+// Whether this can be what a writer noted of the frames before its seal.
+bool CanBe(const std::vector<SparseEntry>& sparse, const Frame& seal) {
+  SparseEntry before{-1, kSegmentHeaderBytes - 1};
+  for (const SparseEntry& entry : sparse) {
+    if (entry.offset <= before.offset || entry.position <= before.position) return false;
+    before = entry;
+  }
+  return before.offset < seal.first && before.position < seal.position;
+}
+
 // nullopt: no valid trailer and seal.
 Result<std::optional<Sealed>> ReadSeal(io::File& file, uint64_t size) {
   if (size < kSegmentHeaderBytes + kTrailerBytes) return std::nullopt;
@@ -64,7 +74,9 @@ Result<std::optional<Sealed>> ReadSeal(io::File& file, uint64_t size) {
   const auto seal =
       WEIR_TRY(reader.At(trailer->seal_position, FrameReader::Check::kIndex));
   if (!seal || seal->type != FrameType::kSeal) return std::nullopt;
-  return Sealed{trailer->salt, seal->first, DecodeSealIndex(seal->index)};
+  std::vector<SparseEntry> sparse = DecodeSealIndex(seal->index);
+  if (!CanBe(sparse, *seal)) return std::nullopt;
+  return Sealed{trailer->salt, seal->first, std::move(sparse)};
 }
 
 struct Scan {
