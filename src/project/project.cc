@@ -212,8 +212,9 @@ class Loader {
     }
     Configure(root["configuration"]);
     if (options.profile.empty()) return;
-    const YAML::Node profile =
-        root["profiles"] ? root["profiles"][options.profile] : YAML::Node();
+    const YAML::Node profile = root["profiles"] && root["profiles"].IsMap()
+                                   ? root["profiles"][options.profile]
+                                   : YAML::Node();
     if (!profile || !profile.IsMap()) {
       Add("weir.yml", 0, fmt::format("no profile '{}'", options.profile),
           "add it under `profiles:`, or leave --profile away");

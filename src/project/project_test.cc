@@ -31,7 +31,8 @@ TEST(SettingsTest, NamesTheSettingThatWasMeant) {
   EXPECT_FALSE(ApplySetting(settings, "weir.lease", "P9223372036854775807D").ok());
 }
 
-std::string ProblemsOf(const std::string& file, const std::string& text) {
+std::string ProblemsOf(const std::string& file, const std::string& text,
+                       const ProjectOptions& options = {}) {
   io::SimIo io;
   EXPECT_TRUE(io.CreateDirs("/p/contracts").ok());
   EXPECT_TRUE(io.CreateDirs("/p/models").ok());
@@ -40,7 +41,7 @@ std::string ProblemsOf(const std::string& file, const std::string& text) {
     EXPECT_TRUE(io.WriteNew("/p/weir.yml", "name: p\n").ok());
   }
   std::vector<contract::Problem> problems;
-  const auto project = LoadProject(io, "/p", {}, &problems);
+  const auto project = LoadProject(io, "/p", options, &problems);
   EXPECT_EQ(project.has_value(), problems.empty());
   std::string out;
   for (const contract::Problem& problem : problems)
@@ -56,6 +57,17 @@ TEST(ProjectTest, KeysThatStandTwiceAreNamed) {
                        "name: a\nconfiguration:\n  weir.step.rows: 1\n"
                        "  weir.step.rows: 2\n"),
             "weir.yml:4: the key 'weir.step.rows' stands twice; keep one of the two\n");
+}
+
+TEST(ProjectTest, AProfileThatIsNotThereIsNamed) {
+  for (const char* profiles : {"", "profiles:\n", "profiles: dev\n", "profiles: [dev]\n",
+                               "profiles: {dev: 1}\n", "profiles: {other: {}}\n"}) {
+    EXPECT_EQ(
+        ProblemsOf("weir.yml", std::string("name: p\n") + profiles,
+                   {.profile = "dev", .overrides = {}}),
+        "weir.yml:0: no profile 'dev'; add it under `profiles:`, or leave --profile "
+        "away\n");
+  }
 }
 
 TEST(ProjectTest, TextThatIsNotUtf8IsNamedWithItsLine) {
