@@ -118,9 +118,8 @@ class SchemaParser {
     for (const Json& field : json["fields"]) {
       if (!field.is_object() || !field.contains("type"))
         return Invalid("avro schema: field without type in " + node->name);
-      node->fields.push_back({Text(field, "name"),
-                              WEIR_TRY(Type(field["type"], inner, depth + 1)),
-                              Number(field, "field-id", -1)});
+      const Node* type = WEIR_TRY(Type(field["type"], inner, depth + 1));
+      node->fields.push_back({Text(field, "name"), type, Number(field, "field-id", -1)});
     }
     // One that contains itself does not come out as such: it is not whole when it is
     // named.

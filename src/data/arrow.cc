@@ -71,7 +71,8 @@ std::shared_ptr<arrow::Schema> ToArrow(const Schema& schema) {
 namespace {
 
 Result<Field> FieldFromArrow(const arrow::Field& field) {
-  Field out{field.name(), WEIR_TRY(FromArrow(*field.type())), !field.nullable()};
+  Type type = WEIR_TRY(FromArrow(*field.type()));
+  Field out{field.name(), std::move(type), !field.nullable()};
   if (field.metadata() != nullptr) {
     const auto id = field.metadata()->Get("PARQUET:field_id");
     if (id.ok()) out.id = std::atoi(id->c_str());

@@ -258,10 +258,11 @@ Result<PartitionSpec> SpecFromJson(const Json& json) {
   PartitionSpec spec;
   spec.id = IntegerOf<int>(json.at("spec-id"));
   for (const Json& item : json.at("fields")) {
-    spec.fields.push_back(
-        {IntegerOf<int>(item.at("source-id")), IntegerOf<int>(item.at("field-id")),
-         item.at("name").get<std::string>(),
-         WEIR_TRY(ParseTransform(item.at("transform").get<std::string>()))});
+    const Transform transform =
+        WEIR_TRY(ParseTransform(item.at("transform").get<std::string>()));
+    spec.fields.push_back({IntegerOf<int>(item.at("source-id")),
+                           IntegerOf<int>(item.at("field-id")),
+                           item.at("name").get<std::string>(), transform});
   }
   return spec;
 }

@@ -352,8 +352,10 @@ class BlockPlanner {
     keys_ = WEIR_TRY(GroupKeys());
     for (const Json& key : keys_) plan_.exchange_keys.push_back(pre_.Add(key, "k"));
     std::vector<Item> out;
-    for (const Item& item : block_.items)
-      out.push_back({item.name, WEIR_TRY(OverGroups(item.expr))});
+    for (const Item& item : block_.items) {
+      Json expr = WEIR_TRY(OverGroups(item.expr));
+      out.push_back({item.name, std::move(expr)});
+    }
     Json having;
     if (!select["having"].is_null())
       having = WEIR_TRY(OverGroups(WEIR_TRY(ResolveHaving(select["having"]))));
