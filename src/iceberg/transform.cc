@@ -58,9 +58,12 @@ int32_t Bucket(int count, const Literal& value) {
                               static_cast<uint32_t>(count));
 }
 
-template <class T>
-T Floor(T value, T width) {
-  return value - ((value % width) + width) % width;
+// Below the least value it wraps round: only a decimal of more digits than its type has
+// comes there.
+Int128 Floor(Int128 value, Int128 width) {
+  using Unsigned = unsigned __int128;
+  const Int128 above = (value % width + width) % width;
+  return static_cast<Int128>(static_cast<Unsigned>(value) - static_cast<Unsigned>(above));
 }
 
 // Any value: the multiple below it need not be one of the type.
@@ -71,15 +74,15 @@ T FloorDivide(T value, T by) {
 
 Literal Truncate(int width, const data::Type& type, const Literal& value) {
   if (const auto* v = std::get_if<int32_t>(&value)) {
-    return static_cast<int32_t>(Floor<int64_t>(*v, width));
+    return static_cast<int32_t>(Floor(*v, width));
   }
   if (const auto* v = std::get_if<int64_t>(&value))
-    return static_cast<int64_t>(Floor<Int128>(*v, width));
+    return static_cast<int64_t>(Floor(*v, width));
   const std::string& text = std::get<std::string>(value);
   if (type.kind == Kind::kDecimal) {
     const Result<Int128> unscaled = DecimalFromBytes(text);
     WEIR_CHECK(unscaled.ok());
-    return DecimalBytes(Floor<Int128>(*unscaled, width));
+    return DecimalBytes(Floor(*unscaled, width));
   }
   if (type.kind == Kind::kBinary) return text.substr(0, static_cast<size_t>(width));
   size_t end = 0;
