@@ -667,7 +667,9 @@ TEST(HttpTest, StopAnswersWhatHasBegunAndTakesNothingNew) {
   Client idle(*server), waiting(*server), half(*server);
   idle.Send(Get("/a"));
   EXPECT_EQ(idle.Next(), "200 GET /a");
-  half.Send("GET /half HTTP/1.1\r\n");
+  // One packet: when the first is answered, the second has begun.
+  half.Send(Get("/whole") + "GET /half HTTP/1.1\r\n");
+  EXPECT_EQ(half.Next(), "200 GET /whole");
   waiting.Send(Post("x"));
   begun.get_future().wait();
   std::thread stop([&] { server->Stop(milliseconds(5000)); });
