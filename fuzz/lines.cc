@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kRecordBytesMax = 64;
 constexpr size_t kDecompressedMax = 8 << 20;  // of one input; the rest is not looked at
-constexpr size_t kCallsMax = 300;  // a call moves what was read and not handed out: 1 MB
+constexpr size_t kCallsMax = 100;  // a call moves what was read and not handed out: 1 MB
 
 struct Taken {
   std::vector<std::string> records;
