@@ -454,6 +454,28 @@ TEST_F(StageTest, WhatIsStagedSurvivesAPowerCutAndHalfAStageHarmsNothing) {
   }
 }
 
+// What a killed process staged and never committed stays where it is; whoever stages from
+// the same base next writes files of other names.
+TEST_F(StageTest, HalfAStageIsNotInTheWayOfTheNextOne) {
+  Start(3, false);
+  const DataFile first = NewFile(10), second = NewFile(20);
+  bool whole = false;
+  for (uint64_t cut = 0; !whole; ++cut) {
+    location_.clear();
+    metadata_ = Table(3, false);
+    metadata_.location = UriOf(fmt::format("{}{}", kFolder, cut));
+    Commit({.added = {first}});
+    io_.SetFaults({.cut_power_after = cut});
+    whole = TryStage({.added = {second}}).ok();
+    io_.PowerOn(cut, io::AfterCut::kKeepAll);
+    const Result<Staged> again = TryStage({.added = {second}});
+    ASSERT_TRUE(again.ok()) << "cut after " << cut << ": " << again.error().message;
+    EXPECT_EQ(Must(LiveFiles(io_, again->metadata, *again->metadata.current())).size(),
+              2u);
+    EXPECT_FALSE(whole && cut < 5);
+  }
+}
+
 TEST_F(StageTest, AnOlderClockDoesNotTurnTheLogAround) {
   Start(2, false);
   Commit({.added = {NewFile(1)}});
