@@ -262,7 +262,7 @@ def stop_wake_rounds(t, seed, rounds):
     clients.port = wait_for_port(owner)
     t.ok(clients.port, f"weir up did not start:\n{owner.err_path.read_text()[-2000:]}")
     clients.start()
-    taken, settled = 0, 0
+    taken, settled, attempt = 0, 0, 0
     try:
         while taken < rounds:
             wires = Wires(clients.port, 8)
@@ -272,7 +272,8 @@ def stop_wake_rounds(t, seed, rounds):
             old_port = clients.port
             wires.settle()
             # Requests that the stopped one finds when it wakes; nobody repeats them, so nobody may be told that they are in.
-            waiting = [threading.Thread(target=clients.post, args=(old_port, clients.batch(f"w{taken}-{i}", 0), 60)) for i in range(3)]
+            waiting = [threading.Thread(target=clients.post, args=(old_port, clients.batch(f"w{attempt}-{i}", 0), 60)) for i in range(3)]
+            attempt += 1
             [x.start() for x in waiting]
             found = take_over(t, lake, owner)
             if found is None:  # it was stopped inside a transaction: nobody can follow before it goes on
@@ -287,7 +288,7 @@ def stop_wake_rounds(t, seed, rounds):
             [x.join() for x in waiting]
             t.equal(wires.acknowledged_later(), 0, "answers with 200 of which something came after the process had been replaced and woken")
             settled += sum(len(answers_in(x)) for x in wires.got.values())
-            t.equal([id for port, id, _ in clients.acked if port == old_port and id.startswith(f"w{taken - 1}-")], [],
+            t.equal([id for port, id, _ in clients.acked if port == old_port and id.startswith(f"w{attempt - 1}-")], [],
                     "events sent to a process while it was stopped, and acknowledged by it when it had been replaced")
             said = owner.err_path.read_text()
             t.equal(code, 1, f"exit code of the one that woke; it said:\n{said[-2000:]}")
