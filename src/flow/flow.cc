@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -350,6 +351,7 @@ class FlowImpl final : public Flow {
         1, std::count_if(
                plan_.models.begin(), plan_.models.end(),
                [&](const plan::ModelPlan& model) { return LaneOf(model) == kLiveLane; }));
+    std::vector<std::future<Result<std::unique_ptr<ModelRunner>>>> made;
     for (const plan::ModelPlan& model : plan_.models) {
       commit::ModelState& state = models_.at(model.model.name);
       state.lane = LaneOf(model);
@@ -358,12 +360,20 @@ class FlowImpl final : public Flow {
         lanes_[state.lane].models.push_back(&model);
         continue;
       }
-      const data::Schema& input = tables_->metadata(model.inputs[0]).schema();
-      live_.push_back(
-          WEIR_TRY(ModelRunner::New(model, input, pool_, committer_->store(), duck,
-                                    operator_bytes_max() / live_count, clock_)));
+      // DuckDB takes some 10 ms for a session, so the runners are made beside each other.
+      // A simulated disk wants its operations in one order.
+      const auto make = [this, &model, &duck, live_count] {
+        return ModelRunner::New(model, tables_->metadata(model.inputs[0]).schema(), pool_,
+                                committer_->store(), duck,
+                                operator_bytes_max() / live_count, clock_);
+      };
+      made.push_back(std::async(committer_->store().deterministic()
+                                    ? std::launch::deferred
+                                    : std::launch::async,
+                                make));
       live_names_.insert(model.model.name);
     }
+    for (auto& runner : made) live_.push_back(WEIR_TRY(runner.get()));
     std::vector<ModelRunner*> runners;
     for (const auto& runner : live_) runners.push_back(runner.get());
     const Micros began = clock_.Monotonic();
