@@ -357,14 +357,47 @@ ManifestFile ReadManifestFile(Decoder& in, const Node& record) {
   return out;
 }
 
+// A field that is missed would read as 0, and a manifest that counts 0 files is left out.
+// So what formats 2 and 3 require must be there.
+Status RequireFields(const Node& record, std::initializer_list<int> ids) {
+  for (const int id : ids) {
+    if (std::none_of(record.fields.begin(), record.fields.end(),
+                     [&](const avro::Field& field) { return field.id == id; }))
+      return Corrupt(fmt::format("its schema lacks field {}", id));
+  }
+  return {};
+}
+
+Status CheckListSchema(const Node& root) {
+  return RequireFields(
+      root, {list_id::kPath, list_id::kBytes, list_id::kSpec, list_id::kContent,
+             list_id::kSequence, list_id::kMinSequence, list_id::kAddedBy,
+             list_id::kAddedFiles, list_id::kExistingFiles, list_id::kDeletedFiles,
+             list_id::kAddedRows, list_id::kExistingRows, list_id::kDeletedRows});
+}
+
+Status CheckEntrySchema(const Node& root) {
+  WEIR_TRY(
+      RequireFields(root, {entry_id::kStatus, entry_id::kSnapshot, entry_id::kSequence,
+                           entry_id::kFileSequence, entry_id::kDataFile}));
+  const auto file =
+      std::find_if(root.fields.begin(), root.fields.end(),
+                   [](const avro::Field& f) { return f.id == entry_id::kDataFile; });
+  return RequireFields(*file->type,
+                       {file_id::kContent, file_id::kPath, file_id::kFormat,
+                        file_id::kPartition, file_id::kRecords, file_id::kBytes});
+}
+
 // Calls `record` once per record of an Avro file.
 template <class F>
-Status ForEachRecord(io::Io& io, std::string_view uri, F record) {
+Status ForEachRecord(io::Io& io, std::string_view uri, Status (*check)(const Node&),
+                     F record) {
   avro::FileReader file =
       WEIR_TRY(avro::FileReader::Open(WEIR_TRY(io.ReadAll(WEIR_TRY(PathOf(uri))))));
   const Node& root = file.schema().root();
   if (root.kind != avro::Kind::kRecord)
     return Corrupt("not records: " + std::string(uri));
+  WEIR_TRY(check(root));
   while (const auto block = WEIR_TRY(file.Next())) {
     Decoder in(block->bytes);
     for (int64_t i = 0; i < block->records; ++i) {
@@ -379,11 +412,11 @@ Status ForEachRecord(io::Io& io, std::string_view uri, F record) {
 
 Result<std::vector<ManifestFile>> ReadManifestList(io::Io& io, std::string_view uri) {
   std::vector<ManifestFile> out;
-  const Status read =
-      ForEachRecord(io, uri, [&](Decoder& in, const Node& record) -> Status {
-        out.push_back(ReadManifestFile(in, record));
-        return {};
-      });
+  const Status read = ForEachRecord(io, uri, CheckListSchema,
+                                    [&](Decoder& in, const Node& record) -> Status {
+                                      out.push_back(ReadManifestFile(in, record));
+                                      return {};
+                                    });
   if (!read.ok()) return Error(read.error()).Within("manifest list " + std::string(uri));
   return out;
 }
@@ -399,11 +432,11 @@ Result<std::vector<ManifestEntry>> ReadManifest(io::Io& io, const Metadata& meta
 
   std::vector<ManifestEntry> out;
   EntryReader reader(manifest, spec->second, std::move(types));
-  const Status read =
-      ForEachRecord(io, manifest.path, [&](Decoder& in, const Node& record) -> Status {
-        out.push_back(WEIR_TRY(reader.Read(in, record)));
-        return {};
-      });
+  const Status read = ForEachRecord(io, manifest.path, CheckEntrySchema,
+                                    [&](Decoder& in, const Node& record) -> Status {
+                                      out.push_back(WEIR_TRY(reader.Read(in, record)));
+                                      return {};
+                                    });
   if (!read.ok()) return Error(read.error()).Within("manifest " + manifest.path);
   return out;
 }

@@ -139,6 +139,15 @@ Status Validate(const Metadata& metadata) {
     return Corrupt("metadata: the default partition spec is missing");
   if (metadata.current_snapshot && metadata.current() == nullptr)
     return Corrupt("metadata: the current snapshot is missing");
+  // The branch main is the current snapshot (spec "Snapshot References"). A table of
+  // which only one of the two is known must not read as empty.
+  if (metadata.refs_json.empty()) return {};
+  const Json refs = Json::parse(metadata.refs_json);
+  if (const auto main = refs.find("main"); main != refs.end()) {
+    const auto id = OptionalLong(*main, "snapshot-id");
+    if (!id || !metadata.current_snapshot || *id != metadata.current_snapshot->value)
+      return Corrupt("metadata: the current snapshot is not that of the branch main");
+  }
   return {};
 }
 
