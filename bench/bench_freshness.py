@@ -14,6 +14,7 @@ ROWS = 1000  # events of a request's body
 MARKS_FROM = 1_000_000  # pickup locations that no taxi trip has
 EPOCH_S = 1.0
 SHARES = (20, 50, 80)  # percent of the highest rate
+SECONDS_MIN = 10  # of a level: several epochs, and a merge of small files
 
 
 class Bodies:
@@ -147,10 +148,10 @@ class Pusher:
 
 
 def options(p):
-    p.add_argument("--seconds", type=float, default=25, help="of each level (default: 25)")
+    p.add_argument("--seconds", type=float, default=25, help="of each level (default: 25; less where the input does not last)")
     p.add_argument("--connections", type=int, default=8)
     p.add_argument("--highest", type=float, default=0, help="events/s that the levels are shares of, instead of measuring it")
-    p.add_argument("--burst", type=int, default=1500, help="bodies pushed to measure the highest rate (default: 1,500)")
+    p.add_argument("--burst", type=int, default=2500, help="bodies pushed to measure the highest rate (default: 2,500)")
     p.add_argument("--scale", type=float, default=60, help="of the input: the stream must last for all levels")
     p.add_argument("--set", action="append", default=[], help="a setting of weir.yml")
 
@@ -186,18 +187,18 @@ def freshness(b):
                 b.say(f"highest rate {highest * ROWS:,.0f} events/s")
                 details["burst"] = {"bodies": b.o.burst, "answered_s": round(taken_in, 2)}
             figures["highest_events_per_s"] = highest * ROWS
-            needed = sum(highest * share / 100 * b.o.seconds + 1 for share in SHARES)
-            b.check(needed <= bodies.left(), f"the input is too short for {highest * ROWS:,.0f} events/s: use a larger --scale")
+            seconds = min(b.o.seconds, bodies.left() * .98 / (highest * sum(SHARES) / 100))
+            b.check(seconds >= SECONDS_MIN, f"the input is too short for {highest * ROWS:,.0f} events/s: use a larger --scale")
             pushers = {}
             for share in SHARES:
                 cpu = server.cpu_s()
                 pusher = Pusher(port, bodies, b.o.connections)
-                seconds = pusher.push(b.o.seconds, 1 / (highest * share / 100))
+                took = pusher.push(seconds, 1 / (highest * share / 100))
                 wait_until(lambda: visible() >= bodies.count, 120, "the last commit of a level", server)
                 pushers[share] = pusher
-                figures[f"events_per_s_at_{share}"] = len(pusher.acknowledged) * ROWS / seconds
+                figures[f"events_per_s_at_{share}"] = len(pusher.acknowledged) * ROWS / took
                 details[f"at_{share}"] = {"bodies": len(pusher.acknowledged), "refused": pusher.refused, "sent_late_s": round(pusher.behind, 3),
-                                          "cpu_s_per_s": round((server.cpu_s() - cpu) / seconds, 2)}
+                                          "cpu_s_per_s": round((server.cpu_s() - cpu) / took, 2)}
         figures["peak_rss_mb"] = server.peak_rss_bytes() / 1e6
         b.check(server.stop() == 0, f"weir up failed:\n{server.log()[-3000:]}")
     new = [set(map(int, re.findall(rb"\d+", line))) for line in
@@ -209,5 +210,5 @@ def freshness(b):
         times = [shown[n] - at for n, at in pusher.acknowledged.items()]
         figures[f"p50_s_at_{share}"], figures[f"p99_s_at_{share}"] = percentile(times, .5), percentile(times, .99)
         details[f"at_{share}"]["max_s"] = round(max(times), 3)
-    return {"figures": figures, "parameters": {"epoch_s": EPOCH_S, "seconds_per_level": b.o.seconds, "connections": b.o.connections, "rows_per_body": ROWS},
+    return {"figures": figures, "parameters": {"epoch_s": EPOCH_S, "seconds_per_level": round(seconds, 1), "connections": b.o.connections, "rows_per_body": ROWS},
             "details": details | {"commits_seen": len(watcher.seen)}}
