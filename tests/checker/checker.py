@@ -223,6 +223,15 @@ class Checker:
             spans.append((begin, begin + len(records), name))
             for i, record in enumerate(records):
                 self.claim((partition, begin + i), record)
+        for name in list(unplaced):
+            begin = self.hole_for(partition, spans, next(r for n, _, r in files if n == name))
+            if begin is None:
+                continue
+            unplaced.remove(name)
+            records = next(r for n, _, r in files if n == name)
+            spans.append((begin, begin + len(records), name))
+            for i, record in enumerate(records):
+                self.claim((partition, begin + i), record)
         for name in unplaced:
             self.fault("lost", f"{name}: none of its {dict((n, len(r)) for n, _, r in files)[name]} lines is in a table")
         end = 0
@@ -233,6 +242,17 @@ class Checker:
         if end != self.lake.next.get(partition, 0) and not unplaced:
             kind = "lost" if end > self.lake.next.get(partition, 0) else "invented"
             self.fault(kind, f"partition {partition}: its files end at offset {end}, it is committed to {self.lake.next.get(partition, 0)}")
+
+    def hole_for(self, partition, spans, records):
+        """Where a file stands whose lines others have, too: in the only hole between the others that it fills and whose rows it can have made."""
+        holes, end = [], 0
+        for begin, to, _ in sorted(spans) + [(self.lake.next.get(partition, 0), 0, "")]:
+            if begin - end == len(records):
+                holes.append(end)
+            end = max(end, to)
+        fitting = [at for at in holes if all((partition, at + i) not in self.at or self.trace_of_row(*self.at[partition, at + i]) == self.trace(record)
+                                             for i, record in enumerate(records))]
+        return fitting[0] if len(fitting) == 1 else None
 
     def trace(self, record):
         """What of a record its row shows, whatever table it is in: enough to find it again."""
