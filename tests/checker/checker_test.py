@@ -200,6 +200,21 @@ class CheckerTest(unittest.TestCase):
         self.lake.write_log(self.lake.log() + [{"file": "in/unread.ndjson", "partition": 1000}])
         self.expect("lost", text="unread.ndjson: none of its 1 lines is in a table")
 
+    def test_a_file_that_holds_nothing_of_its_own_is_found_by_the_hole_it_fills(self):
+        # A plain file becomes two: one line, and the rest; and the line is sent again in a file that was not read.
+        entry = next(line for line in self.lake.log() if line.get("file", "").endswith(".ndjson") and (self.lake.folder / line["file"]).read_bytes().count(b"\n") > 1)
+        lines = (self.lake.folder / entry["file"]).read_bytes().splitlines(keepends=True)
+        names = ["in/one-line.ndjson", "in/rest.ndjson", "in/again.ndjson"]
+        for name, part in zip(names, (lines[:1], lines[1:], lines[:1])):
+            (self.lake.folder / name).write_bytes(b"".join(part))
+        parts = [{**entry, "file": name} for name in names]
+        log = [line for line in self.lake.log() if line != entry]
+        self.lake.write_log(log + parts[:2])
+        self.assertEqual(self.lake.faults(), [])
+        self.lake.write_log(log + parts)
+        self.expect("lost", text="again.ndjson: none of its 1 lines is in a table")
+        self.assertFalse([what for _, what in self.lake.faults() if "one-line" in what])
+
     def test_an_answer_beyond_the_commit_is_lost(self):
         lines = self.lake.log()
         n, _, (partition, _) = list(self.lake.answered("accepted"))[-1]
