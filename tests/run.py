@@ -156,8 +156,8 @@ TSAN_CASES = {"lanes", "gateway", "stops"}
 
 
 def sanitizer_options():
-    """Fail, do not only tell; harmless in a build without sanitizers."""
-    return {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": f"halt_on_error=1:suppressions={ROOT / 'tests/tsan.supp'}"}
+    """Fail, do not only tell; harmless in a build without sanitizers. Arrow uses the pool that weir gives it."""
+    return {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", "TSAN_OPTIONS": f"halt_on_error=1:suppressions={ROOT / 'tests/tsan.supp'}"}
 
 
 def sanitized(preset):
