@@ -188,7 +188,7 @@ def freshness(b):
                 details["burst"] = {"bodies": b.o.burst, "answered_s": round(taken_in, 2)}
             figures["highest_events_per_s"] = highest * ROWS
             seconds = min(b.o.seconds, bodies.left() * .98 / (highest * sum(SHARES) / 100))
-            b.check(seconds >= SECONDS_MIN, f"the input is too short for {highest * ROWS:,.0f} events/s: use a larger --scale")
+            b.check(seconds >= min(SECONDS_MIN, b.o.seconds), f"the input is too short for {highest * ROWS:,.0f} events/s: use a larger --scale")
             pushers = {}
             for share in SHARES:
                 cpu = server.cpu_s()
