@@ -312,7 +312,7 @@ class Aggregate final : public Operator {
     return {};
   }
 
-  // After a commit: the store has every group.
+  // After a commit: the store has every group that is not dirty.
   void Evict() {
     for (Group* group : gone_) {
       if (!group->Is(Group::kDirty) && !Exists(group)) RemoveGroup(group);

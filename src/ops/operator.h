@@ -42,9 +42,11 @@ class Operator {
   // values of what changed since the last call. Called between steps.
   virtual Status Checkpoint(state::Delta& delta) { return {}; }
 
-  // What the last Checkpoint added is committed, and nothing was processed since: the
-  // store has all state, so an operator over its memory budget drops what it can read
-  // back.
+  // What the last Checkpoint added is committed: the store has it. Called between steps
+  // and before the next Checkpoint, but steps may have come in between, since an epoch is
+  // committed beside the next one: what they touched stays in memory. Everything else can
+  // be read back, so an operator over its memory budget drops of it. Nothing that the
+  // Checkpoint added may be dropped before: until then no store has it.
   virtual void Committed() {}
 
   // Bytes and keys held in memory.

@@ -210,7 +210,8 @@ class History {
   }
 
   const Rows& there() const { return there_; }
-  void Commit() { committed_ = there_; }
+  void Checkpoint() { checkpoint_ = there_; }
+  void Committed() { committed_ = checkpoint_; }
   void Rollback() { there_ = committed_; }
 
  private:
@@ -242,7 +243,7 @@ class History {
   std::mt19937_64 random_;
   const bool retracts_;
   const data::Schema schema_;
-  Rows there_, committed_;
+  Rows there_, checkpoint_, committed_;
   int64_t next_id_ = 0;
 };
 
@@ -261,6 +262,7 @@ void Add(const std::vector<data::Batch>& batches, const data::Schema& schema,
 void Play(History& history, OperatorTest& op, const data::Schema& output, int steps,
           const std::function<Output(const Rows&)>& expected) {
   Output emitted, committed;
+  std::optional<Output> checkpoint;  // not committed yet
   for (int step = 0; step < steps; ++step) {
     for (uint64_t batches = history.Below(3) + 1; batches > 0; --batches) {
       const Status status = op.Process(history.NextBatch());
@@ -270,14 +272,21 @@ void Play(History& history, OperatorTest& op, const data::Schema& output, int st
     ASSERT_TRUE(status.ok()) << status.error().message;
     Add(op.TakeEmitted(), output, &emitted);
     ASSERT_EQ(emitted, expected(history.there())) << "step " << step;
-    if (history.Below(4) == 0) {
-      op.Commit();
-      history.Commit();
-      committed = emitted;
+    if (!checkpoint && history.Below(4) == 0) {
+      op.Checkpoint();
+      history.Checkpoint();
+      checkpoint = emitted;
+    }
+    // At once, or steps later.
+    if (checkpoint && history.Below(2) == 0) {
+      op.Committed();
+      history.Committed();
+      committed = *std::exchange(checkpoint, std::nullopt);
     }
     if (history.Below(8) == 0) {
       op.Restart();
       history.Rollback();
+      checkpoint.reset();
       emitted = committed;
     }
   }

@@ -196,6 +196,7 @@ OperatorTest::OperatorTest(data::Schema input, data::Schema output, Make make)
 OperatorTest::~OperatorTest() = default;
 
 void OperatorTest::Restart() {
+  checkpoint_ = {};
   auto op = make_(store_.get());
   if (!op.ok()) fmt::print(stderr, "{}\n", op.error().message);
   op_ = *std::move(op);
@@ -220,11 +221,20 @@ std::string OperatorTest::Feed(std::string_view rows) {
 }
 
 void OperatorTest::Commit() {
-  state::Delta delta;
-  const Status status = op_->Checkpoint(delta);
+  Checkpoint();
+  Committed();
+}
+
+void OperatorTest::Checkpoint() {
+  WEIR_CHECK(checkpoint_.empty());
+  const Status status = op_->Checkpoint(checkpoint_);
   if (!status.ok()) fmt::print(stderr, "{}\n", status.error().message);
   WEIR_CHECK(status.ok());
-  WEIR_CHECK(store_->Apply(delta, Next(store_->applied())).ok());
+}
+
+void OperatorTest::Committed() {
+  WEIR_CHECK(store_->Apply(checkpoint_, Next(store_->applied())).ok());
+  checkpoint_ = {};
   op_->Committed();
 }
 

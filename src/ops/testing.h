@@ -37,9 +37,13 @@ class OperatorTest {
   Status Flush();
   std::vector<data::Batch> TakeEmitted();
 
-  // Makes what was fed so far part of the store.
+  // Makes what was fed so far part of the store: Checkpoint, then Committed. Steps may
+  // come between the two.
   void Commit();
-  // Goes on from the last commit in a new operator.
+  void Checkpoint();
+  void Committed();
+  // Goes on from the last commit in a new operator; a checkpoint that is not committed
+  // is lost.
   void Restart();
 
   Operator& op() { return *op_; }
@@ -54,6 +58,7 @@ class OperatorTest {
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<Operator> op_;
+  state::Delta checkpoint_;  // not committed yet
 };
 
 }  // namespace weir::ops

@@ -207,7 +207,7 @@ class Top final : public Operator {
         });
   }
 
-  // After a commit: the store has every group.
+  // After a commit: the store has every group that is not dirty.
   void Evict() {
     for (Group* group : gone_) {
       if (!group->Is(Group::kDirty) && RowsOf(group)->empty()) RemoveGroup(group);
