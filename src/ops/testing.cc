@@ -185,7 +185,11 @@ class OperatorTest::Collector final : public Emitter {
 };
 
 OperatorTest::OperatorTest(data::Schema input, data::Schema output, Make make)
-    : input_(std::move(input)),
+    : OperatorTest(std::vector{std::move(input)}, std::move(output), std::move(make)) {}
+
+OperatorTest::OperatorTest(std::vector<data::Schema> inputs, data::Schema output,
+                           Make make)
+    : inputs_(std::move(inputs)),
       output_(std::move(output)),
       make_(std::move(make)),
       collector_(std::make_unique<Collector>()) {
@@ -202,8 +206,9 @@ void OperatorTest::Restart() {
   op_ = *std::move(op);
 }
 
-Status OperatorTest::Process(data::Batch batch) {
-  return op_->Process(0, std::move(batch), *collector_);
+Status OperatorTest::Process(data::Batch batch) { return Process(0, std::move(batch)); }
+Status OperatorTest::Process(int port, data::Batch batch) {
+  return op_->Process(port, std::move(batch), *collector_);
 }
 Status OperatorTest::Flush() { return op_->Flush(*collector_); }
 std::vector<data::Batch> OperatorTest::TakeEmitted() {
@@ -211,12 +216,35 @@ std::vector<data::Batch> OperatorTest::TakeEmitted() {
 }
 
 std::string OperatorTest::Feed(std::string_view rows) {
-  if (Status status = Process(BatchFromText(input_, rows)); !status.ok())
+  if (Status status = Process(BatchFromText(inputs_[0], rows)); !status.ok())
     return status.error().message;
   if (Status status = Flush(); !status.ok()) return status.error().message;
   std::string out;
   for (const data::Batch& batch : TakeEmitted())
     out += (out.empty() ? "" : ", ") + TextFromBatch(output_, batch);
+  return out;
+}
+
+std::string OperatorTest::Step(std::initializer_list<std::string_view> ports) {
+  int port = 0;
+  for (const std::string_view rows : ports) {
+    const data::Schema& input = inputs_[static_cast<size_t>(port)];
+    if (Status status = Process(port++, BatchFromText(input, rows)); !status.ok())
+      return status.error().message;
+  }
+  if (Status status = Flush(); !status.ok()) return status.error().message;
+  std::map<std::string, int64_t> rows;
+  for (const data::Batch& batch : TakeEmitted()) {
+    for (int64_t row = 0; row < batch.num_rows(); ++row)
+      rows[TextFromBatch(output_, {batch.rows->Slice(row, 1), {}}).substr(1)] +=
+          batch.weight(row);
+  }
+  std::string out;
+  for (const auto& [row, weight] : rows) {
+    if (weight == 0) continue;
+    out += out.empty() ? "" : ", ";
+    out += (weight == 1 ? "+" : weight == -1 ? "-" : fmt::format("{:+}", weight)) + row;
+  }
   return out;
 }
 

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/batch.h"
 #include "data/type.h"
@@ -27,13 +29,19 @@ class OperatorTest {
   using Make = std::function<Result<std::unique_ptr<Operator>>(state::Store*)>;
 
   OperatorTest(data::Schema input, data::Schema output, Make make);
+  // Of several ports.
+  OperatorTest(std::vector<data::Schema> inputs, data::Schema output, Make make);
   ~OperatorTest();
 
   // One step of the rows, and what it emitted: "- 1 ann, + 1 bob". An error's message if
   // there was one.
   std::string Feed(std::string_view rows);
+  // The same with rows for each port in turn, and what it emitted consolidated and
+  // sorted.
+  std::string Step(std::initializer_list<std::string_view> ports);
   // One batch without the end of the step.
   Status Process(data::Batch batch);
+  Status Process(int port, data::Batch batch);
   Status Flush();
   std::vector<data::Batch> TakeEmitted();
 
@@ -52,7 +60,8 @@ class OperatorTest {
  private:
   class Collector;
 
-  const data::Schema input_, output_;
+  const std::vector<data::Schema> inputs_;
+  const data::Schema output_;
   const Make make_;
   io::SimIo io_;
   std::unique_ptr<state::Store> store_;
