@@ -373,7 +373,8 @@ Status KeyedRows::ScanRows(Group* group) {
         }
         // What is in memory is newer.
         const auto hash = ReadAs<Hash128>(name.data() + prefix.size());
-        if (FindRow(group, hash) == nullptr) visited = Restore(group, hash, record);
+        visited =
+            FindRow(group, hash) != nullptr ? Status() : Restore(group, hash, record);
         return visited.ok();
       }));
   return visited;

@@ -1,6 +1,10 @@
-// Rows a second of the aggregate that examples/rides needs: 6 min(ts) FILTER and 11
-// arg_max(v, ts, event_id) per trip.
-//   ops_bench [ROWS [STEP_ROWS]]
+// What operators cost on one thread.
+//   ops_bench [ROWS [STEP_ROWS]]        the aggregate that examples/rides needs: 6
+//   min(ts)
+//                                       FILTER and 11 arg_max(v, ts, event_id) per trip
+//   ops_bench join [ROWS [STEP_ROWS]]   an inner and a left join of ROWS with ROWS on
+//   keys
+//                                       that each side has once
 #include <fmt/format.h>
 
 #include <time.h>
@@ -10,6 +14,7 @@
 #include "data/arrow.h"
 #include "ops/aggregate.h"
 #include "ops/cells.h"
+#include "ops/join.h"
 #include "ops/testing.h"
 
 namespace weir::ops {
@@ -143,10 +148,70 @@ void Run(int64_t rows, int64_t step_rows) {
       checkpoint / groups * 1e9, static_cast<double>(delta.bytes()) / groups);
 }
 
+// Every key once, in an order that has nothing to do with the key.
+std::vector<data::Batch> Keyed(const data::Schema& schema, int64_t rows,
+                               int64_t step_rows, uint64_t seed) {
+  std::vector<int64_t> keys(static_cast<size_t>(rows));
+  for (size_t i = 0; i < keys.size(); ++i) keys[i] = static_cast<int64_t>(i);
+  std::shuffle(keys.begin(), keys.end(), std::mt19937_64(seed));
+  std::vector<data::Batch> batches;
+  for (int64_t from = 0; from < rows; from += step_rows) {
+    std::vector<CellColumn> columns;
+    for (const auto& field : schema.fields) columns.emplace_back(field.type);
+    for (int64_t i = from; i < std::min(rows, from + step_rows); ++i) {
+      const int64_t key = keys[static_cast<size_t>(i)];
+      columns[0].AppendFixed(key);
+      columns[1].AppendFixed(static_cast<double>(key) / 7);
+      columns[2].Append(fmt::format("name-{}", key % 1000));
+    }
+    batches.push_back({*FinishRows(data::ToArrow(schema), columns), {}});
+  }
+  return batches;
+}
+
+void RunJoin(JoinKind kind, int64_t rows, int64_t step_rows) {
+  const data::Schema schema = SchemaFromText("k int, amount double, name string");
+  const std::vector<data::Batch> ports[2] = {Keyed(schema, rows, step_rows, 1),
+                                             Keyed(schema, rows, step_rows, 2)};
+  auto op = *NewJoin({.kind = kind, .left_keys = {0}, .right_keys = {0}}, schema, schema,
+                     nullptr, "op/bench", int64_t{1} << 40);
+  CountRows out;
+  double process = 0, flush = 0;
+  for (size_t i = 0; i < ports[0].size(); ++i) {
+    for (int port = 0; port < 2; ++port) {
+      process +=
+          Seconds([&] { WEIR_CHECK(op->Process(port, ports[port][i], out).ok()); });
+    }
+    flush += Seconds([&] { WEIR_CHECK(op->Flush(out).ok()); });
+  }
+  state::Delta delta;
+  const double checkpoint = Seconds([&] { WEIR_CHECK(op->Checkpoint(delta).ok()); });
+  const auto all = static_cast<double>(2 * rows);
+  fmt::print(
+      "{{\"join\": \"{}\", \"rows\": {:.0f}, \"step_rows\": {}, "
+      "\"process_ns_per_row\": {:.0f}, \"flush_ns_per_row\": {:.0f}, \"emitted\": {}, "
+      "\"bytes_per_row\": {:.0f}, \"checkpoint_ns_per_row\": {:.0f}, "
+      "\"delta_bytes_per_row\": {:.0f}}}\n",
+      kind == JoinKind::kInner ? "inner" : "left", all, 2 * step_rows,
+      process / all * 1e9, flush / all * 1e9, out.rows,
+      static_cast<double>(op->state_bytes()) / all, checkpoint / all * 1e9,
+      static_cast<double>(delta.bytes()) / all);
+}
+
 }  // namespace
 }  // namespace weir::ops
 
 int main(int argc, char** argv) {
-  weir::ops::Run(argc > 1 ? std::stoll(argv[1]) : 1'000'000,
-                 argc > 2 ? std::stoll(argv[2]) : 100'000);
+  const bool join = argc > 1 && std::string_view(argv[1]) == "join";
+  if (join) {
+    --argc;
+    ++argv;
+  }
+  const int64_t rows = argc > 1 ? std::stoll(argv[1]) : 1'000'000;
+  if (!join) {
+    weir::ops::Run(rows, argc > 2 ? std::stoll(argv[2]) : 100'000);
+    return 0;
+  }
+  for (const auto kind : {weir::ops::JoinKind::kInner, weir::ops::JoinKind::kLeft})
+    weir::ops::RunJoin(kind, rows, argc > 2 ? std::stoll(argv[2]) : 64 << 10);
 }
