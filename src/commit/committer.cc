@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/event.h"
+#include "base/json.h"
 #include "base/seal.h"
 #include "commit/directory_internal.h"
 
@@ -118,11 +119,13 @@ Status Committer::Recover() {
              "SELECT model, fingerprint, lane, inputs, halted FROM weir_models"))) {
       ModelState model{
           AsText(row[0]), AsText(row[1]), AsText(row[2]), {}, AsText(row[4])};
-      const auto inputs = nlohmann::json::parse(
-          WEIR_TRY(Unsealed(row, 3, "input versions")), nullptr, false);
-      if (inputs.is_object()) {
+      const auto inputs = ParseJson(WEIR_TRY(Unsealed(row, 3, "input versions")));
+      try {
         for (const auto& [table, snapshot] : inputs.items())
-          model.inputs[table] = snapshot.get<int64_t>();
+          model.inputs[table] = IntegerOf<int64_t>(snapshot);
+      } catch (const nlohmann::json::exception& e) {
+        return Corrupt(fmt::format("catalog.db: the input versions of {}: {}",
+                                   model.model, e.what()));
       }
       recovered_.models[model.model] = std::move(model);
     }

@@ -109,15 +109,13 @@ Status CreateTables(Catalog& catalog) {
 // A process that was stopped inside a transaction keeps the catalog locked, and nobody
 // may break that lock: it could still be about to write. Who it is stands in LOCK.
 Error Locked(io::Io& io, const std::string& data_dir, const Error& error) {
-  std::string who = io.ReadAll(io::Join(data_dir, "LOCK")).ok()
-                        ? *io.ReadAll(io::Join(data_dir, "LOCK"))
-                        : "";
+  const auto lock = io.ReadAll(io::Join(data_dir, "LOCK"));
+  std::string who = lock.ok() ? *lock : "";
   while (!who.empty() && who.back() == '\n') who.pop_back();
   return Conflict(fmt::format(
       "{}: somebody keeps catalog.db locked and does not go on ({}). The owner is {}. If "
       "that process is stopped, end it (kill -9) or let it go on (kill -CONT), then "
-      "start "
-      "again",
+      "start again",
       data_dir, error.message, who.empty() ? "unknown" : who));
 }
 

@@ -1,6 +1,7 @@
 // How long the owner of a data directory may act as one.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/time.h"

@@ -155,6 +155,22 @@ TEST_F(SweepOfOneTest, AnUnreadableTableMeansThatNothingIsTouched) {
   EXPECT_EQ(SweepNow().files, 1);
 }
 
+// Statistics are other programs', and so are their faults.
+TEST_F(SweepOfOneTest, StatisticsThatNameNoFileAreNoneToKeep) {
+  const std::string kept = Orphan("/d/warehouse/a/t/metadata");
+  const std::string metadata = Must(
+      iceberg::PathOf(Must(lake_.committer().catalog().Find("a.t"))->metadata_location));
+  std::string json = Must(io_.ReadAll(metadata));
+  ASSERT_TRUE(json.ends_with("}"));
+  json.pop_back();
+  json += fmt::format(R"(,"statistics":[17,{{"snapshot-id":1}},{{"statistics-path":5}},)"
+                      R"({{"statistics-path":"{}"}}]}})",
+                      iceberg::UriOf(kept));
+  Must(io_.Remove(metadata));
+  Must(io_.WriteNew(metadata, json));
+  EXPECT_EQ(SweepNow().files, 0);
+}
+
 TEST_F(SweepOfOneTest, FilesWrittenAfterTheListAreLeftAlone) {
   Sweep sweep = Must(lake_.committer().BeginSweep());
   const std::string fresh = Orphan("/d/warehouse/a/t/data");

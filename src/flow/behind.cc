@@ -103,7 +103,7 @@ Status Behind::RunIncremental(ModelRunner& runner, Round& round) {
   if (version != 0 && from == nullptr) {
     return Internal(
         fmt::format("model {}: version {} of {}, which it equals its query over, is "
-                    "gone; run with --full-refresh",
+                    "gone; give the model another name, and it is made anew",
                     plan.model.name, version, input));
   }
   // What comes out of a model goes on to those of the round that read it; they have

@@ -46,7 +46,6 @@ class TableSet {
   // Opens the table, or plans its creation with the next Close. A schema that grew is
   // changed in place; one that cannot be is kInvalid.
   Status Open(const TableSpec& spec);
-  bool Has(const std::string& table) const { return slots_.contains(table); }
   // The committed version: 0 while nothing was committed.
   SnapshotId Version(const std::string& table) const;
   const iceberg::Metadata& metadata(const std::string& table) const;

@@ -16,7 +16,10 @@ void AddStatistics(const Metadata& metadata, std::unordered_set<std::string>* ou
   for (const char* key : {"statistics", "partition-statistics"}) {
     const Json& table = unknown["table"];
     if (!table.contains(key) || !table[key].is_array()) continue;
-    for (const Json& item : table[key]) out->insert(item.value("statistics-path", ""));
+    for (const Json& item : table[key]) {
+      const auto path = item.is_object() ? item.find("statistics-path") : item.end();
+      if (path != item.end() && path->is_string()) out->insert(path->get<std::string>());
+    }
   }
 }
 

@@ -50,7 +50,6 @@ std::string DataDir(const Options& options);
 int Init(io::Io& io, const std::string& dir);
 int Check(io::Io& io, const Options& options);
 struct RunFlags {
-  bool full_refresh = false;
   std::string address = "127.0.0.1";
   int port = 8080;
 };

@@ -37,6 +37,17 @@ int64_t Integer(const iceberg::SqlValue& value) {
   return std::holds_alternative<int64_t>(value) ? std::get<int64_t>(value) : 0;
 }
 
+// A text of catalog.db without its checksum; kCorrupt says what it is `of`.
+Result<std::string> Unsealed(const iceberg::SqlValue& value, const std::string& of,
+                             const Options& options) {
+  auto text = UnsealJson(Text(value));
+  if (text.ok()) return text;
+  return Corrupt(fmt::format(
+      "catalog.db: {} has a bad checksum: bytes of the file were changed; put back a "
+      "copy of {}",
+      of, DataDir(options)));
+}
+
 // Columns as wide as their widest cell; numbers to the right.
 void PrintTable(const std::vector<std::string>& header,
                 const std::vector<std::vector<std::string>>& rows) {
@@ -82,15 +93,11 @@ int ShowLedger(io::Io& io, const Options& options) {
   json lines = json::array();
   bool balanced = true;
   for (const SqlRow& row : *rows) {
-    const auto counts = flow::ParseLedger(Text(row[1]));
+    const auto text = Unsealed(row[1], "the ledger of " + Text(row[0]), options);
+    if (!text.ok()) return Fail(text.error());
+    const auto counts = flow::ParseLedger(*text);
     if (!counts.ok()) return Fail(counts.error());
     balanced &= counts->balanced();
-    const auto text = UnsealJson(Text(row[1]));
-    if (!text.ok())
-      return Fail(fmt::format("catalog.db: the ledger of {} has a bad checksum: bytes of "
-                              "the file were changed; put back a copy of {}",
-                              Text(row[0]), DataDir(options)),
-                  kFailed);
     lines.push_back(json::parse(*text));
   }
   if (options.format == Format::kJson) {
@@ -160,16 +167,17 @@ int ShowModels(io::Io& io, const Options& options) {
   json out = json::array();
   std::vector<std::vector<std::string>> cells;
   for (const SqlRow& row : *rows) {
-    const auto unsealed = UnsealJson(Text(row[3]));
-    const std::string inputs = unsealed.ok() ? *unsealed : "{}";
+    const auto inputs =
+        Unsealed(row[3], "the input versions of " + Text(row[0]), options);
+    if (!inputs.ok()) return Fail(inputs.error());
     out.push_back({{"model", Text(row[0])},
                    {"lane", Text(row[1])},
                    {"halted", Text(row[2])},
-                   {"inputs", json::parse(inputs)}});
+                   {"inputs", json::parse(*inputs)}});
     cells.push_back({Text(row[0]), Text(row[1]),
                      Text(row[2]).empty() ? "up to date with its inputs below"
                                           : "halted: " + Text(row[2]),
-                     inputs});
+                     *inputs});
   }
   if (options.format == Format::kJson) {
     fmt::print("{}\n", out.dump(1));
@@ -189,9 +197,12 @@ int ShowEpochs(io::Io& io, const Options& options) {
   json out = json::array();
   std::vector<std::vector<std::string>> cells;
   for (const SqlRow& row : *rows) {
-    const auto frontier = flow::ParseFrontier(Text(row[3]));
-    const std::string summary =
-        frontier.ok() ? flow::FrontierSummary(*frontier) : Text(row[3]);
+    const auto text = Unsealed(
+        row[3], fmt::format("the frontier of epoch {}", Integer(row[0])), options);
+    if (!text.ok()) return Fail(text.error());
+    const auto frontier = flow::ParseFrontier(*text);
+    if (!frontier.ok()) return Fail(frontier.error());
+    const std::string summary = flow::FrontierSummary(*frontier);
     out.push_back({{"epoch", Integer(row[0])},
                    {"lane", Text(row[1])},
                    {"committed_at", FormatTimestamp(Integer(row[2]))},

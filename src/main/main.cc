@@ -304,7 +304,7 @@ int Main(int argc, char** argv) {
 
 // Batches come and go by the megabyte: memory that goes back to the kernel between them
 // must be cleared page by page when it returns, which cost a fifth of the CPU time of
-// ingestion (docs/performance.md). So jemalloc keeps it for two seconds, also large
+// ingestion (docs/performance.md). So jemalloc keeps it for ten seconds, also large
 // pieces, and Arrow's buffers come from there, too.
 extern "C" {
 __attribute__((visibility("default"))) const char* malloc_conf =

@@ -41,9 +41,9 @@ struct Source {
 Result<Source> FindSource(io::Io& io, const std::string& state_dir, int64_t owner) {
   Source source;
   for (const std::string& name : WEIR_TRY(io.List(state_dir))) {
-    const auto number = NumberAfter(kOwnerPrefix, name);
-    if (number && *number<owner&& * number> source.owner)
-      source = {io::Join(state_dir, name), *number};
+    const int64_t number = NumberAfter(kOwnerPrefix, name).value_or(0);
+    if (number > source.owner && number < owner)
+      source = {io::Join(state_dir, name), number};
     if (source.owner == 0 && IsState(name)) source.dir = state_dir;
   }
   return source;

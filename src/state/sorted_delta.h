@@ -23,7 +23,6 @@ class SortedDelta {
 
   // `record` is no clearing.
   void Add(const Delta::Record& record);
-  bool empty() const { return spaces_.empty(); }
   void Clear() { spaces_.clear(); }
 
   // Visits all rows in order, once.

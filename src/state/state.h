@@ -101,7 +101,8 @@ class Store {
   // applied without gaps: `epoch` is applied() + 1.
   virtual Status Apply(const Delta& delta, Epoch epoch) = 0;
   // The same beside further work of the caller: returns at once. Reads see it from then
-  // on: GetMany without waiting, Scan waits for it when it may have what is asked for; all
+  // on, without waiting: GetMany and Scan look into the delta first. They wait only when
+  // the delta clears a space, and Scan when its prefix is shorter than 17 bytes; all
   // other calls wait. Its error comes from all calls that wait; the delta file is still
   // there, so nothing is lost and the next open applies it.
   virtual Status ApplyBehind(Delta&& delta, Epoch epoch) = 0;
