@@ -6,6 +6,7 @@
 
 #include "iceberg/deletion_vector.h"
 #include "iceberg/manifest_internal.h"
+#include "io/forwarding_io.h"
 #include "io/sim_io.h"
 
 namespace weir::iceberg {
@@ -28,32 +29,16 @@ Metadata Table(int format_version, bool partitioned) {
 }
 
 // Counts what is opened for reading.
-class CountingIo final : public io::Io {
+class CountingIo final : public io::ForwardingIo {
  public:
-  explicit CountingIo(io::Io& io) : io_(io) {}
+  using ForwardingIo::ForwardingIo;
   Result<std::unique_ptr<io::File>> Open(const std::string& path,
                                          io::OpenMode mode) override {
     if (mode == io::OpenMode::kRead) read.push_back(path);
-    return io_.Open(path, mode);
+    return ForwardingIo::Open(path, mode);
   }
-  Status Rename(const std::string& from, const std::string& to) override {
-    return io_.Rename(from, to);
-  }
-  Status Link(const std::string& from, const std::string& to) override {
-    return io_.Link(from, to);
-  }
-  Status Remove(const std::string& path) override { return io_.Remove(path); }
-  Status CreateDirs(const std::string& path) override { return io_.CreateDirs(path); }
-  Status SyncDir(const std::string& path) override { return io_.SyncDir(path); }
-  Result<std::vector<std::string>> List(const std::string& dir) override {
-    return io_.List(dir);
-  }
-  Result<io::FileInfo> Stat(const std::string& path) override { return io_.Stat(path); }
 
   std::vector<std::string> read;
-
- private:
-  io::Io& io_;
 };
 
 template <class T>

@@ -8,6 +8,7 @@
 #include <random>
 #include <sstream>
 
+#include "io/forwarding_io.h"
 #include "io/sim_io.h"
 
 namespace weir::state {
@@ -305,10 +306,10 @@ TEST_F(StoredIdentitiesTest, ADamagedRunIsNamedAndNeverBelieved) {
 }
 
 // Stops whoever makes a run's file until the gate is opened.
-class GatedIo final : public io::Io {
+class GatedIo final : public io::ForwardingIo {
  public:
-  explicit GatedIo(io::Io& io) : io_(io) {}
-  void Open() {
+  using ForwardingIo::ForwardingIo;
+  void OpenGate() {
     std::lock_guard lock(mutex_);
     open_ = true;
     opened_.notify_all();
@@ -320,24 +321,10 @@ class GatedIo final : public io::Io {
       std::unique_lock lock(mutex_);
       opened_.wait(lock, [&] { return open_; });
     }
-    return io_.Open(path, mode);
+    return ForwardingIo::Open(path, mode);
   }
-  Status Rename(const std::string& from, const std::string& to) override {
-    return io_.Rename(from, to);
-  }
-  Status Link(const std::string& from, const std::string& to) override {
-    return io_.Link(from, to);
-  }
-  Status Remove(const std::string& path) override { return io_.Remove(path); }
-  Status CreateDirs(const std::string& path) override { return io_.CreateDirs(path); }
-  Status SyncDir(const std::string& path) override { return io_.SyncDir(path); }
-  Result<std::vector<std::string>> List(const std::string& dir) override {
-    return io_.List(dir);
-  }
-  Result<io::FileInfo> Stat(const std::string& path) override { return io_.Stat(path); }
 
  private:
-  io::Io& io_;
   std::mutex mutex_;
   std::condition_variable opened_;
   bool open_ = false;
@@ -387,7 +374,7 @@ TEST(IdentityRunTest, ACheckpointDoesNotWaitForARunThatIsBeingWritten) {
     auto after_a_crash = *Identities::Load(*store, "ids/s/0", kHorizon, 1 << 20);
     knows_all(after_a_crash, 900);
   }
-  gated.Open();
+  gated.OpenGate();
   while (identities.runs() == 0) ASSERT_TRUE(identities.MakeRoom(0).ok());
   checkpoint();
   EXPECT_EQ(stored("g"), 1);

@@ -353,12 +353,17 @@ def rejected_in(lake):
     return json.loads(rows[0][0])["rejected"] if rows else 0
 
 
-def test_a_second_process_is_refused_and_reading_goes_on(t):
+def owner_with_first_events(t):
     lake = t.dir / "lake"
     owner = start_up(t, lake)
     port = wait_for_port(owner)
     clients = Clients()
     t.ok(clients.post(port, clients.batch("a", 0), timeout=30), "the first events are not acknowledged")
+    return lake, owner, port, clients
+
+
+def test_a_second_process_is_refused_and_reading_goes_on(t):
+    lake, owner, port, clients = owner_with_first_events(t)
     common = ["--project", PROJECT, "--data", lake]
     for command in (["up", "--port", "0"], ["run", "--once"]):
         start = time.monotonic()
@@ -375,11 +380,7 @@ def test_a_second_process_is_refused_and_reading_goes_on(t):
 
 
 def test_one_that_wakes_before_anybody_followed_goes_on(t):
-    lake = t.dir / "lake"
-    owner = start_up(t, lake)
-    port = wait_for_port(owner)
-    clients = Clients()
-    t.ok(clients.post(port, clients.batch("a", 0), timeout=30), "the first events are not acknowledged")
+    lake, owner, port, clients = owner_with_first_events(t)
     owner.send_signal(signal.SIGSTOP)
     waiting = threading.Thread(target=clients.post, args=(port, clients.batch("b", 0), 60))
     waiting.start()
