@@ -278,13 +278,11 @@ class Aggregate final : public Operator {
     if (call_and_entry.size() < 2) return Corrupt("a stored range entry is malformed");
     const auto call = static_cast<size_t>(static_cast<uint8_t>(call_and_entry[0]) << 8 |
                                           static_cast<uint8_t>(call_and_entry[1]));
-    if (call >= layout_.calls.size() || layout_.calls[call].form != SlotForm::kRange)
+    if (call >= layout_.calls.size() || !layout_.calls[call].has_range)
       return Corrupt("a stored range entry has no call");
-    SortedCounts*& range = RangeOf(group, layout_.calls[call]);
-    if (range == nullptr) range = new SortedCounts;
-    const int64_t before = range->bytes();
-    range->Add(call_and_entry.substr(2), weight);
-    update_.AddRangeBytes(range->bytes() - before);
+    int64_t bytes;
+    AddToRange(group, layout_.calls[call], call_and_entry.substr(2), weight, &bytes);
+    update_.AddRangeBytes(bytes);
     return {};
   }
 
@@ -343,10 +341,7 @@ class Aggregate final : public Operator {
 
   void DropRanges(Group* group) {
     for (const int call : layout_.ranges) {
-      SortedCounts*& range = RangeOf(group, layout_.calls[static_cast<size_t>(call)]);
-      if (range != nullptr) update_.AddRangeBytes(-range->bytes());
-      delete range;
-      range = nullptr;
+      update_.AddRangeBytes(-DropRange(group, layout_.calls[static_cast<size_t>(call)]));
     }
   }
 

@@ -25,18 +25,40 @@ enum class AggregateKind : uint8_t {
   kBoolAnd,
   kBoolOr,
   kAnyValue,
+  kList,          // NULLs are elements
+  kStringAgg,     // of strings
+  kQuantileCont,  // of numbers (decimals of up to 18 digits), dates, times, timestamps
+  kQuantileDisc,
+  kMode,
+  kVarPop,  // of floating numbers, as are the next three
+  kVarSamp,
+  kStddevPop,
+  kStddevSamp,
+};
+
+// Which part of the values stands before a quantile, 0 to 1.
+struct Fraction {
+  double value = 0.5;
+  // Set when it was written as a decimal: integral / scaling, which DuckDB's
+  // quantile_disc then counts with exactly.
+  int64_t integral = 0, scaling = 0;
 };
 
 // One aggregate call over columns of the operator's input batch.
 struct AggregateCall {
   AggregateKind kind;
   int argument = -1;       // column position; -1 for count(*)
-  std::vector<int> order;  // arg_min/arg_max/first/last: order columns, most significant
-                           // first (the user's, then tie columns)
-  std::vector<bool> descending;  // per order column, for first/last with ORDER BY … DESC;
+  std::vector<int> order;  // arg_min/arg_max/first/last/list/string_agg: order columns,
+                           // most significant first (the user's, then tie columns)
+  std::vector<bool> descending;  // per order column, for those with ORDER BY … DESC;
                                  // empty: all ascending
-  int filter = -1;    // boolean column; -1: none. NULL counts as false
-  data::Type result;  // type of the output column
+  int filter = -1;               // boolean column; -1: none. NULL counts as false
+  data::Type result;             // type of the output column
+  // count, sum, avg, list and string_agg of the different values; the order of the last
+  // two is by the argument then.
+  bool distinct = false;
+  std::string separator;  // of string_agg
+  Fraction fraction;      // of the quantiles
 };
 
 struct AggregateSpec {
@@ -59,6 +81,18 @@ struct AggregateSpec {
 // group. Rows that are equal in their whole order are decided by the value, so that
 // arrival does not matter; any_value without an order is the least value. Keys and
 // extremes show one zero and one NaN.
+//
+// list, string_agg, quantiles, mode and distinct calls keep every value, one record in
+// the store for each different one; a quantile and a mode cost the same however many
+// there are. list and string_agg of no (non-NULL) rows are NULL, and the order must tell
+// different values apart where their place matters. A quantile with `descending` = {true}
+// (and no order) counts from the greatest value; quantile_cont interpolates with DuckDB's
+// arithmetic: integers as doubles, dates as timestamps without zone, decimals cut off
+// towards zero. median(x) is quantile_cont(x, 0.5) of the types that it takes, otherwise
+// quantile_disc(x, 0.5). The most frequent value, where several are, is the least of
+// them, and NaNs are each one of its own: DuckDB's mode(x ORDER BY x). Variances are
+// exact and rounded once (DuckDB rounds at each row); NaN or infinity among more than one
+// value is an error naming the group, as in DuckDB, and so is a result beyond double.
 //
 // `space` names the state in `store` (restored lazily: groups not in memory are fetched
 // with GetMany before a step touches them). Emits per step and touched group at most one

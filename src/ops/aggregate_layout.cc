@@ -1,6 +1,8 @@
 #include "ops/aggregate_layout.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace weir::ops {
 namespace {
@@ -28,8 +30,10 @@ bool HoldsInteger(const data::Type& result, int scale) {
 
 Error Wrong(const CallLayout& call, std::string_view why) {
   static constexpr std::string_view kNames[] = {
-      "count(*)", "count", "sum",  "min",      "max",     "avg",      "arg_min",
-      "arg_max",  "first", "last", "bool_and", "bool_or", "any_value"};
+      "count(*)",  "count",    "sum",        "min",           "max",           "avg",
+      "arg_min",   "arg_max",  "first",      "last",          "bool_and",      "bool_or",
+      "any_value", "list",     "string_agg", "quantile_cont", "quantile_disc", "mode",
+      "var_pop",   "var_samp", "stddev_pop", "stddev_samp"};
   return Invalid(
       fmt::format("{} of {} as {}: {}", kNames[static_cast<size_t>(call.kind)],
                   call.argument < 0 ? "rows" : data::TypeName(call.argument_type),
@@ -96,6 +100,74 @@ Status DescribeSum(CallLayout* out) {
                                                : Wrong(*out, "the result cannot hold it");
 }
 
+// The type that quantile_cont makes of an argument type.
+bool InterpolatesTo(const data::Type& argument, const data::Type& result) {
+  switch (argument.kind) {
+    case Kind::kInt32:
+    case Kind::kInt64:
+      return result.kind == Kind::kDouble;
+    case Kind::kDate:
+      return result.kind == Kind::kTimestamp;
+    case Kind::kDecimal:
+      return argument.precision <= kInt64Digits && result == argument;
+    case Kind::kFloat:
+    case Kind::kDouble:
+    case Kind::kTime:
+    case Kind::kTimestamp:
+    case Kind::kTimestampTz:
+      return result == argument;
+    default:
+      return false;
+  }
+}
+
+// list, string_agg, quantiles and mode: all values in order.
+Status DescribeValues(const AggregateCall& call, const data::Schema& input,
+                      CallLayout* out, OrderSpec* order) {
+  const bool ordered =
+      call.kind == AggregateKind::kList || call.kind == AggregateKind::kStringAgg;
+  out->form = call.kind == AggregateKind::kMode ? SlotForm::kMode : SlotForm::kRange;
+  out->null_values = call.kind == AggregateKind::kList;
+  out->argument_present = !out->null_values;
+  *order = {call.order, call.descending, true, true};
+  if (!ordered || call.distinct) {
+    if (!call.order.empty() && call.order != std::vector{call.argument})
+      return Wrong(*out, "it is in the order of its values");
+    order->columns = {call.argument};
+    order->first_nulls = out->null_values;
+  }
+  if (order->columns.empty()) return Wrong(*out, "it needs an order");
+  for (const int column : order->columns) {
+    if (column < 0 || static_cast<size_t>(column) >= input.fields.size())
+      return Wrong(*out, "no such order column");
+  }
+  switch (call.kind) {
+    case AggregateKind::kList:
+      if (call.result != data::ListOf(out->argument_type) &&
+          (call.result.kind != Kind::kList || call.result.fields.size() != 1 ||
+           call.result.fields[0].type != out->argument_type))
+        return Wrong(*out, "the result is a list of the argument");
+      break;
+    case AggregateKind::kStringAgg:
+      if (out->argument_type.kind != Kind::kString || call.result.kind != Kind::kString)
+        return Wrong(*out, "only texts are put together");
+      break;
+    case AggregateKind::kQuantileCont:
+      if (!InterpolatesTo(out->argument_type, call.result))
+        return Wrong(*out, "such values cannot be interpolated");
+      [[fallthrough]];
+    case AggregateKind::kQuantileDisc:
+      if (!(call.fraction.value >= 0 && call.fraction.value <= 1))
+        return Wrong(*out, "the fraction is not between 0 and 1");
+      if (call.kind == AggregateKind::kQuantileCont) break;
+      [[fallthrough]];
+    default:
+      if (call.result != out->argument_type)
+        return Wrong(*out, "the result has the argument's type");
+  }
+  return {};
+}
+
 uint32_t SlotBytes(const CallLayout& call) {
   switch (call.form) {
     case SlotForm::kCount:
@@ -114,6 +186,10 @@ uint32_t SlotBytes(const CallLayout& call) {
       return call.null_offset() - call.offset + (call.null_values ? 1 : 0);
     case SlotForm::kRange:
       return 8;
+    case SlotForm::kMode:
+      return 16;
+    case SlotForm::kVariance:
+      return 64;
   }
   return 0;
 }
@@ -136,7 +212,10 @@ Status AddCall(const AggregateCall& call, const data::Schema& input, bool retrac
                  .form = SlotForm::kCount,
                  .argument = call.argument,
                  .filter = call.filter,
-                 .result = call.result};
+                 .result = call.result,
+                 .distinct = call.distinct,
+                 .separator = call.separator,
+                 .fraction = call.fraction};
   const auto column_exists = [&](int column) {
     return column >= 0 && static_cast<size_t>(column) < input.fields.size();
   };
@@ -171,16 +250,47 @@ Status AddCall(const AggregateCall& call, const data::Schema& input, bool retrac
       out.form = SlotForm::kBools;
       out.argument_present = true;
       break;
+    case AggregateKind::kList:
+    case AggregateKind::kStringAgg:
+    case AggregateKind::kQuantileCont:
+    case AggregateKind::kQuantileDisc:
+    case AggregateKind::kMode:
+      WEIR_TRY(DescribeValues(call, input, &out, &order));
+      break;
+    case AggregateKind::kVarPop:
+    case AggregateKind::kVarSamp:
+    case AggregateKind::kStddevPop:
+    case AggregateKind::kStddevSamp:
+      if (!IsFloat(out.argument_type) || !IsFloat(out.result))
+        return Wrong(out, "only floating numbers have it");
+      out.form = SlotForm::kVariance;
+      out.argument_present = true;
+      break;
     default:
       WEIR_TRY(DescribeWinner(call, input, retracts, &out, &order));
   }
 
+  const bool values = out.form == SlotForm::kRange || out.form == SlotForm::kMode;
+  if (call.distinct) {
+    static constexpr AggregateKind kMayBe[] = {AggregateKind::kCount, AggregateKind::kSum,
+                                               AggregateKind::kAvg, AggregateKind::kList,
+                                               AggregateKind::kStringAgg};
+    if (std::find(std::begin(kMayBe), std::end(kMayBe), call.kind) == std::end(kMayBe))
+      return Wrong(out, "it is not for different values only");
+  }
+  if (call.distinct && !values) {
+    order = {{call.argument}, {}, false, true};
+  }
+  out.has_range = values || call.distinct;
   out.offset = layout->slot_bytes;
-  if (out.form == SlotForm::kRange) out.offset = (out.offset + 7) / 8 * 8;  // a pointer
+  if (out.has_range) {  // a pointer
+    out.range_offset = (out.offset + 7) / 8 * 8;
+    out.offset = values ? out.range_offset : out.range_offset + 8;
+  }
   layout->slot_bytes = out.offset + SlotBytes(out);
   AddOnce(layout->used_columns, out.argument);
   AddOnce(layout->used_columns, out.filter);
-  if (out.form == SlotForm::kWinner || out.form == SlotForm::kRange) {
+  if (out.form == SlotForm::kWinner || out.has_range) {
     out.order = IndexOf(layout->orders, order);
     for (const int column : order.columns) AddOnce(layout->used_columns, column);
   }
@@ -189,8 +299,11 @@ Status AddCall(const AggregateCall& call, const data::Schema& input, bool retrac
     layout->refs.push_back({out.minor_offset(), out.order});
     if (out.width == 0) layout->refs.push_back({out.value_offset(), -1});
   }
-  if (out.form == SlotForm::kRange)
-    layout->ranges.push_back(static_cast<int>(layout->calls.size()));
+  if (out.form == SlotForm::kVariance) {
+    layout->refs.push_back({out.offset + 24, -1});
+    layout->refs.push_back({out.offset + 60, -1});
+  }
+  if (out.has_range) layout->ranges.push_back(static_cast<int>(layout->calls.size()));
   layout->calls.push_back(std::move(out));
   return {};
 }
@@ -306,9 +419,11 @@ void EncodeGroup(const AggregateLayout& layout, Group* group, std::string* out) 
   GroupHeap compact{out->data() + heap_at, 0,
                     static_cast<uint32_t>(out->size() - heap_at)};
   MoveItems(layout, group->heap, out->data() + slots_at, compact);
-  for (const int range : layout.ranges)
-    std::memset(out->data() + slots_at + layout.calls[static_cast<size_t>(range)].offset,
-                0, 8);
+  for (const int range : layout.ranges) {
+    const CallLayout& call = layout.calls[static_cast<size_t>(range)];
+    std::memset(out->data() + slots_at + call.range_offset, 0,
+                call.form == SlotForm::kMode ? 16 : 8);
+  }
 }
 
 Status DecodeGroup(const AggregateLayout& layout, std::string_view bytes,
@@ -324,6 +439,57 @@ Status DecodeGroup(const AggregateLayout& layout, std::string_view bytes,
   std::memcpy(group->heap.bytes, items.data(), items.size());
   group->heap.size = static_cast<uint32_t>(items.size());
   return {};
+}
+
+namespace {
+
+bool IsNanCell(const data::Type& type, std::string_view cell) {
+  if (type.kind == Kind::kDouble) return std::isnan(ReadAs<double>(cell.data()));
+  return type.kind == Kind::kFloat && std::isnan(ReadAs<float>(cell.data()));
+}
+
+void AddToFrequencies(Group* group, const CallLayout& call, std::string_view entry,
+                      int64_t count, int64_t weight) {
+  std::string key;
+  for (int shift = 56; shift >= 0; shift -= 8)
+    key.push_back(static_cast<char>(~static_cast<uint64_t>(count) >> shift));
+  FrequenciesOf(group, call)->Add(key.append(entry), weight);
+}
+
+}  // namespace
+
+SortedCounts::Entry* AddToRange(Group* group, const CallLayout& call,
+                                std::string_view entry, int64_t weight, int64_t* bytes) {
+  SortedCounts*& range = RangeOf(group, call);
+  if (range == nullptr) range = new SortedCounts;
+  const int64_t before = range->bytes();
+  SortedCounts::Entry* added = range->Add(entry, weight);
+  *bytes = range->bytes() - before;
+  if (call.form != SlotForm::kMode) return added;
+  SortedCounts*& frequencies = FrequenciesOf(group, call);
+  if (frequencies == nullptr) frequencies = new SortedCounts;
+  const int64_t frequencies_before = frequencies->bytes();
+  const int64_t after = added == nullptr ? 0 : added->weight, earlier = after - weight;
+  // DuckDB's mode takes every NaN for a value of its own.
+  const int64_t most = IsNanCell(call.argument_type, RangeEntryValue(entry).cell)
+                           ? 1
+                           : std::numeric_limits<int64_t>::max();
+  if (earlier > 0) AddToFrequencies(group, call, entry, std::min(earlier, most), -1);
+  if (after > 0) AddToFrequencies(group, call, entry, std::min(after, most), 1);
+  *bytes += frequencies->bytes() - frequencies_before;
+  return added;
+}
+
+int64_t DropRange(Group* group, const CallLayout& call) {
+  int64_t bytes = 0;
+  const auto drop = [&](SortedCounts*& range) {
+    if (range != nullptr) bytes += range->bytes();
+    delete range;
+    range = nullptr;
+  };
+  drop(RangeOf(group, call));
+  if (call.form == SlotForm::kMode) drop(FrequenciesOf(group, call));
+  return bytes;
 }
 
 void AppendRangeEntry(std::string_view order_key, bool null, std::string_view cell,

@@ -25,9 +25,12 @@ enum class SlotForm : uint8_t {
   kFloatSum,        // NarrowSum, int64 terms, ref of a WideSum
   kBools,           // int64 true, int64 false
   kOrdinal,         // int64 ordinal, uint8 present: the extreme of append-only rows
-  kWinner,  // int64 major, ref of the minor, value (a cell, or the ref of one), uint8
-            // null if the call has null_values
-  kRange,   // SortedCounts*: all values in order, for rows that may be retracted
+  kWinner,    // int64 major, ref of the minor, value (a cell, or the ref of one), uint8
+              // null if the call has null_values
+  kRange,     // SortedCounts*: all values in order, for rows that may be retracted
+  kMode,      // SortedCounts* of all values, SortedCounts* of the same by their frequency
+  kVariance,  // NarrowSum, int64 terms, ref of a WideSum, NarrowSquares, ref of a
+              // WideSquares
 };
 
 struct CallLayout {
@@ -42,6 +45,13 @@ struct CallLayout {
   uint32_t offset = 0;            // of the slot
   int width = 0;                  // of a value cell; 0: it varies
   data::Type argument_type, result;
+  // Of kRange, kMode and distinct calls: where the SortedCounts* is. That of a distinct
+  // call stands before the slot, which counts every value once.
+  bool has_range = false;
+  uint32_t range_offset = 0;
+  bool distinct = false;
+  std::string separator;
+  Fraction fraction;
 
   uint32_t minor_offset() const { return offset + 8; }
   uint32_t value_offset() const { return offset + 12; }
@@ -73,7 +83,7 @@ struct AggregateLayout {
   std::vector<CallLayout> calls;
   std::vector<OrderSpec> orders;  // distinct ones; calls of one order share their minors
   std::vector<int> used_columns;  // of the input
-  std::vector<int> ranges;        // calls of the form kRange
+  std::vector<int> ranges;        // calls with a range
   uint32_t slot_bytes = 0;
 
   // Where slots hold refs into the heap. Refs of one order may name the same item.
@@ -95,8 +105,19 @@ Status DecodeGroup(const AggregateLayout& layout, std::string_view bytes,
                    GroupTable& table, Group* group);
 
 inline SortedCounts*& RangeOf(Group* group, const CallLayout& call) {
-  return *reinterpret_cast<SortedCounts**>(group->slots() + call.offset);
+  return *reinterpret_cast<SortedCounts**>(group->slots() + call.range_offset);
 }
+// Of kMode: the range's entries, each behind its inverted count (uint64 big-endian), so
+// that the first is the most frequent.
+inline SortedCounts*& FrequenciesOf(Group* group, const CallLayout& call) {
+  return *reinterpret_cast<SortedCounts**>(group->slots() + call.offset + 8);
+}
+// Adds `weight` to an entry of the call's range, which is made if there is none; returns
+// the entry as SortedCounts::Add does, and the growth in bytes.
+SortedCounts::Entry* AddToRange(Group* group, const CallLayout& call,
+                                std::string_view entry, int64_t weight, int64_t* bytes);
+// Frees the call's range; returns its bytes.
+int64_t DropRange(Group* group, const CallLayout& call);
 
 // A range's entry: order key, uint8 null, the value's cell, uint32 bytes of the order
 // key.

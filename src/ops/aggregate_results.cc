@@ -2,6 +2,7 @@
 
 #include <arrow/api.h>
 
+#include <cmath>
 #include <limits>
 
 #include "data/arrow.h"
@@ -166,9 +167,194 @@ void AppendRangeEnds(const CallLayout& call, std::span<Group* const> groups,
   }
 }
 
+// ------------------------------------------------------------------------- all values
+
+// The place in order of a discrete quantile of n values.
+int64_t DiscretePlace(const Fraction& fraction, int64_t n) {
+  const auto after =
+      fraction.scaling > 0
+          ? static_cast<int64_t>((static_cast<Int128>(n) * fraction.scaling -
+                                  static_cast<Int128>(n) * fraction.integral) /
+                                 fraction.scaling)
+          : static_cast<int64_t>(std::floor(static_cast<double>(n) -
+                                            static_cast<double>(n) * fraction.value));
+  return std::max<int64_t>(1, n - after) - 1;
+}
+
+double Between(double low, double part, double high) {
+  return low * (1.0 - part) + high * part;
+}
+
+constexpr int64_t kDayMicros = 86'400'000'000;
+
+int64_t InstantOf(const data::Type& type, std::string_view cell) {
+  return type.kind == Kind::kDate ? ReadAs<int32_t>(cell.data()) * kDayMicros
+                                  : ReadAs<int64_t>(cell.data());
+}
+
+// The value `part` of the way from one cell to the next, as DuckDB counts it.
+void AppendBetween(const CallLayout& call, std::string_view low, double part,
+                   std::string_view high, CellColumn* out) {
+  const bool exact = part == 0;
+  const char *l = low.data(), *h = high.data();
+  const auto append_double = [&](auto a, auto b) {
+    const auto x = static_cast<double>(a);
+    AppendDouble(exact ? x : Between(x, part, static_cast<double>(b)), call.result, out);
+  };
+  switch (call.argument_type.kind) {
+    case Kind::kInt32:
+      return append_double(ReadAs<int32_t>(l), ReadAs<int32_t>(h));
+    case Kind::kInt64:
+      return append_double(ReadAs<int64_t>(l), ReadAs<int64_t>(h));
+    case Kind::kDouble:
+      return append_double(ReadAs<double>(l), ReadAs<double>(h));
+    case Kind::kFloat: {
+      const auto a = ReadAs<float>(l);
+      const double distance = ReadAs<float>(h) - a;
+      return out->AppendFixed(exact ? a : a + static_cast<float>(distance * part));
+    }
+    case Kind::kDecimal: {
+      const auto a = static_cast<int64_t>(ReadAs<Int128>(l));
+      const auto distance =
+          static_cast<double>(static_cast<int64_t>(ReadAs<Int128>(h)) - a);
+      return out->AppendFixed(
+          static_cast<Int128>(a + static_cast<int64_t>(distance * part)));
+    }
+    default: {
+      const int64_t a = InstantOf(call.argument_type, low);
+      const int64_t b = InstantOf(call.argument_type, high);
+      return out->AppendFixed(
+          exact ? a
+                : static_cast<int64_t>(std::llround(
+                      Between(static_cast<double>(a), part, static_cast<double>(b)))));
+    }
+  }
+}
+
+void AppendQuantile(const CallLayout& call, const SortedCounts& range, CellColumn* out) {
+  const auto cell_at = [&](int64_t place) {
+    return RangeEntryValue(range.AtWeight(place).key).cell;
+  };
+  const int64_t n = range.total_weight();
+  if (call.kind == AggregateKind::kQuantileDisc)
+    return out->Append(cell_at(DiscretePlace(call.fraction, n)));
+  const double place = static_cast<double>(n - 1) * call.fraction.value;
+  const double low = std::floor(place);
+  AppendBetween(call, cell_at(static_cast<int64_t>(low)), place - low,
+                cell_at(static_cast<int64_t>(std::ceil(place))), out);
+}
+
+// As EncodeNested has it.
+void AppendList(const CallLayout& call, const SortedCounts& range, CellColumn* out) {
+  std::string cell(1, '\0');
+  const auto put_size = [&](int64_t size) {
+    const auto bytes = static_cast<uint32_t>(size);
+    cell.append(reinterpret_cast<const char*>(&bytes), sizeof bytes);
+  };
+  put_size(call.distinct ? range.size() : range.total_weight());
+  range.ForEach([&](const SortedCounts::Entry& entry) {
+    const RangeValue value = RangeEntryValue(entry.key);
+    for (int64_t i = call.distinct ? 1 : entry.weight; i > 0; --i) {
+      if (value.null) {
+        cell.push_back(1);
+        continue;
+      }
+      // A nested value's cell says for itself that it is no NULL.
+      if (!call.argument_type.is_nested()) cell.push_back(0);
+      if (!call.argument_type.is_nested() && call.width == 0)
+        put_size(static_cast<int64_t>(value.cell.size()));
+      cell.append(value.cell);
+    }
+    return true;
+  });
+  out->Append(cell);
+}
+
+void AppendText(const CallLayout& call, const SortedCounts& range, CellColumn* out) {
+  std::string text;
+  bool first = true;
+  range.ForEach([&](const SortedCounts::Entry& entry) {
+    const RangeValue value = RangeEntryValue(entry.key);
+    for (int64_t i = call.distinct ? 1 : entry.weight; i > 0; --i) {
+      if (!first) text.append(call.separator);
+      text.append(value.cell);
+      first = false;
+    }
+    return true;
+  });
+  out->Append(text);
+}
+
+void AppendValues(const CallLayout& call, std::span<Group* const> groups,
+                  CellColumn* out) {
+  for (Group* group : groups) {
+    const SortedCounts* range = RangeOf(group, call);
+    if (range == nullptr || range->empty()) {
+      out->AppendNull();
+      continue;
+    }
+    switch (call.kind) {
+      case AggregateKind::kList:
+        AppendList(call, *range, out);
+        break;
+      case AggregateKind::kStringAgg:
+        AppendText(call, *range, out);
+        break;
+      case AggregateKind::kMode:
+        out->Append(
+            RangeEntryValue(std::string_view(FrequenciesOf(group, call)->First().key)
+                                .substr(sizeof(uint64_t)))
+                .cell);
+        break;
+      default:
+        AppendQuantile(call, *range, out);
+    }
+  }
+}
+
+// False: it is out of range.
+bool AppendVariance(const CallLayout& call, Group* group, CellColumn* out) {
+  const char* slot = group->slots() + call.offset;
+  const auto terms = ReadAs<int64_t>(slot + 16);
+  const bool sample =
+      call.kind == AggregateKind::kVarSamp || call.kind == AggregateKind::kStddevSamp;
+  if (terms < (sample ? 2 : 1)) {
+    out->AppendNull();
+    return true;
+  }
+  if (terms == 1) {
+    AppendDouble(0, call.result, out);
+    return true;
+  }
+  const auto item = [&](uint32_t at, auto* value) {
+    const auto ref = ReadAs<uint32_t>(slot + at);
+    if (ref != 0)
+      *value = ReadAs<std::remove_pointer_t<decltype(value)>>(
+          GroupTable::Item(group->heap, ref).data());
+    return ref != 0;
+  };
+  WideSum wide;
+  WideSquares wide_squares;
+  const bool is_wide = item(24, &wide), squares_are_wide = item(60, &wide_squares);
+  if (wide.nan > 0 || wide.positive_infinity > 0 || wide.negative_infinity > 0)
+    return false;
+  double out_value = RoundedVariance(
+      {ReadAs<Int128>(slot)}, is_wide ? &wide : nullptr, ReadAs<NarrowSquares>(slot + 28),
+      squares_are_wide ? &wide_squares : nullptr, terms, sample);
+  if (!std::isfinite(out_value)) return false;
+  if (call.kind == AggregateKind::kStddevPop || call.kind == AggregateKind::kStddevSamp)
+    out_value = std::sqrt(out_value);
+  AppendDouble(out_value, call.result, out);
+  return true;
+}
+
 Error DoesNotFit(const AggregateLayout& layout, const CallLayout& call, Group* group) {
   return Invalid(fmt::format("a sum does not fit {} in group {}",
                              data::TypeName(call.result), GroupText(layout, group)));
+}
+
+Error IsOutOfRange(const AggregateLayout& layout, Group* group) {
+  return Invalid("a variance is out of range in group " + GroupText(layout, group));
 }
 
 }  // namespace
@@ -236,7 +422,18 @@ Status AppendResults(const AggregateLayout& layout, const CallLayout& call,
       }
       break;
     case SlotForm::kRange:
-      AppendRangeEnds(call, groups, out);
+      if (call.kind < AggregateKind::kList)
+        AppendRangeEnds(call, groups, out);
+      else
+        AppendValues(call, groups, out);
+      break;
+    case SlotForm::kMode:
+      AppendValues(call, groups, out);
+      break;
+    case SlotForm::kVariance:
+      for (Group* group : groups) {
+        if (!AppendVariance(call, group, out)) return IsOutOfRange(layout, group);
+      }
       break;
   }
   return {};

@@ -29,6 +29,8 @@ void AggregateUpdate::Apply(size_t begin, std::span<Group* const> groups) {
   for (auto& owners : minor_owner_) owners.assign(groups.size(), 0);
   for (size_t i = 0; i < layout_.calls.size(); ++i) {
     const CallLayout& call = layout_.calls[i];
+    if (call.has_range) Ranges(static_cast<int>(i));
+    if (call.distinct) steps_ = value_steps_.data();
     switch (call.form) {
       case SlotForm::kCount:
         Count(call);
@@ -52,9 +54,13 @@ void AggregateUpdate::Apply(size_t begin, std::span<Group* const> groups) {
         FindWinners(call, &winners_[i]);
         break;
       case SlotForm::kRange:
-        Ranges(static_cast<int>(i));
+      case SlotForm::kMode:
+        break;
+      case SlotForm::kVariance:
+        Variances(call);
         break;
     }
+    steps_ = nullptr;
   }
   for (size_t i = 0; i < layout_.calls.size(); ++i) {
     if (layout_.calls[i].form == SlotForm::kWinner)
@@ -255,23 +261,56 @@ void AggregateUpdate::KeepWinners(const CallLayout& call,
   }
 }
 
+void AggregateUpdate::Variances(const CallLayout& call) {
+  SumFloats(call);
+  const double* values = columns_.Doubles(call.argument);
+  ForEachSelected(call, [&](size_t row) {
+    Group* g = group(row);
+    char* slot = g->slots() + call.offset;
+    auto narrow = ReadAs<NarrowSquares>(slot + 28);
+    if (narrow.TryAdd(values[row], weight(row))) {
+      WriteAs(slot + 28, narrow);
+      return;
+    }
+    uint32_t ref = ReadAs<uint32_t>(slot + 60);
+    if (ref == 0) {
+      const WideSquares none;
+      ref = AddHeapItem(table_, g, layout_,
+                        {reinterpret_cast<const char*>(&none), sizeof none});
+      WriteAs(slot + 60, ref);
+    }
+    char* item = GroupTable::MutableItem(g->heap, ref);
+    auto wide = ReadAs<WideSquares>(item);
+    wide.Add(values[row], weight(row));
+    WriteAs(item, wide);
+  });
+}
+
 void AggregateUpdate::Ranges(int call_index) {
   const CallLayout& call = layout_.calls[static_cast<size_t>(call_index)];
   const OrderKeys& order = orders_[static_cast<size_t>(call.order)];
   const InputColumn& argument = columns_.Column(call.argument);
+  if (call.distinct) value_steps_.assign(end_ - begin_, 0);
   ForEachSelected(call, [&](size_t row) {
-    SortedCounts*& range = RangeOf(group(row), call);
-    if (range == nullptr) range = new SortedCounts;
     order_key_.clear();
     entry_.clear();
     order.AppendTo(row, &order_key_);
     char scratch[8];
-    AppendRangeEntry(order_key_, argument.IsNull(row),
-                     CanonicalCell(argument.Cell(row), call.argument_type, scratch),
+    const bool null = argument.IsNull(row);
+    AppendRangeEntry(order_key_, null,
+                     null
+                         ? std::string_view()
+                         : CanonicalCell(argument.Cell(row), call.argument_type, scratch),
                      &entry_);
-    const int64_t before = range->bytes();
-    SortedCounts::Entry* entry = range->Add(entry_, weight(row));
-    range_bytes_ += range->bytes() - before;
+    int64_t bytes;
+    SortedCounts::Entry* entry =
+        AddToRange(group(row), call, entry_, weight(row), &bytes);
+    range_bytes_ += bytes;
+    if (call.distinct) {
+      value_steps_[row - begin_] = entry == nullptr               ? -1
+                                   : entry->weight == weight(row) ? 1
+                                                                  : 0;
+    }
     if (entry != nullptr && entry->dirty) return;
     if (entry != nullptr) entry->dirty = true;
     dirty_.push_back({group(row), call_index, entry_});

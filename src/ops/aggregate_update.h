@@ -49,9 +49,14 @@ class AggregateUpdate {
   bool WinsTie(const CallLayout& call, const char* slots, uint32_t ref, size_t row) const;
   void KeepWinners(const CallLayout& call, const std::vector<uint32_t>& winners);
   void Ranges(int call_index);
+  void Variances(const CallLayout& call);
 
   Group* group(size_t row) const { return groups_[row - begin_]; }
-  int64_t weight(size_t row) const { return weights_ == nullptr ? 1 : weights_[row]; }
+  int64_t weight(size_t row) const {
+    return steps_ != nullptr     ? steps_[row - begin_]
+           : weights_ == nullptr ? 1
+                                 : weights_[row];
+  }
 
   const AggregateLayout& layout_;
   GroupTable& table_;
@@ -66,6 +71,10 @@ class AggregateUpdate {
   std::vector<std::vector<uint32_t>>
       minor_owner_;  // per order and row of the chunk: the slot offset that holds the ref
                      // of its minor
+  // While a distinct call is worked on: per row of the chunk, whether its value came (1),
+  // went (-1) or neither.
+  std::vector<int8_t> value_steps_;
+  const int8_t* steps_ = nullptr;
   std::vector<DirtyEntry> dirty_;
   std::string entry_, order_key_;
   int64_t range_bytes_ = 0;

@@ -101,7 +101,7 @@ bool Divide(std::span<const uint64_t> numerator, uint64_t divisor,
 
 double RoundedQuotient(std::span<const uint64_t> numerator, int exponent,
                        uint64_t divisor) {
-  constexpr size_t kLimbsMax = WideSum::kLimbs;
+  constexpr size_t kLimbsMax = 2 * WideSum::kLimbs + 2;
   WEIR_CHECK(numerator.size() <= kLimbsMax && divisor > 0);
   uint64_t buffer[kLimbsMax], wider[kLimbsMax + 2];
   const std::span magnitude(buffer, numerator.size());
@@ -163,6 +163,120 @@ double RoundedSum(NarrowSum narrow, const WideSum* wide, uint64_t divisor) {
   WideSum total = *wide;
   total.Add(narrow);
   return RoundedQuotient(total.limbs, kWideExponent, divisor);
+}
+
+namespace {
+
+// |term| = mantissa · 2^exponent. Finite.
+struct Parts {
+  explicit Parts(double term) {
+    const uint64_t bits = std::bit_cast<uint64_t>(term);
+    const int biased = static_cast<int>(bits >> 52 & 0x7ff);
+    mantissa = bits & ((uint64_t{1} << 52) - 1);
+    if (biased > 0) mantissa |= uint64_t{1} << 52;
+    exponent = (biased > 0 ? biased : 1) - 1075;
+  }
+  uint64_t mantissa;
+  int exponent;
+};
+
+// limbs += weight · square · 2^bit
+void AddSquare(std::span<uint64_t> limbs, UInt128 square, int64_t weight, int bit) {
+  const auto times = static_cast<uint64_t>(Magnitude(weight));
+  AddMagnitude(limbs, static_cast<UInt128>(static_cast<uint64_t>(square)) * times, bit,
+               weight < 0);
+  AddMagnitude(limbs, (square >> 64) * times, bit + 64, weight < 0);
+}
+
+bool IsNegative(std::span<const uint64_t> limbs) { return limbs.back() >> 63 != 0; }
+
+void Negate(std::span<uint64_t> limbs) {
+  uint64_t carry = 1;
+  for (uint64_t& limb : limbs) {
+    limb = ~limb + carry;
+    carry = carry != 0 && limb == 0;
+  }
+}
+
+// out += a · b (or -= if `negative`), both without sign, modulo the width of `out`.
+void AddProduct(std::span<uint64_t> out, std::span<const uint64_t> a,
+                std::span<const uint64_t> b, bool negative) {
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i] == 0) continue;
+    for (size_t j = 0; j < b.size() && i + j < out.size(); ++j) {
+      if (b[j] != 0)
+        AddMagnitude(out, static_cast<UInt128>(a[i]) * b[j],
+                     static_cast<int>(64 * (i + j)), negative);
+    }
+  }
+}
+
+// (n · squares - sum²) · 2^exponent / (n · (n or n - 1)). `numerator` is of zeros.
+double Variance(std::span<uint64_t> sum, std::span<const uint64_t> squares, int exponent,
+                std::span<uint64_t> numerator, uint64_t n, bool sample) {
+  if (IsNegative(sum)) Negate(sum);
+  AddProduct(numerator, squares, std::span(&n, 1), false);
+  AddProduct(numerator, sum, sum, true);
+  const UInt128 divisor = static_cast<UInt128>(n) * (sample ? n - 1 : n);
+  if (divisor == static_cast<uint64_t>(divisor))
+    return RoundedQuotient(numerator, exponent, static_cast<uint64_t>(divisor));
+  return RoundedQuotient(numerator, exponent, n) /
+         static_cast<double>(sample ? n - 1 : n);
+}
+
+}  // namespace
+
+bool NarrowSquares::TryAdd(double term, int64_t weight) {
+  if (term == 0) return true;
+  if (!std::isfinite(term)) return false;
+  Parts parts(term);
+  const int zeros = std::countr_zero(parts.mantissa);
+  parts.mantissa >>= zeros;
+  parts.exponent += zeros;
+  const int bit = 2 * parts.exponent - kExponent;
+  const UInt128 square = static_cast<UInt128>(parts.mantissa) * parts.mantissa;
+  // A weight is below 2^32.
+  if (bit < 0 || 2 * std::bit_width(parts.mantissa) + bit + 32 >= 64 * 4 - 1)
+    return false;
+  uint64_t sum[4];
+  std::copy(std::begin(limbs), std::end(limbs), sum);
+  AddSquare(sum, square, weight, bit);
+  // What is added keeps out of the highest bit, so a sum beyond the width has a sign that
+  // neither part has.
+  if (IsNegative(sum) != IsNegative(limbs) && IsNegative(sum) != (weight < 0))
+    return false;
+  std::copy(std::begin(sum), std::end(sum), limbs);
+  return true;
+}
+
+void WideSquares::Add(double term, int64_t weight) {
+  if (!std::isfinite(term)) return;
+  const Parts parts(term);
+  AddSquare(limbs, static_cast<UInt128>(parts.mantissa) * parts.mantissa, weight,
+            2 * (parts.exponent - kWideExponent));
+}
+
+double RoundedVariance(NarrowSum sum, const WideSum* wide, const NarrowSquares& squares,
+                       const WideSquares* wide_squares, int64_t n, bool sample) {
+  const auto terms = static_cast<uint64_t>(n);
+  if (wide == nullptr && wide_squares == nullptr) {
+    uint64_t limbs[2] = {static_cast<uint64_t>(sum.value),
+                         static_cast<uint64_t>(sum.value >> 64)};
+    uint64_t numerator[6] = {};
+    return Variance(limbs, squares.limbs, NarrowSquares::kExponent, numerator, terms,
+                    sample);
+  }
+  WideSum total = wide == nullptr ? WideSum() : *wide;
+  total.Add(sum);
+  WideSquares all = wide_squares == nullptr ? WideSquares() : *wide_squares;
+  constexpr int kShift = NarrowSquares::kExponent - 2 * kWideExponent;
+  NarrowSquares narrow = squares;  // below zero when it took back what is in the wide one
+  const bool negative = IsNegative(narrow.limbs);
+  if (negative) Negate(narrow.limbs);
+  for (int i = 0; i < 4; ++i)
+    AddMagnitude(all.limbs, narrow.limbs[i], kShift + 64 * i, negative);
+  uint64_t numerator[WideSquares::kLimbs + 1] = {};
+  return Variance(total.limbs, all.limbs, 2 * kWideExponent, numerator, terms, sample);
 }
 
 }  // namespace weir::ops

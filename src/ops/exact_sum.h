@@ -64,8 +64,34 @@ struct WideSum {
 // when there is a NaN or infinities of both signs.
 double RoundedSum(NarrowSum narrow, const WideSum* wide, uint64_t divisor = 1);
 
+// Sums of squares without rounding, for variances.
+struct NarrowSquares {
+  static constexpr int kExponent = -2 * NarrowSum::kScale;
+
+  uint64_t limbs[4] = {};  // of 2^kExponent, two's complement
+
+  // Adds `weight` times the square of `term`. False: it does not fit, nothing was added.
+  bool TryAdd(double term, int64_t weight);
+};
+
+// Plain bytes, also when stored. NaNs and infinities do not count here; the WideSum
+// beside it has them.
+struct WideSquares {
+  // Bit 0 is 2^-2148, and 2^156 squares of the largest double fit.
+  static constexpr int kLimbs = 68;
+
+  uint64_t limbs[kLimbs] = {};
+
+  void Add(double term, int64_t weight);
+};
+
+// The mean of the squared distances from the mean of n finite terms, or, of a sample, n /
+// (n - 1) of it: correctly rounded for n up to 2^32. Wide sums may be null. n > 1.
+double RoundedVariance(NarrowSum sum, const WideSum* wide, const NarrowSquares& squares,
+                       const WideSquares* wide_squares, int64_t n, bool sample);
+
 // numerator · 2^exponent / divisor as the nearest double, ties to even; limbs little end
-// first, two's complement.
+// first, two's complement, at most 2 · WideSum::kLimbs + 2.
 double RoundedQuotient(std::span<const uint64_t> numerator, int exponent,
                        uint64_t divisor);
 double RoundedQuotient(Int128 numerator, uint64_t divisor);

@@ -281,5 +281,129 @@ TEST(ExactSumTest, QuotientsOfIntegersAreRoundedOnce) {
   EXPECT_EQ(RoundedQuotient(-large, uint64_t{1} << 63), -std::ldexp(1.0, 57));
 }
 
+struct VarianceVector {
+  std::vector<double> terms;
+  double population, sample;
+};
+
+// Those of Python's fractions, rounded once.
+const VarianceVector kVariances[] = {
+    {{0x1.999999999999ap-4, 0x1.999999999999ap-3, 0x1.3333333333333p-2},
+     0x1.b4e81b4e81b4dp-8,
+     0x1.47ae147ae147ap-7},
+    {{0x1.dcd6502000000p+29, 0x1.dcd6503800000p+29, 0x1.dcd6506800000p+29,
+      0x1.dcd6508000000p+29},
+     0x1.6800000000000p+4,
+     0x1.e000000000000p+4},
+    {{0x1.0000000000000p+0, 0x1.1c37937e08000p+53, -0x1.1c37937e08000p+53},
+     0x1.a4b9cf15c92c9p+105,
+     0x1.3b8b5b5056e17p+106},
+    {{0x0.0000000000003p-1022, 0x0.0000000000001p-1022}, 0x0.0p+0, 0x0.0p+0},
+    {{0x1.38d352e5096afp+498, -0x1.25eed8ffb39c1p-663, 0x1.0000000000000p+1},
+     0x1.53ca79555bddfp+994,
+     0x1.fdafb60009ccfp+994},
+    {{0x1.0000000000000p+60, 0x1.0000000000001p+60, -0x1.0000000000000p+58},
+     0x1.638e38e38e38fp+118,
+     0x1.0aaaaaaaaaaacp+119},
+    {{0x1.549fc18707af9p+39, -0x1.577fd20f35a93p+9, 0x1.7d3a33863b54ap-21,
+      -0x1.8a2cb0a1a3fcfp+12, -0x1.d95fd1a7134ebp+18, 0x1.4221a88ae4328p-31,
+      -0x1.259b749660731p-30, -0x1.e7f5704229c84p+32, 0x1.4840fd42e6e68p+21},
+     0x1.6725c82522801p+75,
+     0x1.940a8129c6d01p+75},
+    {{0x1.6295010e6841dp+26, 0x1.6c8e84039805ap+25, -0x1.81a09b152e1e0p-41,
+      0x1.23c490d954e58p-34, -0x1.d8edab9a8c962p-21, 0x1.cf560dcd80e60p+22,
+      -0x1.77ef15f2306ccp+6, -0x1.534552dfb2ce5p+18},
+     0x1.d49a9866964b5p+49,
+     0x1.0bc60df17a743p+50},
+    {{0x1.d2e5b79f5da69p+21, -0x1.cf878a5aa6c9bp-42, 0x1.03eb5408ff6cap+5,
+      0x1.8c4acd59031acp+1, 0x1.b5be36c54f4d3p-34},
+     0x1.107d794a03296p+41,
+     0x1.549cd79c83f3bp+41},
+    {{-0x1.efdc87a627f69p-19, 0x1.d037d73e83b2fp-46, -0x1.9042b3db604bep+39,
+      -0x1.af16c32651f3fp-31, 0x1.62e6d1253c4e4p-1, -0x1.e7b5c23fdd274p-41},
+     0x1.5bacbacbc5267p+76,
+     0x1.a135acf4862e3p+76},
+    {{-0x1.9335e612bb5edp-38, -0x1.1e39407dd0395p+29},
+     0x1.4003f8e6e585fp+56,
+     0x1.4003f8e6e585fp+57},
+    {{-0x1.3950995996352p+17, 0x1.e241d32ea0630p+37, 0x1.ca838e6ce14bep-9,
+      -0x1.0e91b5a910d24p-7, -0x1.364de772dfb82p+3, 0x1.1bb7f2d1a1ae9p-31,
+      -0x1.b3984edeec3bcp+32, -0x1.18bd1b96fffe0p-37},
+     0x1.90fbe3756900cp+72,
+     0x1.ca4471aac1257p+72},
+    {{0x1.fe47714064d50p-25, 0x1.870221d8925f2p-22, -0x1.c39deac30d2b2p-24,
+      0x1.c3f41a6e2e38ep+39, -0x1.198cbdd06d617p+26, -0x1.dc2715c459110p-3,
+      -0x1.545a1eca3e5b0p-23, -0x1.e7d245db08e84p+19, -0x1.b906a25e0db70p-42},
+     0x1.3b39a69f668abp+76,
+     0x1.62a0db73535c0p+76},
+    {{-0x1.7db4732456a5cp+22, 0x1.37e660534d331p-32, -0x1.3aa93e7e29865p-27,
+      -0x1.e119090f20760p-15, -0x1.2b54de7486e79p+23},
+     0x1.e74cb83546513p+43,
+     0x1.308ff3214bf2cp+44},
+    {{-0x1.b5dfc5b64eafdp+1, -0x1.c08361ce74e2dp-375, -0x1.483f6f45527c1p+491,
+      0x1.10e3fd3754423p-477, 0x1.7cfccb2a95bdcp+130},
+     0x1.0d5dd50623be8p+980,
+     0x1.50b54a47acae3p+980},
+    {{0x1.84c8f3cec256ap-285, 0x1.13237829c6fe3p+322, 0x1.42d4fbd1b0d98p-270,
+      0x1.267df5040b7adp-190, 0x1.e56692fef038ap+27},
+     0x1.7a8190bd3a0c7p+641,
+     0x1.d921f4ec888f9p+641},
+    {{0x1.3c00a781cf2f9p-77, 0x1.8e3b3ab1c4d21p-231, 0x1.afc2037a7b63fp+440,
+      -0x1.a92b12adb6617p+158, 0x1.261f371fcd73cp-366},
+     0x1.d20981c25ce77p+878,
+     0x1.2345f1197a10ap+879},
+};
+
+struct Squares {
+  void Add(double term, int64_t weight) {
+    sum.Add(term, weight);
+    n += weight;
+    if (narrow.TryAdd(term, weight)) return;
+    has_wide = true;
+    wide.Add(term, weight);
+  }
+  double Variance(bool sample) const {
+    return RoundedVariance(sum.narrow, sum.has_wide ? &sum.wide : nullptr, narrow,
+                           has_wide ? &wide : nullptr, n, sample);
+  }
+
+  Sum sum;
+  NarrowSquares narrow;
+  WideSquares wide;
+  bool has_wide = false;
+  int64_t n = 0;
+};
+
+TEST(ExactVarianceTest, IsRoundedOnceWhateverCameAndWent) {
+  std::mt19937_64 random(3);
+  for (const VarianceVector& vector : kVariances) {
+    for (int round = 0; round < 6; ++round) {
+      std::vector<double> terms = vector.terms;
+      std::shuffle(terms.begin(), terms.end(), random);
+      Squares squares;
+      if (round > 1) squares.Add(1e300, 3);
+      if (round > 2) squares.Add(0x1p39 - 1, 1'000'000'000);
+      if (round > 3) squares.Add(-5e-300, 2);
+      for (const double term : terms) squares.Add(term, 1);
+      if (round > 3) squares.Add(-5e-300, -2);
+      if (round > 2) squares.Add(0x1p39 - 1, -1'000'000'000);
+      if (round > 1) squares.Add(1e300, -3);
+      EXPECT_EQ(squares.Variance(false), vector.population) << terms[0];
+      EXPECT_EQ(squares.Variance(true), vector.sample) << terms[0];
+    }
+  }
+}
+
+TEST(ExactVarianceTest, NarrowSquaresGiveWayBeforeTheyOverflow) {
+  Squares squares;
+  const auto large = static_cast<double>((int64_t{1} << 39) - 1);
+  for (int i = 0; i < 3; ++i) squares.Add(large, 2'000'000'000);
+  for (int i = 0; i < 3; ++i) squares.Add(-large, 2'000'000'000);
+  EXPECT_EQ(squares.Variance(false), large * large);
+  squares.Add(large, -2'000'000'000);
+  squares.Add(-large, -2'000'000'000);
+  EXPECT_EQ(squares.Variance(false), large * large);
+}
+
 }  // namespace
 }  // namespace weir::ops

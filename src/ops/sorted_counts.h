@@ -25,26 +25,33 @@ class SortedCounts {
   void RemoveLast();
 
   // Not empty.
-  const Entry& First() const { return chunks_.front().front(); }
-  const Entry& Last() const { return chunks_.back().back(); }
+  const Entry& First() const { return chunks_.front().entries.front(); }
+  const Entry& Last() const { return chunks_.back().entries.back(); }
 
   bool empty() const { return count_ == 0; }
   int64_t size() const { return count_; }  // strings
   int64_t total_weight() const { return weight_; }
   int64_t bytes() const { return bytes_; }  // roughly
 
+  // The entry that place `at` falls to when every string stands in order as often as it
+  // is there. 0 <= at < total_weight(), and no weight is negative.
+  const Entry& AtWeight(int64_t at) const;
+
   // In order, until `visit` returns false.
   template <class Visit>
   void ForEach(Visit&& visit) const {
-    for (const auto& chunk : chunks_) {
-      for (const Entry& entry : chunk) {
+    for (const Chunk& chunk : chunks_) {
+      for (const Entry& entry : chunk.entries) {
         if (!visit(entry)) return;
       }
     }
   }
 
  private:
-  using Chunk = std::vector<Entry>;
+  struct Chunk {
+    std::vector<Entry> entries;
+    int64_t weight = 0;  // of all of them
+  };
   static constexpr size_t kChunkMax = 128;
   static constexpr int64_t kEntryBytes = 64;
 

@@ -47,5 +47,28 @@ TEST(SortedCountsTest, AgreesWithAMap) {
   }
 }
 
+TEST(SortedCountsTest, EveryPlaceFallsToItsString) {
+  std::mt19937 random(7);
+  SortedCounts counts;
+  std::map<std::string, int64_t> model;
+  for (int i = 0; i < 5000; ++i) {
+    const std::string key = std::to_string(random() % 2000);
+    const int64_t weight = model[key] > 0 && random() % 3 == 0
+                               ? -model[key]
+                               : static_cast<int64_t>(1 + random() % 3);
+    if ((model[key] += weight) == 0) model.erase(key);
+    counts.Add(key, weight);
+  }
+  while (model.size() > 1000) {
+    counts.RemoveLast();
+    model.erase(std::prev(model.end()));
+  }
+  int64_t place = 0;
+  for (const auto& [key, weight] : model) {
+    for (int64_t i = 0; i < weight; ++i) ASSERT_EQ(counts.AtWeight(place++).key, key);
+  }
+  ASSERT_EQ(place, counts.total_weight());
+}
+
 }  // namespace
 }  // namespace weir::ops

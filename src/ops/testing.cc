@@ -79,10 +79,32 @@ void AppendText(std::string_view text, CellColumn* column) {
   }
 }
 
-std::string CellText(const InputColumn& column, size_t row) {
-  if (column.IsNull(row)) return "NULL";
-  const char* cell = column.Cell(row).data();
-  switch (column.type().kind) {
+std::string ValueText(const data::Type& type, std::string_view bytes);
+
+// "[1 2 NULL]", from the bytes of a list.
+std::string ListText(const data::Type& type, std::string_view bytes) {
+  const data::Type& element = type.fields[0].type;
+  auto count = ReadAs<uint32_t>(bytes.data() + 1);
+  bytes.remove_prefix(1 + sizeof count);
+  std::string out = "[";
+  for (; count > 0; --count) {
+    const bool null = bytes[0] != 0;
+    bytes.remove_prefix(1);
+    auto size = static_cast<size_t>(null ? 0 : CellWidth(element));
+    if (!null && size == 0) {
+      size = ReadAs<uint32_t>(bytes.data());
+      bytes.remove_prefix(sizeof(uint32_t));
+    }
+    out += out.size() == 1 ? "" : " ";
+    out += null ? "NULL" : ValueText(element, bytes.substr(0, size));
+    bytes.remove_prefix(size);
+  }
+  return out + "]";
+}
+
+std::string ValueText(const data::Type& type, std::string_view bytes) {
+  const char* cell = bytes.data();
+  switch (type.kind) {
     case Kind::kBool:
       return *cell != 0 ? "true" : "false";
     case Kind::kInt32:
@@ -93,14 +115,20 @@ std::string CellText(const InputColumn& column, size_t row) {
     case Kind::kDouble:
       return fmt::format("{}", ReadAs<double>(cell));
     case Kind::kDecimal:
-      return DecimalText(ReadAs<__int128>(cell), column.type().scale);
+      return DecimalText(ReadAs<__int128>(cell), type.scale);
     case Kind::kUuid:
     case Kind::kString:
     case Kind::kBinary:
-      return column.Cell(row).empty() ? "''" : std::string(column.Cell(row));
+      return bytes.empty() ? "''" : std::string(bytes);
+    case Kind::kList:
+      return ListText(type, bytes);
     default:
       return std::to_string(ReadAs<int64_t>(cell));
   }
+}
+
+std::string CellText(const InputColumn& column, size_t row) {
+  return column.IsNull(row) ? "NULL" : ValueText(column.type(), column.Cell(row));
 }
 
 }  // namespace
@@ -123,13 +151,16 @@ data::Schema SchemaFromText(std::string_view columns) {
         {"string", Kind::kString}, {"binary", Kind::kBinary},
         {"uuid", Kind::kUuid}};
     data::Field field{words.at(0), {}};
-    if (words.at(1).starts_with("decimal(")) {
+    const auto type_of = [](const std::string& word) {
+      if (!word.starts_with("decimal(")) return data::Simple(kKinds.at(word));
       const std::vector<std::string> numbers =
-          Split(words[1].substr(8, words[1].size() - 9), ',');
-      field.type = data::Decimal(std::stoi(numbers.at(0)), std::stoi(numbers.at(1)));
-    } else {
-      field.type = data::Simple(kKinds.at(words[1]));
-    }
+          Split(std::string_view(word).substr(8, word.size() - 9), ',');
+      return data::Decimal(std::stoi(numbers.at(0)), std::stoi(numbers.at(1)));
+    };
+    const std::string& word = words.at(1);
+    field.type = word.ends_with("[]")
+                     ? data::ListOf(type_of(word.substr(0, word.size() - 2)))
+                     : type_of(word);
     schema.fields.push_back(std::move(field));
   }
   return schema;
