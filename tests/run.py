@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests; `./x test` calls it.
 
-    ./x test         builds, then the C++ tests, the kept inputs of the fuzz drivers, the end-to-end tests, the checker's own tests, a
+    ./x test         builds, then the C++ tests, the kept inputs of the fuzz drivers, random SQL against DuckDB, the end-to-end tests, the checker's own tests, a
                      soak of 200 cycles, the house rules and the planted bugs
     ./x test unit    the C++ tests alone
     ./x test all     the long ones too, asan and tsan, and five minutes of fuzzing for each decoder
@@ -130,6 +130,18 @@ class Replay:
         return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
 
 
+class SqlFuzz:
+    """Random queries and histories, judged by DuckDB after every step; the log names the seeds."""
+    kind, alone, name = "fuzz", False, "sql histories"
+
+    def __init__(self, histories=5000):
+        self.histories = histories
+
+    def run(self):
+        code, output = run([BUILD / "sql_fuzz", "--histories", str(self.histories), "--jobs", "2"], SECONDS_MAX["long"])
+        return Result(code == 0, code != 0, output[-OUTPUT_MAX:] if code else "")
+
+
 class Script:
     """A long one that builds for itself."""
     alone = True
@@ -167,7 +179,7 @@ def sanitized(preset):
     # A cut of each seven: all of them take half an hour with a sanitizer.
     os.environ.update(sanitizer_options(), WEIR=str(BUILD / "weir"), WEIR_CRASH_STRIDE="7")
     if preset == "asan":
-        return all_units() + [Replay()] + [c for c in all_end_to_end() if not c.long]
+        return all_units() + [Replay(), SqlFuzz(300)] + [c for c in all_end_to_end() if not c.long]
     return [u for u in all_units() if u.binary.name.removesuffix("_test") in TSAN_UNITS] + [c for c in all_end_to_end() if c.file.stem in TSAN_CASES and not c.long]
 
 
@@ -194,7 +206,7 @@ def named(name):
     """What a single NAME means, the most exact meaning first."""
     units = [u for u in all_units() if u.binary.name in (name, name + "_test")]
     cases = [c for c in all_end_to_end() if name in (c.file.stem, c.case, c.case.removeprefix("test_"), c.name)]
-    rules = [h for h in all_house() if name in (h.file.stem, h.name)] + ([Soak()] if name == "soak" else []) + ([Replay()] if name in ("fuzz", "replay") else [])
+    rules = [h for h in all_house() if name in (h.file.stem, h.name)] + ([Soak()] if name == "soak" else []) + ([Replay()] if name in ("fuzz", "replay") else []) + ([SqlFuzz()] if name in ("fuzz", "sql_fuzz") else [])
     if units or cases or rules:
         return units + cases + rules
     found = []
@@ -260,7 +272,7 @@ def main():
     elif what == "unit":
         tests = all_units()
     elif what in ("", "all"):
-        tests = (all_units() + [c for c in all_end_to_end() if what == "all" or not c.long] + [Replay(), Soak()]
+        tests = (all_units() + [c for c in all_end_to_end() if what == "all" or not c.long] + [Replay(), SqlFuzz(), Soak()]
                  + all_house(everything=what == "all") + (all_scripts() if what == "all" else []))
     else:
         tests = named(what)

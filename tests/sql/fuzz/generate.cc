@@ -1,0 +1,859 @@
+// The grammar of random queries.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "query.h"
+
+namespace weir::sqltest {
+namespace {
+
+// A column as it is written here.
+struct Visible {
+  std::string text;
+  Ty type;
+};
+using Scope = std::vector<Visible>;
+
+struct Shape {
+  Query query;
+  std::vector<Column> columns;
+};
+
+Expr Leaf(Ty type, std::string text) { return {type, std::move(text), {}, {}}; }
+Expr Call(Ty type, std::string text, std::vector<Expr> args) {
+  return {type, std::move(text), std::move(args), {}};
+}
+
+bool IsNested(Ty type) { return type == Ty::kList || type == Ty::kStruct; }
+// Types whose values mean the same in every engine when they are keys.
+bool IsKeyType(Ty type) { return type != Ty::kWild; }
+
+class Generator {
+ public:
+  Generator(const std::vector<Relation>& relations, const Features& features,
+            std::mt19937_64& random)
+      : relations_(relations), features_(features), random_(random) {}
+
+  Generated Make(int depth) {
+    is_top_ = true;
+    Shape shape = Block(depth, {});
+    Generated out;
+    out.query = std::move(shape.query);
+    out.columns = std::move(shape.columns);
+    out.approximate = std::move(approximate_);
+    return out;
+  }
+
+ private:
+  // ---- dice
+
+  uint64_t Below(uint64_t n) { return random_() % n; }
+  bool OneIn(uint64_t n) { return Below(n) == 0; }
+  template <class T>
+  const T& Pick(const std::vector<T>& from) {
+    return from[Below(from.size())];
+  }
+  std::string PickText(std::vector<const char*> from) { return from[Below(from.size())]; }
+  bool Has(Feature feature) const { return features_.contains(feature); }
+  bool Maybe(Feature feature, uint64_t one_in) { return Has(feature) && OneIn(one_in); }
+
+  // ---- values
+
+  Expr Literal(Ty type) {
+    switch (type) {
+      case Ty::kBool:
+        return Leaf(type, OneIn(2) ? "true" : "false");
+      case Ty::kInt:
+        return Leaf(type, std::to_string(Below(6)));
+      case Ty::kBig:
+        return Leaf(type, fmt::format("CAST({} AS BIGINT)", Below(6)));
+      case Ty::kHuge:
+        return Leaf(type, fmt::format("CAST({} AS HUGEINT)", Below(6)));
+      case Ty::kDecimal:
+        return Leaf(type, fmt::format("CAST({}.25 AS DECIMAL(10,2))", Below(4)));
+      case Ty::kDouble:
+      case Ty::kWild:
+        return Leaf(type, fmt::format("CAST({} AS DOUBLE)",
+                                      PickText({"0", "0.5", "-1.25", "3", "'nan'"})));
+      case Ty::kText:
+        return Leaf(type, PickText({"'a'", "'b'", "''", "'ab'", "'B'", "'it''s'"}));
+      case Ty::kDate:
+        return Leaf(type, fmt::format("DATE '2024-01-0{}'", 1 + Below(4)));
+      case Ty::kTs:
+        return Leaf(type, fmt::format("TIMESTAMP '2024-01-01 0{}:00:00'", Below(5)));
+      case Ty::kTsTz:
+        return Leaf(type, fmt::format("TIMESTAMPTZ '2024-01-01 0{}:00:00+00'", Below(5)));
+      case Ty::kList:
+        return Leaf(type, PickText({"[1]", "[1, 2]", "CAST([] AS INTEGER[])"}));
+      case Ty::kStruct:
+        return Leaf(type, fmt::format("{{'a': {}, 'b': 'x'}}", Below(3)));
+    }
+    return Leaf(type, "NULL");
+  }
+
+  std::vector<Expr> ColumnsOf(const Scope& scope, const std::function<bool(Ty)>& ok) {
+    std::vector<Expr> out;
+    for (const Visible& v : scope) {
+      if (ok(v.type)) out.push_back(Leaf(v.type, v.text));
+    }
+    return out;
+  }
+
+  Expr ColumnOr(Ty type, const Scope& scope) {
+    const auto columns = ColumnsOf(scope, [&](Ty t) { return t == type; });
+    if (!columns.empty() && !OneIn(12)) return Pick(columns);
+    return Literal(type);
+  }
+
+  // A row's value of this type.
+  Expr Value(Ty type, const Scope& scope, int depth) {
+    if (depth <= 0 || OneIn(3)) return ColumnOr(type, scope);
+    if (OneIn(8))
+      return Call(type, "CASE WHEN $0 THEN $1 ELSE $2 END",
+                  {Condition(scope, depth - 1), Value(type, scope, depth - 1),
+                   Value(type, scope, depth - 1)});
+    if (OneIn(8) && !IsNested(type))
+      return Call(type, "coalesce($0, $1)",
+                  {Value(type, scope, depth - 1), Value(type, scope, depth - 1)});
+    if (OneIn(10) && !IsNested(type) && type != Ty::kBool)
+      return Call(type, "nullif($0, $1)",
+                  {Value(type, scope, depth - 1), Value(type, scope, depth - 1)});
+    const auto of = [&](Ty t) { return Value(t, scope, depth - 1); };
+    switch (type) {
+      case Ty::kBool:
+        return Condition(scope, depth - 1);
+      case Ty::kInt:
+        switch (Below(Has(Feature::kNested) ? 9 : 7)) {
+          case 0:
+            return Call(type, "($0 % 7)", {of(type)});
+          case 1:
+            return Call(type, "($0 % 100 + $1 % 10)", {of(type), of(type)});
+          case 2:
+            return Call(type, "CAST(length($0) AS INTEGER)", {of(Ty::kText)});
+          case 3:
+            return Call(type, "TRY_CAST($0 AS INTEGER)", {of(Ty::kText)});
+          case 4:
+            return Call(type, "CAST($0 AS INTEGER)", {of(Ty::kBool)});
+          case 5:
+            return Call(type, "($0 // 3)", {of(type)});
+          case 6:
+            return OneIn(6) ? Call(type, "($0 + $1)", {of(type), of(type)})
+                            : Call(type, "greatest($0, $1)", {of(type), of(type)});
+          case 7:
+            return Call(type, "$0[1]", {of(Ty::kList)});
+          default:
+            return Call(type, "($0).a", {of(Ty::kStruct)});
+        }
+      case Ty::kBig:
+        switch (Below(6)) {
+          case 0:
+            return Call(type, "(CAST($0 AS BIGINT) * 1000)", {of(Ty::kInt)});
+          case 1:
+            return Call(type, "($0 % 1000)", {of(type)});
+          case 2:
+            return Call(type, "date_diff('day', $0, $1)", {of(Ty::kDate), of(Ty::kDate)});
+          case 3:
+            return Call(type, "date_diff('minute', $0, $1)", {of(Ty::kTs), of(Ty::kTs)});
+          case 4:
+            return Call(type, "extract(hour FROM $0)", {of(Ty::kTs)});
+          default:
+            return Call(type, "length($0)", {of(Ty::kText)});
+        }
+      case Ty::kHuge:
+        return Call(type, "($0 % 1000)", {of(type)});
+      case Ty::kDecimal:
+        switch (Below(3)) {
+          case 0:
+            return Call(type, "CAST($0 % 1000 AS DECIMAL(8,1))", {of(Ty::kInt)});
+          case 1:
+            return Call(type, "($0 * 2)", {ColumnOr(type, scope)});
+          default:
+            return Call(type, "(-$0)", {of(type)});
+        }
+      case Ty::kDouble:
+        switch (Below(5)) {
+          case 0:
+            return Call(type, "($0 + $1)",
+                        {ColumnOr(type, scope), ColumnOr(type, scope)});
+          case 1:
+            return Call(type, "($0 * 0.5::DOUBLE)", {ColumnOr(type, scope)});
+          case 2:
+            return Call(type, "CAST($0 AS DOUBLE)", {ColumnOr(Ty::kInt, scope)});
+          case 3:
+            return Call(type, "(-$0)", {of(type)});
+          default:
+            return Call(type, "abs($0)", {of(type)});
+        }
+      case Ty::kWild:
+        return Call(type, "($0 / 3)", {ColumnOr(Ty::kWild, scope)});
+      case Ty::kText:
+        switch (Below(Has(Feature::kNested) ? 7 : 6)) {
+          case 0:
+            return Call(type, "lower($0)", {of(type)});
+          case 1:
+            return Call(type, "($0 || $1)",
+                        {ColumnOr(type, scope), ColumnOr(type, scope)});
+          case 2:
+            return Call(type, "substr($0, 1, 1)", {of(type)});
+          case 3:
+            return Call(type, "CAST($0 AS VARCHAR)", {of(Ty::kInt)});
+          case 4:
+            return Call(type, "replace($0, 'a', 'xy')", {ColumnOr(type, scope)});
+          case 5:
+            return Call(type, "CAST($0 AS VARCHAR)", {of(Ty::kDate)});
+          default:
+            return Call(type, "($0).b", {of(Ty::kStruct)});
+        }
+      case Ty::kDate:
+        return OneIn(2) ? Call(type, "CAST($0 AS DATE)", {of(Ty::kTs)})
+                        : Call(type, "($0 + $1 % 5)", {of(type), of(Ty::kInt)});
+      case Ty::kTs:
+        switch (Below(4)) {
+          case 0:
+            return Call(type, "date_trunc('hour', $0)", {of(type)});
+          case 1:
+            return Call(type, "($0 + INTERVAL 1 MONTH)", {of(type)});
+          case 2:
+            return Call(type, "CAST($0 AS TIMESTAMP)", {of(Ty::kTsTz)});
+          default:
+            return Call(type, "($0 - INTERVAL 90 MINUTE)", {of(type)});
+        }
+      case Ty::kTsTz:
+        switch (Below(3)) {
+          case 0:
+            return Call(type, "date_trunc('day', $0)", {of(type)});
+          case 1:
+            return Call(type, "($0 + INTERVAL 1 DAY)", {of(type)});
+          default:
+            return Call(type, "time_bucket(INTERVAL '2 hours', $0)", {of(type)});
+        }
+      case Ty::kList:
+        return OneIn(2) ? Call(type, "list_sort($0)", {of(type)})
+                        : Call(type, "[$0, $1]", {of(Ty::kInt), of(Ty::kInt)});
+      case Ty::kStruct:
+        return Call(type, "{'a': $0, 'b': $1}", {of(Ty::kInt), of(Ty::kText)});
+    }
+    return Literal(type);
+  }
+
+  Ty SomeType(const Scope& scope, const std::function<bool(Ty)>& ok) {
+    const auto columns = ColumnsOf(scope, ok);
+    if (!columns.empty()) return Pick(columns).type;
+    return Ty::kInt;
+  }
+  static bool IsFlat(Ty type) { return !IsNested(type); }
+
+  Expr Condition(const Scope& scope, int depth) {
+    if (depth > 0 && OneIn(4)) {
+      return Call(Ty::kBool, PickText({"($0 AND $1)", "($0 OR $1)"}),
+                  {Condition(scope, depth - 1), Condition(scope, depth - 1)});
+    }
+    if (depth > 0 && OneIn(10))
+      return Call(Ty::kBool, "(NOT $0)", {Condition(scope, depth - 1)});
+    const Ty type = SomeType(scope, IsFlat);
+    const Expr a = Value(type, scope, depth - 1);
+    switch (Below(9)) {
+      case 0:
+        return Call(Ty::kBool, PickText({"($0 IS NULL)", "($0 IS NOT NULL)"}), {a});
+      case 1:
+        return Call(
+            Ty::kBool,
+            PickText({"($0 IS DISTINCT FROM $1)", "($0 IS NOT DISTINCT FROM $1)"}),
+            {a, Value(type, scope, depth - 1)});
+      case 2:
+        return Call(Ty::kBool, "($0 IN ($1, $2))", {a, Literal(type), Literal(type)});
+      case 3:
+        return Call(Ty::kBool, "($0 BETWEEN $1 AND $2)",
+                    {a, Literal(type), Literal(type)});
+      case 4:
+        return Call(Ty::kBool, PickText({"($0 LIKE 'a%')", "($0 > 'a')"}),
+                    {Value(Ty::kText, scope, depth - 1)});
+      case 5: {
+        const auto flags = ColumnsOf(scope, [](Ty t) { return t == Ty::kBool; });
+        if (!flags.empty()) return Pick(flags);
+        [[fallthrough]];
+      }
+      default:
+        return Call(Ty::kBool,
+                    fmt::format("($0 {} $1)",
+                                PickText({"=", "<>", "<", "<=", ">", ">=", "=", ">"})),
+                    {a, OneIn(2) ? Literal(type) : Value(type, scope, depth - 1)});
+    }
+  }
+
+  // ---- aggregates
+
+  std::string Direction() {
+    return PickText({"", " DESC", " NULLS FIRST", " DESC NULLS FIRST", " ASC"});
+  }
+
+  Expr Aggregate(const Scope& scope) {
+    const auto value = [&](Ty type) { return Value(type, scope, OneIn(3) ? 2 : 0); };
+    const auto any = [&](const std::function<bool(Ty)>& ok) {
+      const Ty type = SomeType(scope, ok);
+      return value(type);
+    };
+    const auto flat = [](Ty t) { return IsFlat(t); };
+    Expr out;
+    const uint64_t many = Has(Feature::kManyAggregates) ? 22 : 14;
+    switch (Below(many)) {
+      case 0:
+        out = Call(Ty::kBig, "count(*)", {});
+        break;
+      case 1:
+        out = Call(Ty::kBig, "count($0)", {any([](Ty) { return true; })});
+        break;
+      case 2:
+        out = Call(Ty::kHuge, "sum($0)", {value(OneIn(3) ? Ty::kBig : Ty::kInt)});
+        break;
+      case 3:
+        out = Call(Ty::kDecimal, "sum($0)", {ColumnOr(Ty::kDecimal, scope)});
+        break;
+      case 4:
+        out = Call(Ty::kDouble, "sum($0)", {value(Ty::kDouble)});
+        break;
+      case 5:
+        out = Call(Ty::kWild, "avg($0)",
+                   {value(PickType({Ty::kInt, Ty::kDecimal, Ty::kDouble}))});
+        break;
+      case 6:
+      case 7: {
+        const Expr arg = any(flat);
+        out = Call(arg.type, PickText({"min($0)", "max($0)"}), {arg});
+        break;
+      }
+      case 8:
+        out = Call(Ty::kBool, PickText({"bool_and($0)", "bool_or($0)"}),
+                   {value(Ty::kBool)});
+        break;
+      case 9:
+      case 10: {
+        const Expr arg = any([](Ty) { return true; });
+        out = Call(arg.type,
+                   PickText({"arg_min($0, $1)", "arg_max($0, $1)", "min_by($0, $1)",
+                             "arg_min_null($0, $1)", "arg_max_null($0, $1)"}),
+                   {arg, any(flat)});
+        break;
+      }
+      case 11: {
+        const Expr arg = any([](Ty) { return true; });
+        out = Call(arg.type,
+                   PickText({"first($0 ORDER BY $1", "last($0 ORDER BY $1",
+                             "any_value($0 ORDER BY $1"}) +
+                       Direction() + ")",
+                   {arg, any(flat)});
+        break;
+      }
+      case 12: {
+        const Expr arg = any([](Ty) { return true; });
+        out = Call(arg.type, PickText({"first($0)", "any_value($0)", "last($0)"}), {arg});
+        break;
+      }
+      case 13:
+        out = Call(Ty::kHuge, "count_if($0)", {Condition(scope, 1)});
+        break;
+      case 14:
+      case 15:
+        out = Call(Ty::kBig, "count(DISTINCT $0)", {any(flat)});
+        break;
+      case 16:
+        out = Call(Ty::kHuge, "sum(DISTINCT $0)", {value(Ty::kInt)});
+        break;
+      case 17:
+        out = Call(Ty::kList, "list($0 ORDER BY $1" + Direction() + ")",
+                   {value(Ty::kInt), any(flat)});
+        break;
+      case 18:
+        out = Call(Ty::kText, "string_agg($0, ',' ORDER BY $1" + Direction() + ")",
+                   {value(Ty::kText), any(flat)});
+        break;
+      case 19:
+        out = Call(Ty::kWild, PickText({"median($0)", "quantile_cont($0, 0.25)"}),
+                   {value(Ty::kInt)});
+        break;
+      case 20: {
+        const Expr arg = any(flat);
+        out = Call(arg.type, "mode($0)", {arg});
+        break;
+      }
+      default:
+        out = Call(Ty::kHuge, "bit_xor($0)", {value(Ty::kInt)});
+        out.type = Ty::kInt;
+    }
+    if (OneIn(4)) {
+      out.args.push_back(Condition(scope, 1));
+      out.text += fmt::format(" FILTER (WHERE ${})", out.args.size() - 1);
+    }
+    return out;
+  }
+  Ty PickType(std::vector<Ty> from) { return from[Below(from.size())]; }
+
+  // ---- windows
+
+  Expr Window(const Scope& scope) {
+    const auto flat = [](Ty t) { return IsFlat(t); };
+    const auto any = [&] { return ColumnOr(SomeType(scope, flat), scope); };
+    const Expr arg = any();
+    Expr out;
+    bool needs_order = true, frame = false;
+    switch (Below(9)) {
+      case 0:
+        out = Call(Ty::kBig, "row_number()", {});
+        break;
+      case 1:
+        out = Call(Ty::kBig, PickText({"rank()", "dense_rank()"}), {});
+        break;
+      case 2:
+        out = Call(arg.type, PickText({"lag($0)", "lead($0)", "lag($0, 2)"}), {arg});
+        break;
+      case 3:
+        out = Call(arg.type, PickText({"first_value($0)", "last_value($0)"}), {arg});
+        frame = true;
+        break;
+      case 4:
+        out = Call(Ty::kHuge, "sum($0)", {ColumnOr(Ty::kInt, scope)});
+        needs_order = OneIn(2);
+        frame = true;
+        break;
+      case 5:
+        out = Call(Ty::kBig, "count(*)", {});
+        needs_order = OneIn(2);
+        frame = true;
+        break;
+      case 6:
+        out = Call(arg.type, PickText({"min($0)", "max($0)"}), {arg});
+        needs_order = OneIn(2);
+        frame = true;
+        break;
+      case 7:
+        out = Call(Ty::kBig, "ntile(3)", {});
+        break;
+      default:
+        out = Call(Ty::kWild, PickText({"percent_rank()", "cume_dist()"}), {});
+    }
+    std::string over;
+    const auto add = [&](Expr e) {
+      out.args.push_back(std::move(e));
+      return fmt::format("${}", out.args.size() - 1);
+    };
+    if (!OneIn(5)) over += "PARTITION BY " + add(any());
+    if (needs_order) {
+      over += (over.empty() ? "ORDER BY " : " ORDER BY ") + add(any()) + Direction();
+      if (frame && OneIn(2))
+        over += PickText({" ROWS BETWEEN 1 PRECEDING AND CURRENT ROW",
+                          " ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING",
+                          " ROWS UNBOUNDED PRECEDING",
+                          " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"});
+    }
+    out.text += " OVER (" + over + ")";
+    return out;
+  }
+
+  // ---- sources
+
+  std::string NewAlias() { return fmt::format("t{}", aliases_++); }
+
+  Scope ScopeOf(const std::string& alias, const std::vector<Column>& columns) {
+    Scope out;
+    for (const Column& column : columns)
+      out.push_back({alias + "." + column.name, column.type});
+    return out;
+  }
+
+  Source Table(Scope* scope) {
+    std::vector<Relation> all = relations_;
+    if (Has(Feature::kCte)) all.insert(all.end(), ctes_.begin(), ctes_.end());
+    const Relation& relation = Pick(all);
+    Source out;
+    out.table = relation.name;
+    out.alias = NewAlias();
+    *scope = ScopeOf(out.alias, relation.columns);
+    return out;
+  }
+
+  Source Single(int depth, Scope* scope) {
+    if (depth > 0 && Maybe(Feature::kSubquery, 2)) {
+      Source out;
+      Shape inner =
+          Has(Feature::kNestedBlocks) ? Block(depth - 1, {}) : RowWise(depth - 1, {});
+      out.alias = NewAlias();
+      *scope = ScopeOf(out.alias, inner.columns);
+      out.query.push_back(std::move(inner.query));
+      return out;
+    }
+    return Table(scope);
+  }
+
+  Source From(int depth, Scope* scope) {
+    if (!Maybe(Feature::kJoin, 2)) return Single(depth, scope);
+    Source out;
+    Scope left, right;
+    out.sides.push_back(Single(depth - 1, &left));
+    out.sides.push_back(Single(depth - 1, &right));
+    if (OneIn(6)) {  // a third
+      Source inner = out;
+      *scope = Join(&inner, left, right);
+      Scope third;
+      out.sides = {std::move(inner), Single(depth - 1, &third)};
+      *scope = Join(&out, *scope, third);
+      return out;
+    }
+    *scope = Join(&out, left, right);
+    return out;
+  }
+
+  Scope Join(Source* out, const Scope& left, const Scope& right) {
+    out->join = PickText({"JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN",
+                          "FULL JOIN", "SEMI JOIN", "ANTI JOIN", "CROSS JOIN"});
+    Scope both = left;
+    both.insert(both.end(), right.begin(), right.end());
+    if (out->join != "CROSS JOIN") {
+      out->on.push_back(JoinCondition(left, right));
+      if (OneIn(4) && !out->join.starts_with("FULL"))
+        out->on[0] = Call(Ty::kBool, "($0 AND $1)", {out->on[0], Condition(both, 0)});
+    }
+    return out->join == "SEMI JOIN" || out->join == "ANTI JOIN" ? left : both;
+  }
+
+  Expr JoinCondition(const Scope& left, const Scope& right) {
+    std::vector<Expr> pairs;
+    for (const Visible& l : left) {
+      for (const Visible& r : right) {
+        if (l.type == r.type && IsFlat(l.type) && IsKeyType(l.type))
+          pairs.push_back(Call(Ty::kBool,
+                               OneIn(8) ? "($0 IS NOT DISTINCT FROM $1)" : "($0 = $1)",
+                               {Leaf(l.type, l.text), Leaf(r.type, r.text)}));
+      }
+    }
+    if (pairs.empty()) return Leaf(Ty::kBool, "true");
+    Expr out = Pick(pairs);
+    if (OneIn(4)) out = Call(Ty::kBool, "($0 AND $1)", {out, Pick(pairs)});
+    return out;
+  }
+
+  // ---- conditions with queries
+
+  Expr QueryCondition(const Scope& scope, int depth) {
+    Expr out;
+    out.type = Ty::kBool;
+    const bool correlated = Maybe(Feature::kCorrelated, 2);
+    if (OneIn(2)) {  // [NOT] EXISTS
+      out.text = PickText({"EXISTS ($q)", "(NOT EXISTS ($q))"});
+      out.query.push_back(RowWise(depth - 1, {}, correlated ? scope : Scope()).query);
+      return out;
+    }
+    const Ty type = SomeType(scope, [](Ty t) { return IsFlat(t) && IsKeyType(t); });
+    out.text = PickText({"($0 IN ($q))", "($0 NOT IN ($q))"});
+    out.args.push_back(ColumnOr(type, scope));
+    out.query.push_back(RowWise(depth - 1, {type}, correlated ? scope : Scope()).query);
+    return out;
+  }
+
+  // A query of one row and one column.
+  Expr ScalarQuery(const Scope& scope, int depth) {
+    Query query;
+    Scope inner;
+    query.from.push_back(Single(depth - 1, &inner));
+    if (Maybe(Feature::kCorrelated, 2))
+      query.where.push_back(JoinCondition(inner, scope));
+    Expr value = Aggregate(inner);
+    Expr out{value.type, "($q)", {}, {}};
+    query.items.push_back({std::move(value), "v"});
+    out.query.push_back(std::move(query));
+    return out;
+  }
+
+  Expr Where(const Scope& scope, int depth) {
+    Expr out = Condition(scope, 2);
+    if (depth > 0 && Maybe(Feature::kInSubquery, 3)) {
+      const Expr query = QueryCondition(scope, depth);
+      out = OneIn(2) ? query : Call(Ty::kBool, "($0 AND $1)", {out, query});
+    }
+    return out;
+  }
+
+  // ---- blocks
+
+  // What stands for a column no generated expression is asked of.
+  void AddItems(Shape* shape, const std::vector<Ty>& wanted,
+                const std::function<Expr(Ty)>& of, const std::function<Expr()>& any) {
+    const size_t count = wanted.empty() ? 1 + Below(4) : wanted.size();
+    for (size_t i = 0; i < count; ++i) {
+      Expr expr = wanted.empty() ? any() : of(wanted[i]);
+      AddItem(shape, std::move(expr));
+    }
+  }
+  void AddItem(Shape* shape, Expr expr) {
+    const std::string name = fmt::format("c{}", shape->columns.size());
+    shape->columns.push_back({name, expr.type});
+    shape->query.items.push_back({std::move(expr), name});
+  }
+
+  Shape RowWise(int depth, const std::vector<Ty>& wanted, const Scope& outer = {}) {
+    Shape out;
+    Scope scope;
+    out.query.from.push_back(outer.empty() ? From(depth, &scope) : Single(0, &scope));
+    if (!outer.empty()) {
+      out.query.where.push_back(JoinCondition(scope, outer));
+    } else if (Maybe(Feature::kWhere, 2)) {
+      out.query.where.push_back(Where(scope, depth));
+    }
+    AddItems(
+        &out, wanted, [&](Ty type) { return Value(type, scope, 1); },
+        [&] { return Value(AnyType(scope), scope, OneIn(2) ? 2 : 0); });
+    return out;
+  }
+  Ty AnyType(const Scope& scope) {
+    return OneIn(6) ? PickType({Ty::kBool, Ty::kInt, Ty::kBig, Ty::kText, Ty::kDate})
+                    : SomeType(scope, [](Ty) { return true; });
+  }
+
+  Shape Grouped(int depth, const std::vector<Ty>& wanted) {
+    Shape out;
+    Scope scope;
+    out.query.from.push_back(From(depth, &scope));
+    if (Maybe(Feature::kWhere, 3)) out.query.where.push_back(Where(scope, depth));
+    std::vector<Expr> keys;
+    for (uint64_t n = OneIn(6) ? 0 : 1 + Below(2); n > 0; --n) {
+      const Ty type = SomeType(scope, IsKeyType);
+      keys.push_back(Value(type, scope, OneIn(3) ? 1 : 0));
+    }
+    // A constant as a key would be a column's number.
+    std::erase_if(keys, [&](const Expr& key) {
+      return key.args.empty() &&
+             std::none_of(scope.begin(), scope.end(),
+                          [&](const Visible& v) { return v.text == key.text; });
+    });
+    std::vector<Expr> unused = keys;
+    const auto result = [&]() -> Expr {
+      Expr value = Aggregate(scope);
+      if (OneIn(6) && !IsNested(value.type))
+        value = Call(value.type, "coalesce($0, $1)", {value, Literal(value.type)});
+      return value;
+    };
+    const auto of = [&](Ty type) -> Expr {
+      for (size_t i = 0; i < unused.size(); ++i) {
+        if (unused[i].type != type) continue;
+        Expr key = unused[i];
+        unused.erase(unused.begin() + static_cast<int64_t>(i));
+        return key;
+      }
+      switch (type) {
+        case Ty::kBig:
+          return Call(type, "count(*)", {});
+        case Ty::kHuge:
+          return Call(type, "sum($0)", {Value(Ty::kInt, scope, 0)});
+        case Ty::kWild:
+          return Call(type, "avg($0)", {Value(Ty::kInt, scope, 0)});
+        case Ty::kList:
+        case Ty::kStruct:
+          return Call(type, "first($0)", {Value(type, scope, 0)});
+        default:
+          return Call(type, PickText({"min($0)", "max($0)"}), {Value(type, scope, 0)});
+      }
+    };
+    if (wanted.empty() && !OneIn(8)) {
+      for (const Expr& key : keys) AddItem(&out, key);
+      unused.clear();
+    }
+    AddItems(&out, wanted, of, result);
+    if (!keys.empty() && Maybe(Feature::kHaving, 5)) {
+      Expr aggregate = Aggregate(scope);
+      while (IsNested(aggregate.type)) aggregate = Aggregate(scope);
+      out.query.having.push_back(
+          Call(Ty::kBool, PickText({"($0 > $1)", "($0 IS NOT NULL)", "($0 <= $1)"}),
+               {aggregate, Literal(aggregate.type)}));
+    }
+    out.query.group = keys;
+    if (keys.size() > 1 && Maybe(Feature::kGroupingSets, 4))
+      out.query.grouping = PickText({"ROLLUP", "CUBE", "GROUPING SETS"});
+    return out;
+  }
+
+  Shape Distinct(int depth, const std::vector<Ty>& wanted) {
+    Shape out = RowWise(depth, wanted);
+    out.query.distinct = true;
+    return out;
+  }
+
+  Shape Top(int depth, const std::vector<Ty>& wanted) {
+    Shape out;
+    Scope scope;
+    out.query.from.push_back(From(depth, &scope));
+    if (Maybe(Feature::kWhere, 3)) out.query.where.push_back(Where(scope, depth));
+    AddItems(
+        &out, wanted, [&](Ty type) { return Value(type, scope, 1); },
+        [&] { return Value(AnyType(scope), scope, OneIn(3) ? 1 : 0); });
+    const auto flat = [](Ty t) { return IsFlat(t); };
+    const auto key = [&] {
+      const Ty type = SomeType(scope, flat);
+      const auto columns = ColumnsOf(scope, [&](Ty t) { return t == type; });
+      return columns.empty() ? Leaf(Ty::kBool, "(1 = 1)") : Pick(columns);
+    };
+    if (Maybe(Feature::kDistinctOn, 3)) {
+      out.query.distinct_on.push_back(key());
+      out.query.order.push_back(out.query.distinct_on[0]);
+      Expr order = key();
+      order = Call(order.type, "$0" + Direction(), {order});
+      out.query.order.push_back(std::move(order));
+      return out;
+    }
+    Expr number{Ty::kBool, "row_number() OVER (", {}, {}};
+    if (!OneIn(6)) {
+      number.args.push_back(key());
+      number.text += "PARTITION BY $0 ";
+    }
+    number.args.push_back(key());
+    number.text += fmt::format("ORDER BY ${}{}) ", number.args.size() - 1, Direction()) +
+                   PickText({"<= 1", "= 1", "<= 2", "< 4"});
+    out.query.qualify.push_back(std::move(number));
+    return out;
+  }
+
+  Shape Windowed(int depth, const std::vector<Ty>& wanted) {
+    Shape out = RowWise(depth, wanted);
+    // The scope of the block again: its columns are written in the items' sources.
+    Scope scope;
+    for (const Item& item : out.query.items)
+      scope.push_back({Sql(item.expr), item.expr.type});
+    Query outer;
+    Source from;
+    from.alias = NewAlias();
+    Scope visible = ScopeOf(from.alias, out.columns);
+    from.query.push_back(std::move(out.query));
+    outer.from.push_back(std::move(from));
+    Shape shape;
+    shape.query = std::move(outer);
+    if (!wanted.empty()) {
+      for (const Visible& v : visible) AddItem(&shape, Leaf(v.type, v.text));
+      if (Has(Feature::kQualify)) {
+        const Expr window = Window(visible);
+        shape.query.qualify.push_back(
+            Call(Ty::kBool, PickText({"($0 IS NOT NULL)", "($0 = $1)", "($0 <= $1)"}),
+                 {window, Literal(window.type)}));
+      }
+      return shape;
+    }
+    for (const Visible& v : visible) {
+      if (!OneIn(3)) AddItem(&shape, Leaf(v.type, v.text));
+    }
+    for (uint64_t n = 1 + Below(2); n > 0; --n) AddItem(&shape, Window(visible));
+    return shape;
+  }
+
+  Shape SetOperation(int depth, const std::vector<Ty>& wanted) {
+    Shape left = Block(depth - 1, wanted);
+    std::vector<Ty> types;
+    for (const Column& column : left.columns) types.push_back(column.type);
+    Shape right = Block(depth - 1, types);
+    Shape out;
+    out.columns = left.columns;
+    out.query.op = PickText({"UNION ALL", "UNION ALL", "UNION", "EXCEPT", "EXCEPT ALL",
+                             "INTERSECT", "INTERSECT ALL"});
+    out.query.sides.push_back(std::move(left.query));
+    out.query.sides.push_back(std::move(right.query));
+    for (size_t i = 0; i < out.columns.size(); ++i) {
+      if (right.columns[i].type == Ty::kWild) out.columns[i].type = Ty::kWild;
+    }
+    return out;
+  }
+
+  // Types that a caller may ask of any block.
+  static bool CanGive(const std::vector<Ty>& wanted) {
+    return std::none_of(wanted.begin(), wanted.end(), IsNested);
+  }
+
+  Shape Block(int depth, const std::vector<Ty>& wanted) {
+    const bool top = std::exchange(is_top_, false);
+    std::vector<Cte> ctes;
+    if (top && depth > 1 && Maybe(Feature::kCte, 5)) {
+      for (uint64_t n = 1 + Below(2); n > 0; --n) {
+        Shape inner =
+            Has(Feature::kNestedBlocks) ? Block(depth - 2, {}) : RowWise(depth - 2, {});
+        Cte cte{fmt::format("w{}", ctes.size()), {std::move(inner.query)}};
+        ctes.push_back(std::move(cte));
+        ctes_.push_back({ctes.back().name, inner.columns});
+        ctes_.push_back({ctes.back().name, inner.columns});  // likely to be read twice
+      }
+    }
+    Shape out = Body(depth, wanted, top);
+    out.query.ctes = std::move(ctes);
+    if (Has(Feature::kScalarSubquery) && wanted.empty() && depth > 0 && OneIn(8) &&
+        out.query.sides.empty() && !out.query.from.empty() && out.query.group.empty() &&
+        !out.query.distinct && out.query.distinct_on.empty() && IsRowWise(out.query)) {
+      AddItem(&out, ScalarQuery({}, depth));
+    }
+    if (Maybe(Feature::kLimit, 12) && out.query.order.empty()) {
+      const size_t by = 1 + Below(out.columns.size());
+      if (!IsNested(out.columns[by - 1].type)) {
+        out.query.order.push_back(Leaf(Ty::kInt, std::to_string(by) + Direction()));
+        out.query.limit = static_cast<int64_t>(1 + Below(4));
+        if (OneIn(3)) out.query.offset = 1;
+      }
+    }
+    return out;
+  }
+
+  static bool IsRowWise(const Query& query) {
+    return std::none_of(query.items.begin(), query.items.end(), [](const Item& item) {
+      const std::string text = Sql(item.expr);
+      for (const char* call : {"count(", "sum(", "avg(", "min(", "max(", "bool_", "arg_",
+                               "min_by(", "first(", "last(", "any_value(", "list(",
+                               "string_agg(", "median(", "quantile", "mode(", "bit_xor("})
+        if (text.find(call) != text.npos) return true;
+      return false;
+    });
+  }
+
+  Shape Body(int depth, const std::vector<Ty>& wanted, bool top) {
+    struct Choice {
+      Feature feature;
+      uint64_t weight;
+      Shape (Generator::*make)(int, const std::vector<Ty>&);
+    };
+    std::vector<Choice> choices = {
+        {Feature::kWhere, 3, nullptr},
+        {Feature::kAggregate, 6, &Generator::Grouped},
+        {Feature::kDistinct, 1, &Generator::Distinct},
+        {Feature::kTop, 2, &Generator::Top},
+    };
+    if (depth > 0 && Has(Feature::kWindow))
+      choices.push_back({Feature::kWindow, 2, &Generator::Windowed});
+    if (depth > 0 && Has(Feature::kSetOperation) && CanGive(wanted))
+      choices.push_back({Feature::kSetOperation, 2, &Generator::SetOperation});
+    std::erase_if(choices,
+                  [&](const Choice& c) { return c.make != nullptr && !Has(c.feature); });
+    uint64_t sum = 0;
+    for (const Choice& choice : choices) sum += choice.weight;
+    uint64_t dice = Below(sum);
+    for (const Choice& choice : choices) {
+      if (dice >= choice.weight) {
+        dice -= choice.weight;
+        continue;
+      }
+      return choice.make == nullptr ? RowWise(depth, wanted)
+                                    : (this->*choice.make)(depth, wanted);
+    }
+    return RowWise(depth, wanted);
+  }
+
+  const std::vector<Relation>& relations_;
+  const Features& features_;
+  std::mt19937_64& random_;
+  std::vector<Relation> ctes_;
+  std::set<std::string> approximate_;
+  int aliases_ = 0;
+  bool is_top_ = false;
+};
+
+}  // namespace
+
+Generated GenerateQuery(const std::vector<Relation>& relations, const Features& features,
+                        int depth, std::mt19937_64& random) {
+  return Generator(relations, features, random).Make(depth);
+}
+
+}  // namespace weir::sqltest

@@ -1,0 +1,414 @@
+#include "history.h"
+
+#include <arrow/api.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weir::sqltest {
+namespace {
+
+data::Type TypeOf(Ty type) {
+  using data::Kind;
+  switch (type) {
+    case Ty::kBool:
+      return data::Simple(Kind::kBool);
+    case Ty::kInt:
+      return data::Simple(Kind::kInt32);
+    case Ty::kBig:
+      return data::Simple(Kind::kInt64);
+    case Ty::kHuge:
+      return data::Decimal(38, 0);
+    case Ty::kDecimal:
+      return data::Decimal(10, 2);
+    case Ty::kDouble:
+    case Ty::kWild:
+      return data::Simple(Kind::kDouble);
+    case Ty::kText:
+      return data::Simple(Kind::kString);
+    case Ty::kDate:
+      return data::Simple(Kind::kDate);
+    case Ty::kTs:
+      return data::Simple(Kind::kTimestamp);
+    case Ty::kTsTz:
+      return data::Simple(Kind::kTimestampTz);
+    case Ty::kList:
+      return data::ListOf(data::Simple(Kind::kInt32));
+    case Ty::kStruct:
+      return data::StructOf(
+          {{"a", data::Simple(Kind::kInt32)}, {"b", data::Simple(Kind::kString)}});
+  }
+  return {};
+}
+
+class Dice {
+ public:
+  explicit Dice(std::mt19937_64& random) : random_(random) {}
+  uint64_t Below(uint64_t n) { return random_() % n; }
+  bool OneIn(uint64_t n) { return Below(n) == 0; }
+  const char* Pick(const std::vector<const char*>& from) {
+    return from[Below(from.size())];
+  }
+
+ private:
+  std::mt19937_64& random_;
+};
+
+// Few values, so that keys meet; now and then an extreme one. `wide`: more of them.
+std::string ValueText(const data::Type& type, bool wide, Dice& dice) {
+  using data::Kind;
+  if (dice.OneIn(7)) return "NULL";
+  const bool extreme = dice.OneIn(25);
+  const auto small = [&] {
+    return static_cast<int64_t>(dice.Below(wide ? 60 : 5)) - (wide ? 20 : 1);
+  };
+  switch (type.kind) {
+    case Kind::kBool:
+      return dice.OneIn(2) ? "true" : "false";
+    case Kind::kInt32:
+      return extreme ? dice.Pick({"2147483647", "-2147483648", "0"})
+                     : std::to_string(small());
+    case Kind::kInt64:
+      return extreme ? dice.Pick({"9223372036854775807", "-9223372036854775808",
+                                  "9007199254740993"})
+                     : std::to_string(small());
+    case Kind::kDecimal:
+      return extreme ? dice.Pick({"99999999.99", "-99999999.99", "0.00"})
+                     : fmt::format("{}.{}", small(), dice.Pick({"00", "25", "50", "99"}));
+    case Kind::kDouble:
+      return dice.OneIn(10) ? dice.Pick({"nan", "inf", "-inf", "-0", "0", "1048576.125"})
+                            : fmt::format("{}", static_cast<double>(small()) / 4);
+    case Kind::kString:
+      return extreme ? dice.Pick({"''", "'it''s'",
+                                  "'a longer text, beyond the inline "
+                                  "length'",
+                                  "ä", "'a b'"})
+                     : std::string(dice.Pick({"a", "b", "B", "ab", "abc", "1", "22"}));
+    case Kind::kDate:
+      return extreme ? dice.Pick({"1969-12-31", "2024-02-29", "9999-12-31"})
+                     : fmt::format("2024-01-{:02}", 1 + dice.Below(wide ? 28 : 4));
+    case Kind::kTimestamp:
+    case Kind::kTimestampTz:
+      return extreme ? dice.Pick({"1969-12-31T23:59:59.999999", "2024-02-29T12:00",
+                                  "2024-03-31T01:30:00.000001"})
+                     : fmt::format("2024-01-01T{:02}:{:02}", dice.Below(wide ? 24 : 4),
+                                   dice.OneIn(3) ? 30 : 0);
+    case Kind::kList: {
+      std::string out;
+      for (uint64_t n = dice.Below(3); n > 0; --n)
+        out += (out.empty() ? "" : ", ") + ValueText(type.fields[0].type, wide, dice);
+      return "[" + out + "]";
+    }
+    case Kind::kStruct: {
+      std::string out;
+      for (const data::Field& field : type.fields)
+        out += (out.empty() ? "" : ", ") + field.name + ": " +
+               ValueText(field.type, wide, dice);
+      return "{" + out + "}";
+    }
+    default:
+      return "NULL";
+  }
+}
+
+plan::InputTable RandomTable(int number, bool nested, bool append_only, Dice& dice,
+                             std::vector<Column>* columns) {
+  plan::InputTable table;
+  table.name = fmt::format("b.t{}", number);
+  const bool keyed = !dice.OneIn(3);
+  table.append_only = append_only && dice.OneIn(2);
+  const auto add = [&](std::string name, Ty type) {
+    columns->push_back({name, type});
+    table.schema.fields.push_back({std::move(name), TypeOf(type)});
+  };
+  add("id", Ty::kBig);
+  if (keyed) table.key = {"id"};
+  std::vector<Ty> types = {Ty::kBool,    Ty::kInt,  Ty::kInt,   Ty::kBig,
+                           Ty::kDecimal, Ty::kText, Ty::kText,  Ty::kDate,
+                           Ty::kTs,      Ty::kTsTz, Ty::kDouble};
+  if (nested) {
+    types.push_back(Ty::kList);
+    types.push_back(Ty::kStruct);
+  }
+  for (uint64_t n = 2 + dice.Below(4); n > 0; --n)
+    add(fmt::format("v{}", columns->size()), types[dice.Below(types.size())]);
+  if (keyed && dice.OneIn(3)) {  // tie columns
+    const data::Field& field =
+        table.schema.fields[dice.Below(table.schema.fields.size())];
+    if (!field.type.is_nested()) table.order = {field.name};
+  }
+  return table;
+}
+
+// The rows of a table as texts, and its next change.
+class TableHistory {
+ public:
+  TableHistory(const plan::InputTable& table, bool wide) : table_(table), wide_(wide) {}
+
+  Feed Empty() {
+    Feed out{table_.name, {}};
+    for (const std::string& row : rows_) out.rows.push_back({"- " + row, 0});
+    rows_.clear();
+    return out;
+  }
+
+  Feed Step(uint64_t changes, Dice& dice) {
+    Feed out{table_.name, {}};
+    for (; changes > 0; --changes) {
+      const uint64_t what = table_.append_only ? 0 : dice.Below(10);
+      if (what < 6 || rows_.empty()) {
+        Insert(&out, table_.key.empty() && !rows_.empty() && dice.OneIn(4)
+                         ? rows_[dice.Below(rows_.size())]
+                         : NewRow(next_id_++, dice));
+      } else {
+        const size_t at = dice.Below(rows_.size());
+        const std::string old = rows_[at];
+        rows_.erase(rows_.begin() + static_cast<int64_t>(at));
+        out.rows.push_back({"- " + old, 0});
+        if (what < 8) Insert(&out, Changed(old, dice));  // an update keeps the id
+      }
+    }
+    if (!table_.append_only && dice.OneIn(12)) {  // all rows go
+      for (const std::string& row : rows_) out.rows.push_back({"- " + row, 0});
+      rows_.clear();
+    }
+    return out;
+  }
+
+ private:
+  void Insert(Feed* out, std::string row) {
+    out->rows.push_back({"+ " + row, 0});
+    rows_.push_back(std::move(row));
+  }
+
+  std::string NewRow(int64_t id, Dice& dice) {
+    std::string out = std::to_string(table_.key.empty() ? id % 7 : id);
+    for (size_t i = 1; i < table_.schema.fields.size(); ++i)
+      out += " " + ValueText(table_.schema.fields[i].type, wide_, dice);
+    return out;
+  }
+  std::string Changed(const std::string& old, Dice& dice) {
+    const int64_t id = std::stoll(old);
+    return NewRow(id, dice);
+  }
+
+  const plan::InputTable& table_;
+  const bool wide_;
+  std::vector<std::string> rows_;
+  int64_t next_id_ = 1;
+};
+
+}  // namespace
+
+Project RandomProject(const Features& features, int models, int depth,
+                      std::mt19937_64& random) {
+  Dice dice(random);
+  Project out;
+  std::vector<Relation> relations;
+  const bool append_only = dice.OneIn(4);
+  for (uint64_t n = 1 + dice.Below(3); n > 0; --n) {
+    Relation relation;
+    out.tables.push_back(RandomTable(static_cast<int>(out.tables.size()),
+                                     features.contains(Feature::kNested), append_only,
+                                     dice, &relation.columns));
+    relation.name = out.tables.back().name;
+    relations.push_back(std::move(relation));
+  }
+  for (int i = 0; i < models; ++i) {
+    const int most = 1 + static_cast<int>(dice.Below(static_cast<uint64_t>(depth)));
+    Generated made = GenerateQuery(relations, features, most, random);
+    FuzzModel model{fmt::format("m.q{}", i), std::move(made.query)};
+    if (!made.approximate.empty())
+      out.approximate[model.name] = {made.approximate.begin(), made.approximate.end()};
+    if (dice.OneIn(3)) relations.push_back({model.name, made.columns});
+    out.models.push_back(std::move(model));
+  }
+  return out;
+}
+
+History RandomHistory(const Project& project, int histories, std::mt19937_64& random) {
+  Dice dice(random);
+  History out;
+  out.shards = dice.OneIn(4) ? 3 : 1;
+  const int64_t budgets[] = {0, 4096, 64 << 20};
+  out.memory_max = budgets[dice.Below(3)];
+  std::vector<TableHistory> tables;
+  for (const plan::InputTable& table : project.tables) {
+    tables.emplace_back(table, dice.OneIn(4));
+    if (table.append_only) histories = 1;
+  }
+  const auto add = [&](HistoryStep step) {
+    std::erase_if(step.feeds, [](const Feed& feed) { return feed.rows.empty(); });
+    const uint64_t what = dice.Below(24);
+    step.after = what < 12   ? After::kNothing
+                 : what < 14 ? After::kCheckpoint
+                 : what < 22 ? After::kCommit
+                 : what < 23 ? After::kCrash
+                             : After::kCrashGrouped;
+    out.steps.push_back(std::move(step));
+  };
+  for (; histories > 0; --histories) {
+    for (uint64_t n = 2 + dice.Below(4); n > 0; --n) {
+      HistoryStep step;
+      const uint64_t most = dice.OneIn(12) ? 80 : 10;
+      for (TableHistory& table : tables) {
+        if (!dice.OneIn(4)) step.feeds.push_back(table.Step(dice.Below(most), dice));
+      }
+      add(std::move(step));
+    }
+    if (histories > 1) {
+      HistoryStep step;
+      for (TableHistory& table : tables) step.feeds.push_back(table.Empty());
+      step.ends = true;
+      add(std::move(step));
+    }
+  }
+  return out;
+}
+
+Case ToCase(const Project& project, const History& history) {
+  Case out;
+  out.name = "found";
+  out.tables = project.tables;
+  for (const FuzzModel& model : project.models)
+    out.models.push_back({model.name, "", Sql(model.query), 0});
+  out.approximate = project.approximate;
+  for (const HistoryStep& step : history.steps) out.steps.push_back({step.feeds, {}, 0});
+  return out;
+}
+
+Result<Played> Play(const Case& c, const plan::Plan& plan, Oracle& oracle,
+                    const History& history) {
+  struct Step {
+    Changes changes;
+    std::map<std::string, data::Batch> answers;
+    After after;
+  };
+  // What DuckDB says, and the steps it has an answer for.
+  Played out;
+  out.effective = history;
+  out.effective.steps.clear();
+  std::vector<Step> steps;
+  std::map<std::string, Content> sources;
+  std::map<std::string, std::map<std::string, int64_t>> rows;  // as text
+  for (const auto& table : plan.sources) sources.emplace(table.name, table.schema);
+  for (const HistoryStep& written : history.steps) {
+    HistoryStep effective{{}, written.after, written.ends};
+    Step step{{}, {}, written.after};
+    auto next = sources;
+    auto next_rows = rows;
+    for (const Feed& feed : written.feeds) {
+      Feed kept{feed.table, {}};
+      for (const RowLine& line : feed.rows) {
+        int64_t& count = next_rows[feed.table][line.text.substr(1)];
+        if (line.text.starts_with('-') && count == 0) continue;
+        count += line.text.starts_with('-') ? -1 : 1;
+        kept.rows.push_back(line);
+      }
+      if (kept.rows.empty()) continue;
+      Content& content = next.at(feed.table);
+      std::vector<data::Batch> change = {
+          WEIR_TRY(ParseRows(content.schema(), kept.rows, true))};
+      WEIR_TRY(content.Add(change));
+      auto& all = step.changes[feed.table];
+      all.insert(all.end(), change.begin(), change.end());
+      effective.feeds.push_back(std::move(kept));
+    }
+    auto answers = oracle.Answers(next);
+    if (!answers.ok()) {
+      if (answers.error().code != Code::kInvalid) return std::move(answers).error();
+      ++out.dropped;
+      continue;
+    }
+    step.answers = *std::move(answers);
+    sources = std::move(next);
+    rows = std::move(next_rows);
+    steps.push_back(std::move(step));
+    out.effective.steps.push_back(std::move(effective));
+  }
+
+  // A row's error ends a model (it goes to the model's $rejected one day); DuckDB may
+  // have been spared it, for a row that came and went or a column nobody reads.
+  const auto is_row_error = [](const Error& error) {
+    for (const char* part : {"Overflow in", "out of range", "Out of Range",
+                             "Could not "
+                             "convert",
+                             "Could not cast", "overflow"})
+      if (error.message.find(part) != std::string::npos) return true;
+    return false;
+  };
+  const auto wrong = [&](size_t step, std::string model, std::string message) {
+    out.wrong = Wrong{step, std::move(model), std::move(message)};
+    return out;
+  };
+  auto opened =
+      Engine::Open(plan, {.shards = history.shards, .memory_max = history.memory_max});
+  if (!opened.ok()) return wrong(0, "", "it does not start: " + opened.error().message);
+  Engine& engine = **opened;
+  size_t at = 0;  // the step being played
+  const auto failed = [&](const Error& error) {
+    if (is_row_error(error)) {
+      out.dropped += static_cast<int>(steps.size() - at);
+      return out;
+    }
+    return wrong(at, "", fmt::format("step {}: {}", at + 1, error.message));
+  };
+  const auto check = [&](size_t i) -> Result<bool> {
+    for (const auto& model : plan.models) {
+      if (!IsKept(model)) continue;
+      const std::string difference =
+          WEIR_TRY(Difference(model.output, engine.tables().at(model.model.name).rows(),
+                              "Weir's table", steps[i].answers.at(model.model.name),
+                              "DuckDB's answer", ApproximateColumns(c, model)));
+      if (difference.empty()) continue;
+      wrong(at, model.model.name, fmt::format("after step {}:\n{}", i + 1, difference));
+      return false;
+    }
+    return true;
+  };
+  const auto play = [&](const Changes& changes) {
+    auto made = engine.Step(changes);
+    return made.ok() ? Status() : Status(made.error());
+  };
+  // Steps before `committed` are in the store, those before `put_aside` in a checkpoint.
+  size_t committed = 0;
+  std::optional<size_t> put_aside;
+  for (; at < steps.size(); ++at) {
+    const After after = steps[at].after;
+    if (Status status = play(steps[at].changes); !status.ok())
+      return failed(status.error());
+    if (!WEIR_TRY(check(at))) return out;
+    if (put_aside && after < After::kCrash) {
+      if (Status status = engine.Commit(); !status.ok()) return failed(status.error());
+      committed = *std::exchange(put_aside, std::nullopt);
+    }
+    if (after == After::kCheckpoint || after == After::kCommit) {
+      if (Status status = engine.Checkpoint(); !status.ok())
+        return failed(status.error());
+      put_aside = at + 1;
+    }
+    if (after == After::kCommit) {
+      if (Status status = engine.Commit(); !status.ok()) return failed(status.error());
+      committed = *std::exchange(put_aside, std::nullopt);
+    }
+    if (after < After::kCrash) continue;
+    if (Status status = engine.Crash(); !status.ok()) return failed(status.error());
+    put_aside.reset();
+    Changes all;
+    for (size_t redo = committed; redo <= at; ++redo) {
+      if (after == After::kCrash) {
+        if (Status status = play(steps[redo].changes); !status.ok())
+          return failed(status.error());
+        if (!WEIR_TRY(check(redo))) return out;
+      }
+      for (const auto& [table, batches] : steps[redo].changes)
+        all[table].insert(all[table].end(), batches.begin(), batches.end());
+    }
+    if (after == After::kCrash) continue;
+    if (Status status = play(all); !status.ok()) return failed(status.error());
+    if (!WEIR_TRY(check(at))) return out;
+  }
+  return out;
+}
+
+}  // namespace weir::sqltest
