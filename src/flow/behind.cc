@@ -94,8 +94,16 @@ bool Behind::IsBehind(const plan::ModelPlan& plan,
 }
 
 Status Behind::RunIncremental(ModelRunner& runner, Round& round) {
+  for (const std::string& input : runner.plan().inputs)
+    WEIR_TRY(RunIncremental(runner, input, round));
+  return {};
+}
+
+// What one input changed since the model took it in. Operators may take the changes of
+// their inputs one after the other: what comes out adds up to the same.
+Status Behind::RunIncremental(ModelRunner& runner, const std::string& input,
+                              Round& round) {
   const plan::ModelPlan& plan = runner.plan();
-  const std::string& input = plan.inputs[0];
   const iceberg::Metadata& metadata = tables_.metadata(input);
   const int64_t version = round.models->at(plan.model.name).inputs.at(input);
   if (metadata.current() == nullptr || metadata.current()->id.value == version) return {};
@@ -108,14 +116,15 @@ Status Behind::RunIncremental(ModelRunner& runner, Round& round) {
   }
   // What comes out of a model goes on to those of the round that read it; they have
   // already taken in what it had committed before.
-  const std::function<Status(ModelRunner&, const std::vector<data::Batch>&)> feed =
-      [&](ModelRunner& to, const std::vector<data::Batch>& changes) -> Status {
-    std::vector<data::Batch> out;
-    WEIR_TRY(to.Process(changes, &out));
-    if (out.empty()) return {};
-    for (const data::Batch& batch : out) tables_.Append(to.plan().model.name, batch);
+  const std::function<Status(ModelRunner&, const Changes&)> feed =
+      [&](ModelRunner& to, const Changes& changes) -> Status {
+    Changes out;
+    std::vector<data::Batch>& rows = out[to.plan().model.name];
+    WEIR_TRY(to.Process(changes, &rows));
+    if (rows.empty()) return {};
+    for (const data::Batch& batch : rows) tables_.Append(to.plan().model.name, batch);
     for (ModelRunner* child : round.runners) {
-      if (child->plan().inputs[0] == to.plan().model.name) WEIR_TRY(feed(*child, out));
+      if (child->Reads(out)) WEIR_TRY(feed(*child, out));
     }
     return {};
   };
@@ -123,7 +132,7 @@ Status Behind::RunIncremental(ModelRunner& runner, Round& round) {
   return scan::VisitChanges(
       io_, metadata, from, *metadata.current(), schema, [&](data::Batch batch) -> Status {
         batch.rows = WEIR_TRY(Plain(*batch.rows, WithoutIds(schema)));
-        return feed(runner, {std::move(batch)});
+        return feed(runner, {{input, {std::move(batch)}}});
       });
 }
 
@@ -246,10 +255,12 @@ Status Behind::Follow(const std::string& lane,
     if (plan->kind != plan::BlockKind::kFullRefresh) {
       auto& runner = runners_[plan->model.name];
       if (runner == nullptr) {
-        runner = WEIR_TRY(ModelRunner::New(
-            *plan, WithoutIds(tables_.metadata(plan->inputs[0]).schema()), pool_,
-            committer_.store(), DuckOptions(settings_, data_dir_),
-            settings_.memory_max / 8, clock_));
+        std::map<std::string, data::Schema> inputs;
+        for (const std::string& input : plan->inputs)
+          inputs[input] = WithoutIds(tables_.metadata(input).schema());
+        runner = WEIR_TRY(ModelRunner::New(*plan, inputs, pool_, committer_.store(),
+                                           DuckOptions(settings_, data_dir_),
+                                           settings_.memory_max / 8, clock_));
       }
       incremental.push_back(plan);
       runners.push_back(runner.get());

@@ -45,6 +45,7 @@ class Behind {
   struct Round;
 
   Status RunIncremental(ModelRunner& runner, Round& round);
+  Status RunIncremental(ModelRunner& runner, const std::string& input, Round& round);
   Status RunRefresh(const plan::ModelPlan& plan);
   Status CommitRound(Round& round);
   bool IsBehind(const plan::ModelPlan& plan,

@@ -281,7 +281,11 @@ class FlowImpl final : public Flow {
       reset.dropped_models.push_back(model.model.name);
       delta.Clear("index/" + model.model.name);
       delta.Clear("files/" + model.model.name);
-      delta.Clear(fmt::format("op/{}/{}", model.model.name, known->second.fingerprint));
+      const std::string states =
+          ModelRunner::StateSpace(model.model.name, known->second.fingerprint);
+      for (const auto& space : WEIR_TRY(committer_->store().Spaces())) {
+        if (space.space.starts_with(states)) delta.Clear(space.space);
+      }
     }
     if (!reset.dropped_models.empty()) {
       reset.delta = &delta;
@@ -363,8 +367,10 @@ class FlowImpl final : public Flow {
       // DuckDB takes some 10 ms for a session, so the runners are made beside each other.
       // A simulated disk wants its operations in one order.
       const auto make = [this, &model, &duck, live_count] {
-        return ModelRunner::New(model, tables_->metadata(model.inputs[0]).schema(), pool_,
-                                committer_->store(), duck,
+        std::map<std::string, data::Schema> inputs;
+        for (const std::string& input : model.inputs)
+          inputs[input] = tables_->metadata(input).schema();
+        return ModelRunner::New(model, inputs, pool_, committer_->store(), duck,
                                 operator_bytes_max() / live_count, clock_);
       };
       made.push_back(std::async(committer_->store().deterministic()
@@ -565,7 +571,7 @@ class FlowImpl final : public Flow {
     report_.received += batch.counts.received;
     report_.bytes += batch.bytes;
 
-    std::map<std::string, std::vector<data::Batch>> changes;
+    Changes changes;
     const auto publish = [&](const std::string& table, data::Batch& rows) {
       if (rows.num_rows() == 0) return;
       changes[table].push_back(rows);
@@ -581,13 +587,11 @@ class FlowImpl final : public Flow {
     return {};
   }
 
-  Status RunModel(ModelRunner& runner,
-                  std::map<std::string, std::vector<data::Batch>>& changes) {
+  Status RunModel(ModelRunner& runner, Changes& changes) {
     const plan::ModelPlan& plan = runner.plan();
-    const auto input = changes.find(plan.inputs[0]);
-    if (input == changes.end() || report_.halted.contains(plan.model.name)) return {};
+    if (!runner.Reads(changes) || report_.halted.contains(plan.model.name)) return {};
     std::vector<data::Batch> out;
-    Status status = runner.Process(input->second, &out);
+    Status status = runner.Process(changes, &out);
     if (!status.ok()) {
       // The data or the model is at fault: this model and what reads it stand still, the
       // rest goes on. Anything else stops the flow.

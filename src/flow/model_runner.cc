@@ -4,7 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "data/arrow.h"
+#include "ops/join.h"
+#include "ops/recompute.h"
 
 namespace weir::flow {
 namespace {
@@ -37,16 +41,38 @@ std::vector<data::Batch> Slices(const data::Batch& batch, int parts) {
   return out;
 }
 
-Result<std::vector<data::Batch>> RunOver(duck::Session& session,
-                                         std::string_view relation,
-                                         duck::Prepared& statement,
-                                         const data::Batch& batch) {
-  WEIR_TRY(session.SetInput(relation, {WEIR_TRY(WithWeightColumn(batch))}));
-  std::vector<data::Batch> out;
-  for (const auto& rows : WEIR_TRY(session.Run(statement))) {
-    if (rows->num_rows() > 0) out.push_back(WEIR_TRY(FromWeightColumn(rows)));
+bool NeedsSql(const plan::Stage& stage) {
+  return stage.kind == plan::BlockKind::kRecompute ||
+         std::any_of(stage.ports.begin(), stage.ports.end(),
+                     [](const plan::Port& port) { return !port.is_projection; });
+}
+
+std::string StageRelation(int stage) { return fmt::format("_s{}", stage); }
+
+std::string InputRelation(const plan::Port& port) {
+  return port.stage < 0 ? port.table : StageRelation(port.stage);
+}
+
+// Every row as often as its weight says, without weights.
+Result<duck::RowBatches> Repeated(const std::vector<data::Batch>& batches) {
+  duck::RowBatches out;
+  for (const data::Batch& batch : batches) {
+    if (batch.weights.empty()) {
+      out.push_back(batch.rows);
+      continue;
+    }
+    std::vector<int32_t> rows;
+    for (int64_t row = 0; row < batch.num_rows(); ++row)
+      rows.insert(rows.end(), static_cast<size_t>(std::max(batch.weight(row), 0)),
+                  static_cast<int32_t>(row));
+    out.push_back(WEIR_TRY(data::Take({batch.rows, {}}, rows)).rows);
   }
   return out;
+}
+
+data::Batch Renamed(const data::Batch& batch, const std::shared_ptr<arrow::Schema>& as) {
+  return {arrow::RecordBatch::Make(as, batch.num_rows(), batch.rows->columns()),
+          batch.weights};
 }
 
 }  // namespace
@@ -85,172 +111,264 @@ Result<data::Batch> FromWeightColumn(const std::shared_ptr<arrow::RecordBatch>& 
   return out;
 }
 
-std::string ModelRunner::StateSpace(const plan::ModelPlan& plan) {
-  return fmt::format("op/{}/{}", plan.model.name, plan.fingerprint);
+std::string ModelRunner::StateSpace(std::string_view model,
+                                    std::string_view fingerprint) {
+  return fmt::format("op/{}/{}", model, fingerprint);
 }
 
-Result<std::unique_ptr<ModelRunner>> ModelRunner::New(const plan::ModelPlan& plan,
-                                                      const data::Schema& input,
-                                                      ShardPool& pool,
-                                                      state::Store& store,
-                                                      const duck::InstanceOptions& duck,
-                                                      int64_t memory_max, Clock& clock) {
-  WEIR_CHECK(plan.kind != plan::BlockKind::kFullRefresh && plan.inputs.size() == 1);
+Result<std::unique_ptr<ModelRunner>> ModelRunner::New(
+    const plan::ModelPlan& plan, const std::map<std::string, data::Schema>& inputs,
+    ShardPool& pool, state::Store& store, const duck::InstanceOptions& duck,
+    int64_t memory_max, Clock& clock) {
+  WEIR_CHECK(!plan.stages.empty());
   auto out = std::unique_ptr<ModelRunner>(new ModelRunner(plan, pool, clock));
   out->output_ = data::ToArrow(plan.output);
+  for (const plan::Stage& stage : plan.stages)
+    out->outputs_.push_back(data::ToArrow(stage.output));
   out->shards_.resize(static_cast<size_t>(pool.size()));
   for (Shard& shard : out->shards_) {
-    Status opened = out->OpenShard(shard, input, store, duck, memory_max / pool.size());
+    Status opened = out->OpenShard(shard, inputs, store, duck, memory_max / pool.size());
     if (!opened.ok()) return std::move(opened).error().Within(plan.model.name);
   }
   return out;
 }
 
-Status ModelRunner::OpenShard(Shard& shard, const data::Schema& input,
+Status ModelRunner::OpenShard(Shard& shard,
+                              const std::map<std::string, data::Schema>& inputs,
                               state::Store& store, const duck::InstanceOptions& duck,
                               int64_t memory_max) {
-  const bool row_wise = plan_.kind == plan::BlockKind::kRowWise;
-  if (!plan_.pre_is_projection || NeedsPostSql())
+  if (std::any_of(plan_.stages.begin(), plan_.stages.end(), NeedsSql)) {
     shard.session = WEIR_TRY(duck::Session::Open(duck));
-  if (!plan_.pre_is_projection)
-    WEIR_TRY(shard.session->DeclareInput(plan_.inputs[0], WithWeight(input)));
-  if (row_wise) {
-    if (!plan_.pre_is_projection)
-      shard.pre = WEIR_TRY(shard.session->Prepare(plan_.pre_sql));
-    return {};
+    for (const std::string& input : plan_.inputs)
+      WEIR_TRY(shard.session->DeclareInput(input, WithWeight(inputs.at(input))));
   }
-  const std::string space = StateSpace(plan_);
-  data::Schema groups;
-  switch (plan_.kind) {
-    case plan::BlockKind::kAggregate:
-      groups = plan_.aggregate.output;
-      shard.op = WEIR_TRY(ops::NewAggregate(plan_.aggregate, plan_.pre_schema, &store,
-                                            space, memory_max));
-      break;
-    case plan::BlockKind::kDistinct:
-      groups = plan_.pre_schema;
-      shard.op = WEIR_TRY(ops::NewDistinct(plan_.pre_schema, &store, space, memory_max));
-      break;
-    case plan::BlockKind::kTop:
-      groups = plan_.pre_schema;
-      shard.op =
-          WEIR_TRY(ops::NewTop(plan_.top, plan_.pre_schema, &store, space, memory_max));
-      break;
-    default:
-      return Internal("no operator for this kind of block");
-  }
-  if (NeedsPostSql())
-    WEIR_TRY(shard.session->DeclareInput("_groups", WithWeight(groups)));
-  if (!plan_.pre_is_projection)
-    shard.pre = WEIR_TRY(shard.session->Prepare(plan_.pre_sql));
-  if (NeedsPostSql()) shard.post = WEIR_TRY(shard.session->Prepare(plan_.post_sql));
+  const auto operators = std::count_if(plan_.stages.begin(), plan_.stages.end(),
+                                       [](const plan::Stage& stage) {
+                                         return stage.kind != plan::BlockKind::kRowWise &&
+                                                stage.kind != plan::BlockKind::kUnion;
+                                       });
+  shard.stages.resize(plan_.stages.size());
+  for (size_t i = 0; i < plan_.stages.size(); ++i)
+    WEIR_TRY(OpenStage(shard, i, store, memory_max / std::max<int64_t>(operators, 1)));
   return {};
 }
 
-bool ModelRunner::NeedsPostSql() const {
-  return !plan_.post_is_projection && !plan_.post_sql.empty();
+Status ModelRunner::OpenStage(Shard& shard, size_t number, state::Store& store,
+                              int64_t memory_max) {
+  const plan::Stage& stage = plan_.stages[number];
+  StageAtWork& work = shard.stages[number];
+  work.ports.resize(stage.ports.size());
+  for (size_t p = 0; p < stage.ports.size(); ++p) {
+    const plan::Port& port = stage.ports[p];
+    if (port.is_projection) continue;
+    if (port.stage >= 0) {
+      WEIR_TRY(shard.session->DeclareInput(
+          StageRelation(port.stage),
+          WithWeight(plan_.stages[static_cast<size_t>(port.stage)].output)));
+    }
+    work.ports[p].sql = WEIR_TRY(shard.session->Prepare(port.sql));
+  }
+  const std::string space =
+      fmt::format("{}/{}", StateSpace(plan_.model.name, plan_.fingerprint), number);
+  const data::Schema& input = stage.ports[0].schema;
+  switch (stage.kind) {
+    case plan::BlockKind::kRowWise:
+    case plan::BlockKind::kUnion:
+      return {};
+    case plan::BlockKind::kAggregate:
+      work.op =
+          WEIR_TRY(ops::NewAggregate(stage.aggregate, input, &store, space, memory_max));
+      return {};
+    case plan::BlockKind::kDistinct:
+      work.op = WEIR_TRY(ops::NewDistinct(input, &store, space, memory_max));
+      return {};
+    case plan::BlockKind::kTop:
+      work.op = WEIR_TRY(ops::NewTop(stage.top, input, &store, space, memory_max));
+      return {};
+    case plan::BlockKind::kJoin:
+      work.op = WEIR_TRY(ops::NewJoin(stage.join, input, stage.ports[1].schema, &store,
+                                      space, memory_max));
+      return {};
+    case plan::BlockKind::kRecompute: {
+      ops::RecomputeSpec spec;
+      std::vector<data::Schema> ports;
+      for (size_t p = 0; p < stage.ports.size(); ++p) {
+        spec.keys.push_back(stage.ports[p].exchange_keys);
+        ports.push_back(stage.ports[p].schema);
+        WEIR_TRY(shard.session->DeclareInput(fmt::format("_p{}_{}", number, p),
+                                             stage.ports[p].schema));
+      }
+      work.recompute = WEIR_TRY(shard.session->Prepare(stage.recompute_sql));
+      work.op = WEIR_TRY(ops::NewRecompute(
+          std::move(spec), std::move(ports), stage.output,
+          [this, &shard, number](std::span<const std::vector<data::Batch>> rows) {
+            return Recompute(shard, number, rows);
+          },
+          &store, space, memory_max));
+      return {};
+    }
+    case plan::BlockKind::kFullRefresh:
+      break;
+  }
+  return Internal("no operator for this kind of stage");
 }
 
-Result<std::vector<data::Batch>> ModelRunner::Pre(Shard& shard,
-                                                  const data::Batch& batch) {
-  if (plan_.pre_is_projection)
-    return std::vector<data::Batch>{data::SelectColumns(batch, plan_.pre_columns)};
-  return RunOver(*shard.session, plan_.inputs[0], *shard.pre, batch);
+Result<std::vector<data::Batch>> ModelRunner::Recompute(
+    Shard& shard, size_t number, std::span<const std::vector<data::Batch>> ports) {
+  for (size_t p = 0; p < ports.size(); ++p) {
+    WEIR_TRY(shard.session->SetInput(fmt::format("_p{}_{}", number, p),
+                                     WEIR_TRY(Repeated(ports[p]))));
+  }
+  std::vector<data::Batch> out;
+  for (const auto& rows : WEIR_TRY(shard.session->Run(*shard.stages[number].recompute))) {
+    if (rows->num_rows() > 0) out.push_back(Renamed({rows, {}}, outputs_[number]));
+  }
+  return out;
+}
+
+// From rows of a port's input to the rows the stage takes.
+Status ModelRunner::Pre(Shard& shard, size_t number, size_t p,
+                        std::vector<data::Batch> rows) {
+  const plan::Port& port = plan_.stages[number].ports[p];
+  PortAtWork& work = shard.stages[number].ports[p];
+  if (port.is_projection) {
+    for (const data::Batch& batch : rows)
+      work.rows.push_back(data::SelectColumns(batch, port.columns));
+    return {};
+  }
+  if (rows.empty()) return {};
+  duck::RowBatches weighted;
+  for (const data::Batch& batch : rows)
+    weighted.push_back(WEIR_TRY(WithWeightColumn(batch)));
+  WEIR_TRY(shard.session->SetInput(InputRelation(port), std::move(weighted)));
+  for (const auto& out : WEIR_TRY(shard.session->Run(*work.sql))) {
+    if (out->num_rows() > 0) work.rows.push_back(WEIR_TRY(FromWeightColumn(out)));
+  }
+  return {};
 }
 
 // Rows meet their key's shard. Runs on the caller's thread between two barriers.
-Status ModelRunner::Exchange() {
-  for (Shard& shard : shards_) shard.exchanged.clear();
-  for (Shard& from : shards_) {
-    for (const data::Batch& batch : from.in) {
-      const auto hashes = WEIR_TRY(data::HashKeys(*batch.rows, plan_.exchange_keys));
-      std::vector<std::vector<int32_t>> rows(shards_.size());
-      for (size_t i = 0; i < hashes.size(); ++i)
-        rows[hashes[i].high % shards_.size()].push_back(static_cast<int32_t>(i));
-      for (size_t to = 0; to < shards_.size(); ++to) {
-        if (!rows[to].empty())
-          shards_[to].exchanged.push_back(WEIR_TRY(data::Take(batch, rows[to])));
+Status ModelRunner::Exchange(size_t number) {
+  const plan::Stage& stage = plan_.stages[number];
+  for (size_t p = 0; p < stage.ports.size(); ++p) {
+    for (Shard& shard : shards_) shard.stages[number].ports[p].exchanged.clear();
+    const auto exchanged = [&](size_t to) -> std::vector<data::Batch>& {
+      return shards_[to].stages[number].ports[p].exchanged;
+    };
+    for (Shard& from : shards_) {
+      for (data::Batch& batch : from.stages[number].ports[p].rows) {
+        if (stage.one_group) {
+          exchanged(0).push_back(std::move(batch));
+          continue;
+        }
+        const auto hashes =
+            WEIR_TRY(data::HashKeys(*batch.rows, stage.ports[p].exchange_keys));
+        std::vector<std::vector<int32_t>> rows(shards_.size());
+        for (size_t i = 0; i < hashes.size(); ++i)
+          rows[hashes[i].high % shards_.size()].push_back(static_cast<int32_t>(i));
+        for (size_t to = 0; to < shards_.size(); ++to) {
+          if (!rows[to].empty())
+            exchanged(to).push_back(WEIR_TRY(data::Take(batch, rows[to])));
+        }
       }
     }
+    for (Shard& shard : shards_) {
+      PortAtWork& port = shard.stages[number].ports[p];
+      port.rows = std::move(port.exchanged);
+    }
   }
-  for (Shard& shard : shards_) shard.in = std::move(shard.exchanged);
   return {};
 }
 
-Status ModelRunner::Operate(Shard& shard) {
-  std::vector<data::Batch> groups;
-  Collector collector(&groups);
-  for (data::Batch& batch : shard.in)
-    WEIR_TRY(shard.op->Process(0, std::move(batch), collector));
-  WEIR_TRY(shard.op->Flush(collector));
-  if (!NeedsPostSql()) {
-    for (data::Batch& batch : groups) {
-      if (plan_.post_is_projection)
-        batch = data::SelectColumns(batch, plan_.post_columns);
-      batch.rows =
-          arrow::RecordBatch::Make(output_, batch.num_rows(), batch.rows->columns());
-      shard.out.push_back(std::move(batch));
+Status ModelRunner::Operate(Shard& shard, size_t number) {
+  StageAtWork& work = shard.stages[number];
+  if (work.op == nullptr) {
+    for (PortAtWork& port : work.ports) {
+      for (const data::Batch& batch : port.rows)
+        work.out.push_back(Renamed(batch, outputs_[number]));
     }
     return {};
   }
-  for (const data::Batch& batch : groups) {
-    for (data::Batch& rows :
-         WEIR_TRY(RunOver(*shard.session, "_groups", *shard.post, batch)))
-      shard.out.push_back(std::move(rows));
+  Collector collector(&work.out);
+  for (size_t p = 0; p < work.ports.size(); ++p) {
+    for (data::Batch& batch : work.ports[p].rows)
+      WEIR_TRY(work.op->Process(static_cast<int>(p), std::move(batch), collector));
   }
+  WEIR_TRY(work.op->Flush(collector));
+  for (data::Batch& batch : work.out) batch = Renamed(batch, outputs_[number]);
   return {};
 }
 
-Status ModelRunner::Process(const std::vector<data::Batch>& changes,
-                            std::vector<data::Batch>* out) {
-  const Micros began = clock_.Monotonic();
-  const bool row_wise = plan_.kind == plan::BlockKind::kRowWise;
-  const bool global_group =
-      plan_.exchange_keys.empty() && !row_wise;  // one group lives on one shard
-  std::vector<std::vector<data::Batch>> parts(shards_.size());
-  for (const data::Batch& batch : changes) {
-    work_.rows_in += batch.num_rows();
-    std::vector<data::Batch> slices = Slices(batch, static_cast<int>(shards_.size()));
-    for (size_t i = 0; i < slices.size(); ++i) {
-      if (slices[i].num_rows() > 0) parts[i].push_back(std::move(slices[i]));
+Status ModelRunner::RunStage(size_t number, const Changes& changes) {
+  const plan::Stage& stage = plan_.stages[number];
+  const size_t shards = shards_.size();
+  // By port and shard.
+  std::vector<std::vector<std::vector<data::Batch>>> parts(stage.ports.size());
+  bool any = stage.one_group;
+  for (size_t p = 0; p < stage.ports.size(); ++p) {
+    const plan::Port& port = stage.ports[p];
+    parts[p].resize(shards);
+    if (port.stage >= 0) {
+      for (size_t i = 0; i < shards; ++i)
+        parts[p][i] = shards_[i].stages[static_cast<size_t>(port.stage)].out;
+    } else if (const auto input = changes.find(port.table); input != changes.end()) {
+      for (const data::Batch& batch : input->second) {
+        std::vector<data::Batch> slices = Slices(batch, static_cast<int>(shards));
+        for (size_t i = 0; i < shards; ++i) {
+          if (slices[i].num_rows() > 0) parts[p][i].push_back(std::move(slices[i]));
+        }
+      }
     }
+    for (const auto& part : parts[p]) any |= !part.empty();
   }
-  Status status = pool_.Run([&](int i) -> Status {
+  if (!any) return {};
+  WEIR_TRY(pool_.Run([&](int i) -> Status {
     Shard& shard = shards_[static_cast<size_t>(i)];
-    shard.in.clear();
-    shard.out.clear();
-    for (const data::Batch& part : parts[static_cast<size_t>(i)]) {
-      for (data::Batch& rows : WEIR_TRY(Pre(shard, part)))
-        shard.in.push_back(std::move(rows));
-    }
-    if (row_wise) shard.out = std::move(shard.in);
+    for (size_t p = 0; p < stage.ports.size(); ++p)
+      WEIR_TRY(Pre(shard, number, p, std::move(parts[p][static_cast<size_t>(i)])));
     return {};
+  }));
+  const bool meets = shards_[0].stages[number].op != nullptr;
+  if (meets && shards > 1) WEIR_TRY(Exchange(number));
+  // One group has a row even over no input, so only the shard that owns it may speak.
+  return pool_.Run([&](int i) {
+    return meets && stage.one_group && i > 0
+               ? Status()
+               : Operate(shards_[static_cast<size_t>(i)], number);
   });
-  if (status.ok() && !row_wise) {
-    if (shards_.size() > 1 && global_group) {
-      for (size_t i = 1; i < shards_.size(); ++i) {
-        for (data::Batch& batch : shards_[i].in)
-          shards_[0].in.push_back(std::move(batch));
-        shards_[i].in.clear();
-      }
-    } else if (shards_.size() > 1) {
-      status = Exchange();
-    }
-    // An operator without groups has a row even over no input, so only the shard that
-    // owns the group may speak.
-    if (status.ok())
-      status = pool_.Run([&](int i) {
-        return global_group && i > 0 ? Status()
-                                     : Operate(shards_[static_cast<size_t>(i)]);
-      });
-  }
-  if (!status.ok()) return std::move(status).error().Within(plan_.model.name);
+}
+
+bool ModelRunner::Reads(const Changes& changes) const {
+  return std::any_of(plan_.inputs.begin(), plan_.inputs.end(),
+                     [&](const std::string& input) { return changes.contains(input); });
+}
+
+Status ModelRunner::Process(const Changes& changes, std::vector<data::Batch>* out) {
+  const Micros began = clock_.Monotonic();
   for (Shard& shard : shards_) {
-    for (data::Batch& batch : shard.out) {
-      work_.rows_out += batch.num_rows();
-      out->push_back(std::move(batch));
+    for (StageAtWork& stage : shard.stages) {
+      stage.out.clear();
+      for (PortAtWork& port : stage.ports) port.rows.clear();
     }
-    shard.out.clear();
+  }
+  for (const std::string& input : plan_.inputs) {
+    const auto found = changes.find(input);
+    if (found == changes.end()) continue;
+    for (const data::Batch& batch : found->second) work_.rows_in += batch.num_rows();
+  }
+  for (size_t stage = 0; stage < plan_.stages.size(); ++stage) {
+    Status status = RunStage(stage, changes);
+    if (!status.ok()) return std::move(status).error().Within(plan_.model.name);
+  }
+  for (Shard& shard : shards_) {
+    for (const data::Batch& batch : shard.stages.back().out) {
+      work_.rows_out += batch.num_rows();
+      out->push_back(Renamed(batch, output_));
+    }
+    for (StageAtWork& stage : shard.stages) {
+      stage.out.clear();
+      for (PortAtWork& port : stage.ports) port.rows.clear();
+    }
   }
   work_.time += clock_.Monotonic() - began;
   return {};
@@ -258,28 +376,36 @@ Status ModelRunner::Process(const std::vector<data::Batch>& changes,
 
 Status ModelRunner::Checkpoint(state::Delta& delta) {
   for (Shard& shard : shards_) {
-    if (shard.op != nullptr) WEIR_TRY(shard.op->Checkpoint(delta));
+    for (StageAtWork& stage : shard.stages) {
+      if (stage.op != nullptr) WEIR_TRY(stage.op->Checkpoint(delta));
+    }
   }
   return {};
 }
 
 void ModelRunner::Committed() {
   for (Shard& shard : shards_) {
-    if (shard.op != nullptr) shard.op->Committed();
+    for (StageAtWork& stage : shard.stages) {
+      if (stage.op != nullptr) stage.op->Committed();
+    }
   }
 }
 
 int64_t ModelRunner::state_bytes() const {
   int64_t sum = 0;
-  for (const Shard& shard : shards_)
-    sum += shard.op == nullptr ? 0 : shard.op->state_bytes();
+  for (const Shard& shard : shards_) {
+    for (const StageAtWork& stage : shard.stages)
+      sum += stage.op == nullptr ? 0 : stage.op->state_bytes();
+  }
   return sum;
 }
 
 int64_t ModelRunner::state_keys() const {
   int64_t sum = 0;
-  for (const Shard& shard : shards_)
-    sum += shard.op == nullptr ? 0 : shard.op->state_keys();
+  for (const Shard& shard : shards_) {
+    for (const StageAtWork& stage : shard.stages)
+      sum += stage.op == nullptr ? 0 : stage.op->state_keys();
+  }
   return sum;
 }
 

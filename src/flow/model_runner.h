@@ -3,7 +3,9 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -22,18 +24,25 @@ struct ModelWork {
   Micros time = 0;
 };
 
-// Keeps one model whose block is incremental (not a full refresh). Used by the flow's
-// thread; the shards' parts of a call run on the pool.
+// The changes of tables, by name.
+using Changes = std::map<std::string, std::vector<data::Batch>>;
+
+// Keeps one model that has stages (not a full refresh). Used by the flow's thread; the
+// shards' parts of a call run on the pool.
 class ModelRunner {
  public:
-  static Result<std::unique_ptr<ModelRunner>> New(const plan::ModelPlan& plan,
-                                                  const data::Schema& input,
-                                                  ShardPool& pool, state::Store& store,
-                                                  const duck::InstanceOptions& duck,
-                                                  int64_t memory_max, Clock& clock);
+  // `inputs`: the schemas of all tables the plan reads.
+  static Result<std::unique_ptr<ModelRunner>> New(
+      const plan::ModelPlan& plan, const std::map<std::string, data::Schema>& inputs,
+      ShardPool& pool, state::Store& store, const duck::InstanceOptions& duck,
+      int64_t memory_max, Clock& clock);
 
-  // Takes the changes of the input of one step; adds the changes of the output.
-  Status Process(const std::vector<data::Batch>& changes, std::vector<data::Batch>* out);
+  // Whether one of the model's inputs is among them.
+  bool Reads(const Changes& changes) const;
+  // Takes the changes of the inputs of one step, all of them at once, so that the output
+  // never shows one without the other; adds the changes of the output. Other tables'
+  // changes are passed over.
+  Status Process(const Changes& changes, std::vector<data::Batch>* out);
   Status Checkpoint(state::Delta& delta);
   // The delta of the last checkpoint is committed: what is over the memory budget goes.
   void Committed();
@@ -42,29 +51,42 @@ class ModelRunner {
   const ModelWork& work() const { return work_; }
   int64_t state_bytes() const;
   int64_t state_keys() const;
-  // Where the operator's state is kept.
-  static std::string StateSpace(const plan::ModelPlan& plan);
+  // Where the operators' states are kept: names that begin so.
+  static std::string StateSpace(std::string_view model, std::string_view fingerprint);
 
  private:
+  struct PortAtWork {
+    std::unique_ptr<duck::Prepared> sql;  // null: a projection
+    std::vector<data::Batch> rows, exchanged;
+  };
+  struct StageAtWork {
+    std::vector<PortAtWork> ports;
+    std::unique_ptr<duck::Prepared> recompute;
+    std::unique_ptr<ops::Operator> op;  // null: rows go through
+    std::vector<data::Batch> out;
+  };
   struct Shard {
-    std::unique_ptr<duck::Session> session;
-    std::unique_ptr<duck::Prepared> pre, post;
-    std::unique_ptr<ops::Operator> op;
-    std::vector<data::Batch> in, exchanged, out;
+    std::unique_ptr<duck::Session> session;  // null: no SQL is needed
+    std::vector<StageAtWork> stages;
   };
 
   ModelRunner(const plan::ModelPlan& plan, ShardPool& pool, Clock& clock)
       : plan_(plan), pool_(pool), clock_(clock) {}
-  Status OpenShard(Shard& shard, const data::Schema& input, state::Store& store,
-                   const duck::InstanceOptions& duck, int64_t memory_max);
-  bool NeedsPostSql() const;
-  Result<std::vector<data::Batch>> Pre(Shard& shard, const data::Batch& batch);
-  Status Exchange();
-  Status Operate(Shard& shard);
+  Status OpenShard(Shard& shard, const std::map<std::string, data::Schema>& inputs,
+                   state::Store& store, const duck::InstanceOptions& duck,
+                   int64_t memory_max);
+  Status OpenStage(Shard& shard, size_t stage, state::Store& store, int64_t memory_max);
+  Result<std::vector<data::Batch>> Recompute(
+      Shard& shard, size_t stage, std::span<const std::vector<data::Batch>> ports);
+  Status RunStage(size_t stage, const Changes& changes);
+  Status Pre(Shard& shard, size_t stage, size_t port, std::vector<data::Batch> rows);
+  Status Exchange(size_t stage);
+  Status Operate(Shard& shard, size_t stage);
 
   const plan::ModelPlan plan_;
   ShardPool& pool_;
   Clock& clock_;
+  std::vector<std::shared_ptr<arrow::Schema>> outputs_;  // of the stages
   std::shared_ptr<arrow::Schema> output_;
   std::vector<Shard> shards_;
   ModelWork work_;

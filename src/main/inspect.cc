@@ -218,6 +218,71 @@ int ShowEpochs(io::Io& io, const Options& options) {
   return kFine;
 }
 
+// What a stage keeps, and what a changed row of its input costs.
+std::string_view CostOf(const plan::Stage& stage) {
+  switch (stage.kind) {
+    case plan::BlockKind::kRowWise:
+    case plan::BlockKind::kUnion:
+      return "no state; each changed row by itself";
+    case plan::BlockKind::kDistinct:
+      return "one entry per distinct row; a changed row costs one look-up";
+    case plan::BlockKind::kAggregate:
+      return stage.aggregate.input_retracts
+                 ? "one entry per group, and per distinct value of what min, max and "
+                   "arg_* look at; a changed row costs one update of its group"
+                 : "one entry per group; a changed row costs one update of its group";
+    case plan::BlockKind::kTop:
+      return stage.top.input_retracts
+                 ? "all rows of each key, in order; a changed row costs one look-up"
+                 : "the first rows of each key; a changed row costs one look-up";
+    case plan::BlockKind::kJoin:
+      return stage.one_group
+                 ? "the rows of both sides; a changed row meets all rows of the other"
+                 : "the rows of both sides; a changed row meets those with its key";
+    case plan::BlockKind::kRecompute:
+      return stage.one_group ? "all rows; any change computes all of them again"
+                             : "all rows of each key; a changed row costs the rows of "
+                               "its key";
+    case plan::BlockKind::kFullRefresh:
+      return "no state; every refresh reads the inputs whole and writes what differs";
+  }
+  return "";
+}
+
+json StagesJson(const plan::ModelPlan& model) {
+  json out = json::array();
+  for (const plan::Stage& stage : model.stages) {
+    json ports = json::array();
+    for (const plan::Port& port : stage.ports) {
+      ports.push_back({{"reads", port.stage < 0 ? json(port.table) : json(port.stage)},
+                       {"sql", port.sql}});
+    }
+    out.push_back({{"kind", plan::BlockKindName(stage.kind)},
+                   {"inputs", ports},
+                   {"recompute_sql", stage.recompute_sql},
+                   {"why", stage.why},
+                   {"cost", CostOf(stage)}});
+  }
+  return out;
+}
+
+void ExplainStage(size_t number, const plan::Stage& stage) {
+  fmt::print("  stage {}   {}{}\n", number, plan::BlockKindName(stage.kind),
+             stage.why.empty() ? "" : ": " + stage.why);
+  for (size_t i = 0; i < stage.ports.size(); ++i) {
+    const plan::Port& port = stage.ports[i];
+    std::vector<std::string> keys;
+    for (const int key : port.exchange_keys)
+      keys.push_back(port.schema.fields[static_cast<size_t>(key)].name);
+    fmt::print("    input   {}{}\n            {}\n",
+               port.stage < 0 ? port.table : fmt::format("stage {}", port.stage),
+               keys.empty() ? "" : fmt::format(", by {}", fmt::join(keys, ", ")),
+               port.sql);
+  }
+  if (!stage.recompute_sql.empty()) fmt::print("    again   {}\n", stage.recompute_sql);
+  fmt::print("    keeps   {}\n", CostOf(stage));
+}
+
 void ExplainOne(const plan::ModelPlan& model) {
   fmt::print("{}\n  reads     {}\n  kept by   {}{}\n", model.model.name,
              fmt::join(model.inputs, ", "), plan::BlockKindName(model.kind),
@@ -227,34 +292,7 @@ void ExplainOne(const plan::ModelPlan& model) {
   fmt::print("  key       {}\n", model.key.empty()
                                      ? "none known: equal rows are counted"
                                      : fmt::format("{}", fmt::join(model.key, ", ")));
-  switch (model.kind) {
-    case plan::BlockKind::kAggregate:
-      fmt::print("  state     one entry per group{}\n",
-                 model.aggregate.input_retracts
-                     ? ", and per distinct value of what min, max and arg_* look at"
-                     : "");
-      fmt::print(
-          "  a changed input row costs one update of its group, and one old and one new "
-          "output row a step\n");
-      break;
-    case plan::BlockKind::kDistinct:
-      fmt::print("  state     one entry per distinct row\n");
-      break;
-    case plan::BlockKind::kTop:
-      fmt::print(
-          "  state     one entry per row that may be among the first of its key\n");
-      break;
-    case plan::BlockKind::kRowWise:
-      fmt::print("  state     none\n");
-      break;
-    case plan::BlockKind::kFullRefresh:
-      fmt::print(
-          "  state     none; every refresh reads its inputs whole and writes only what "
-          "differs\n");
-      break;
-  }
-  if (!model.pre_sql.empty()) fmt::print("  before    {}\n", model.pre_sql);
-  if (!model.post_sql.empty()) fmt::print("  after     {}\n", model.post_sql);
+  for (size_t i = 0; i < model.stages.size(); ++i) ExplainStage(i, model.stages[i]);
 }
 
 }  // namespace
@@ -364,6 +402,7 @@ int Explain(io::Io& io, const Options& options, const std::string& name) {
                      {"key", model.key},
                      {"inputs", model.inputs},
                      {"why_not_better", model.why_not_better},
+                     {"stages", StagesJson(model)},
                      {"completed_sql", model.completed_sql}});
     }
     fmt::print("{}\n", out.dump(1));

@@ -167,7 +167,97 @@ class Completer {
     if (alias.empty() && IsType(ref, "TABLE_FUNCTION"))
       alias = ref["function"].value("function_name", "");
     out->push_back(WEIR_TRY(Described(alias, whole, ctes)));
+    if (!renames) out->back().keys = KeysOfRef(ref, ctes);
     return {};
+  }
+
+  using Keys = std::vector<std::vector<std::string>>;
+
+  // Columns that are unique together in a table reference.
+  Keys KeysOfRef(const Json& ref, const Json& ctes) const {
+    if (IsType(ref, "SUBQUERY")) return KeysOfQuery(ref["subquery"]["node"], ctes);
+    if (!IsType(ref, "BASE_TABLE")) return {};
+    if (ref["schema_name"] == "") {
+      for (size_t i = ctes.size(); i-- > 0;) {
+        if (!SameName(ctes[i]["key"].get<std::string>(),
+                      ref["table_name"].get<std::string>()))
+          continue;
+        if (!ctes[i]["value"]["aliases"].empty()) return {};
+        const Json before(std::vector<Json>(
+            ctes.begin(), ctes.begin() + static_cast<std::ptrdiff_t>(i)));
+        return KeysOfQuery(ctes[i]["value"]["query"]["node"], before);
+      }
+    }
+    const InputTable* table = tables_.Find(ref);
+    return table == nullptr ? Keys() : RelationOf(*table, "").keys;
+  }
+
+  // Those of a SELECT's output: its groups, its first rows, or the keys of the one table
+  // it reads. Nothing where that is not plain to see.
+  Keys KeysOfQuery(const Json& node, Json ctes) const {
+    if (!IsType(node, "SELECT_NODE")) return {};
+    for (const Json& entry : node["cte_map"]["map"]) ctes.push_back(entry);
+    const Json& items = node["select_list"];
+    bool unnests = false;
+    Visit(items, [&](const Json& json) {
+      unnests |= IsCall(json) && CallName(json) == "unnest";
+      return !unnests;
+    });
+    if (unnests) return {};
+    // The output columns that are these expressions or columns.
+    const auto outputs = [&](const std::vector<Json>& exprs) {
+      std::vector<std::string> names;
+      for (const Json& expr : exprs) {
+        for (const Json& item : items) {
+          const bool column = IsClass(item, "COLUMN_REF") && IsClass(expr, "COLUMN_REF");
+          if (IsClass(item, "STAR") && IsClass(expr, "COLUMN_REF")) {
+            const auto has = [&](const char* part) {
+              return item.contains(part) && !item[part].empty();
+            };
+            if (has("exclude_list") || has("replace_list") || has("rename_list") ||
+                has("qualified_exclude_list") || item.value("columns", false))
+              continue;
+            names.push_back(NamesOf(expr).back());
+            break;
+          }
+          if (column ? !SameName(NamesOf(item).back(), NamesOf(expr).back())
+                     : Plain(item) != Plain(expr))
+            continue;
+          names.push_back(AliasOf(item).empty()
+                              ? (column ? NamesOf(item).back() : std::string())
+                              : AliasOf(item));
+          break;
+        }
+      }
+      const bool all = names.size() == exprs.size() &&
+                       std::find(names.begin(), names.end(), "") == names.end();
+      return all ? names : std::vector<std::string>();
+    };
+    Keys keys;
+    const auto add = [&](std::vector<std::string> key) {
+      if (!key.empty()) keys.push_back(std::move(key));
+    };
+    if (IsAggregated(node, functions_)) {
+      if (node["group_sets"].size() <= 1)
+        add(outputs(GroupExpressions(node, functions_,
+                                     [](const std::string&) { return false; })));
+      return keys;
+    }
+    const Json& qualify = node["qualify"];
+    if (IsType(qualify, "COMPARE_EQUAL") &&
+        IsType(qualify["left"], "WINDOW_ROW_NUMBER") && AsInteger(qualify["right"]) == 1)
+      add(outputs(qualify["left"]["partitions"].get<std::vector<Json>>()));
+    for (const Json& modifier : node["modifiers"]) {
+      if (IsType(modifier, "DISTINCT_MODIFIER"))
+        add(outputs(modifier["distinct_on_targets"].get<std::vector<Json>>()));
+    }
+    if (IsType(node["from_table"], "JOIN")) return keys;
+    for (const auto& key : KeysOfRef(node["from_table"], ctes)) {
+      std::vector<Json> columns;
+      for (const std::string& name : key) columns.push_back(ColumnRef({name}));
+      add(outputs(columns));
+    }
+    return keys;
   }
 
   static bool IsCte(const Json& table, const Json& ctes) {

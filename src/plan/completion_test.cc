@@ -112,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
             "(SELECT * FROM a) LIMIT 1",
             "WITH a AS (SELECT k, \"first\"(n ORDER BY changing.id ASC NULLS LAST) AS f "
             "FROM silver.changing GROUP BY k)SELECT \"first\"(f ORDER BY weir_1.k ASC "
-            "NULLS LAST, weir_1.f ASC NULLS LAST) AS f, (SELECT \"last\"(trip_id ORDER "
+            "NULLS LAST) AS f, (SELECT \"last\"(trip_id ORDER "
             "BY ride_events.event_id ASC NULLS LAST) AS \"\"\"last\"\"(trip_id)\" FROM "
             "bronze.ride_events) AS l FROM (SELECT * FROM a) AS weir_1 LIMIT 1"}),
     [](const auto& info) { return info.param.name; });

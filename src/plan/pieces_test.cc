@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 
 #include "plan/plan.h"
@@ -76,69 +77,167 @@ std::string CallSql(const ops::AggregateCall& call, const data::Schema& input) {
                      duck::TypeInSql(call.result));
 }
 
-// DuckDB in the place of the operator: from the relation `_pre` to the operator's rows.
-std::string OperatorSql(const ModelPlan& plan) {
-  const data::Schema& input = plan.pre_schema;
-  std::string keys;
-  if (plan.kind == BlockKind::kDistinct)
-    return "SELECT DISTINCT * EXCLUDE (_weight) FROM _pre";
-  if (plan.kind == BlockKind::kTop) {
-    for (const int key : plan.top.keys)
-      keys += (keys.empty() ? "PARTITION BY " : ", ") + Name(input, key);
-    return fmt::format(
-        "SELECT * EXCLUDE (_weight) FROM _pre QUALIFY row_number() OVER ({} ORDER BY {}) "
-        "<= {}",
-        keys, OrderList(input, plan.top.order, plan.top.descending, false), plan.top.n);
+// DuckDB in the place of the operator: from the relations `_in0`, `_in1` … (what the
+// ports give, with weights where the stage only hands rows on) to the stage's rows and
+// their weights.
+std::string OperatorSql(const Stage& stage, size_t number) {
+  const data::Schema& input = stage.ports[0].schema;
+  std::string keys, select;
+  switch (stage.kind) {
+    case BlockKind::kRowWise:
+    case BlockKind::kUnion: {
+      std::string sql;
+      for (size_t i = 0; i < stage.ports.size(); ++i)
+        sql += fmt::format("{}FROM _in{}", i == 0 ? "" : " UNION ALL ", i);
+      return sql;
+    }
+    case BlockKind::kDistinct:
+      return "SELECT DISTINCT *, 1 AS _weight FROM _in0";
+    case BlockKind::kTop:
+      for (const int key : stage.top.keys)
+        keys += (keys.empty() ? "PARTITION BY " : ", ") + Name(input, key);
+      return fmt::format(
+          "SELECT *, 1 AS _weight FROM _in0 QUALIFY row_number() OVER ({} ORDER BY {}) "
+          "<= {}",
+          keys, OrderList(input, stage.top.order, stage.top.descending, false),
+          stage.top.n);
+    case BlockKind::kJoin: {
+      static const char* const kNames[] = {"INNER", "LEFT", "RIGHT",
+                                           "FULL",  "SEMI", "ANTI"};
+      std::string on = "true";
+      for (size_t i = 0; i < stage.join.left_keys.size(); ++i) {
+        on += fmt::format(" AND _in0.{} {} _in1.{}", Name(input, stage.join.left_keys[i]),
+                          stage.join.null_safe[i] ? "IS NOT DISTINCT FROM" : "=",
+                          Name(stage.ports[1].schema, stage.join.right_keys[i]));
+      }
+      return fmt::format("SELECT *, 1 AS _weight FROM _in0 {} JOIN _in1 ON {}",
+                         kNames[static_cast<size_t>(stage.join.kind)], on);
+    }
+    case BlockKind::kRecompute: {
+      std::string with;
+      for (size_t i = 0; i < stage.ports.size(); ++i)
+        with += fmt::format("{}_p{}_{} AS (FROM _in{})", i == 0 ? "WITH " : ", ", number,
+                            i, i);
+      return fmt::format("{} SELECT *, 1 AS _weight FROM ({})", with,
+                         stage.recompute_sql);
+    }
+    case BlockKind::kAggregate:
+      break;
+    case BlockKind::kFullRefresh:
+      ADD_FAILURE() << "not a stage";
+      return "";
   }
-  std::string select;
-  for (const int key : plan.aggregate.keys) {
+  for (const int key : stage.aggregate.keys) {
     keys += (keys.empty() ? " GROUP BY " : ", ") + Name(input, key);
     select += Name(input, key) + ", ";
   }
-  for (size_t i = 0; i < plan.aggregate.calls.size(); ++i)
-    select += fmt::format("{} AS a{}, ", CallSql(plan.aggregate.calls[i], input), i);
-  return "SELECT " + select.substr(0, select.size() - 2) + " FROM _pre" + keys;
+  for (size_t i = 0; i < stage.aggregate.calls.size(); ++i)
+    select += fmt::format("{} AS a{}, ", CallSql(stage.aggregate.calls[i], input), i);
+  return "SELECT " + select + "1 AS _weight FROM _in0" + keys;
 }
 
-std::vector<std::string> RunPieces(const ModelPlan& plan, const data::Schema& input,
-                                   const std::shared_ptr<arrow::RecordBatch>& rows) {
+using Tables = std::map<std::string, std::shared_ptr<arrow::RecordBatch>>;
+
+std::map<std::string, data::Schema> SchemasOf(const Plan& plans) {
+  std::map<std::string, data::Schema> out = {{"silver.changing", Changing().schema},
+                                             {"bronze.ride_events", RideEvents().schema}};
+  for (const ModelPlan& model : plans.models) out[model.model.name] = model.output;
+  return out;
+}
+
+// The rows without their weights, which are all 1.
+duck::RowBatches Inserted(duck::RowBatches rows) {
+  for (auto& batch : rows) {
+    const int last = batch->num_columns() - 1;
+    const auto& weights = static_cast<const arrow::Int32Array&>(*batch->column(last));
+    for (int64_t i = 0; i < weights.length(); ++i) EXPECT_EQ(weights.Value(i), 1);
+    batch = *batch->RemoveColumn(last);
+  }
+  return rows;
+}
+
+// Drops rows whose weights cancel; each row as often as its weight.
+std::vector<std::string> Counted(const duck::RowBatches& weighted) {
+  std::map<std::string, int64_t> counts;
+  for (const auto& batch : weighted) {
+    const auto rows = *batch->RemoveColumn(batch->num_columns() - 1);
+    const auto& weights =
+        static_cast<const arrow::Int32Array&>(*batch->column(batch->num_columns() - 1));
+    for (int64_t i = 0; i < rows->num_rows(); ++i)
+      counts[data::RowText(*rows, i)] += weights.Value(i);
+  }
+  std::vector<std::string> out;
+  for (const auto& [text, count] : counts) {
+    EXPECT_GE(count, 0) << text;
+    for (int64_t i = 0; i < count; ++i) out.push_back(text);
+  }
+  return out;
+}
+
+std::vector<std::string> RunPieces(const ModelPlan& plan,
+                                   const std::map<std::string, data::Schema>& schemas,
+                                   const Tables& tables) {
   duck::Session* session = &SessionFor(true);
-  const std::string& table = plan.inputs[0];
-  EXPECT_TRUE(session->DeclareInput(table, WithWeights(input)).ok());
-  EXPECT_TRUE(session->SetInput(table, {WithWeights(rows)}).ok());
-  duck::RowBatches pre = Query(*session, plan.pre_sql);
-  if (plan.pre_is_projection) {
-    data::Batch picked = data::SelectColumns({rows, {}}, plan.pre_columns);
-    EXPECT_EQ(Sorted({WithWeights(picked.rows)}), Sorted(pre));
+  for (const std::string& table : plan.inputs) {
+    EXPECT_TRUE(session->DeclareInput(table, WithWeights(schemas.at(table))).ok());
+    EXPECT_TRUE(session->SetInput(table, {WithWeights(tables.at(table))}).ok());
   }
-  data::Schema out = plan.output;
-  if (plan.kind != BlockKind::kRowWise) {
-    EXPECT_TRUE(session->DeclareInput("_pre", WithWeights(plan.pre_schema)).ok());
-    EXPECT_TRUE(session->SetInput("_pre", pre).ok());
-    duck::RowBatches operated = Query(*session, OperatorSql(plan));
-    for (auto& batch : operated) batch = WithWeights(batch);
-    const data::Schema& groups =
-        plan.kind == BlockKind::kAggregate ? plan.aggregate.output : plan.pre_schema;
-    EXPECT_TRUE(session->DeclareInput("_groups", WithWeights(groups)).ok());
-    const Status set = session->SetInput("_groups", operated);
-    EXPECT_TRUE(set.ok()) << set.error().message;
+  std::vector<duck::RowBatches> outputs;
+  for (size_t number = 0; number < plan.stages.size(); ++number) {
+    const Stage& stage = plan.stages[number];
+    for (size_t p = 0; p < stage.ports.size(); ++p) {
+      const Port& port = stage.ports[p];
+      duck::RowBatches rows = Query(*session, port.sql);
+      if (port.is_projection && port.stage < 0) {
+        data::Batch picked =
+            data::SelectColumns({tables.at(port.table), {}}, port.columns);
+        EXPECT_EQ(Sorted({WithWeights(picked.rows)}), Sorted(rows));
+      }
+      const std::string name = fmt::format("_in{}", p);
+      const bool weighted =
+          stage.kind == BlockKind::kRowWise || stage.kind == BlockKind::kUnion;
+      if (!weighted) rows = Inserted(rows);
+      EXPECT_TRUE(
+          session->DeclareInput(name, weighted ? WithWeights(port.schema) : port.schema)
+              .ok());
+      EXPECT_TRUE(session->SetInput(name, rows).ok());
+    }
     data::Schema schema;
-    auto post = session->Query(plan.post_sql, &schema);
-    EXPECT_TRUE(post.ok()) << post.error().message;
-    pre = *post;
-    EXPECT_EQ(schema, WithWeights(plan.output));
+    auto out = session->Query(OperatorSql(stage, number), &schema);
+    if (!out.ok()) {
+      ADD_FAILURE() << out.error().message << "\n" << OperatorSql(stage, number);
+      return {};
+    }
+    for (size_t i = 0; i < stage.output.fields.size(); ++i)
+      EXPECT_EQ(schema.fields[i], stage.output.fields[i]) << "stage " << number;
+    const std::string name = fmt::format("_s{}", number);
+    EXPECT_TRUE(session->DeclareInput(name, WithWeights(stage.output)).ok());
+    EXPECT_TRUE(session->SetInput(name, *out).ok());
+    outputs.push_back(*out);
   }
-  for (auto& batch : pre) batch = *batch->RemoveColumn(batch->num_columns() - 1);
-  return Sorted(pre);
+  return Counted(outputs.back());
 }
 
 std::vector<std::string> RunWhole(const std::string& sql, const ModelPlan& plan,
-                                  const data::Schema& input,
-                                  const std::shared_ptr<arrow::RecordBatch>& rows) {
+                                  const std::map<std::string, data::Schema>& schemas,
+                                  const Tables& tables) {
   duck::Session* session = &SessionFor(false);
-  EXPECT_TRUE(session->DeclareInput(plan.inputs[0], input).ok());
-  EXPECT_TRUE(session->SetInput(plan.inputs[0], {rows}).ok());
+  for (const std::string& table : plan.inputs) {
+    EXPECT_TRUE(session->DeclareInput(table, schemas.at(table)).ok());
+    EXPECT_TRUE(session->SetInput(table, {tables.at(table)}).ok());
+  }
   return Sorted(Query(*session, sql));
+}
+
+std::string Text(const ModelPlan& plan) {
+  std::string out = plan.completed_sql + "\n";
+  for (size_t i = 0; i < plan.stages.size(); ++i) {
+    out += fmt::format("{} {} {}\n", i, BlockKindName(plan.stages[i].kind),
+                       plan.stages[i].recompute_sql);
+    for (const Port& port : plan.stages[i].ports)
+      out += fmt::format("    {}\n", port.sql);
+  }
+  return out;
 }
 
 struct PieceCase {
@@ -159,23 +258,29 @@ TEST_P(PieceTest, AddUpToTheWholeAndDecideTies) {
   const ModelPlan& plan = plans.models[1];
   ASSERT_EQ(BlockKindName(plan.kind), BlockKindName(GetParam().kind))
       << plan.why_not_better;
-  ASSERT_EQ(plan.inputs.size(), 1u);
-  InputTable input = plan.inputs[0] == "silver.changing" ? Changing() : RideEvents();
-  if (plan.inputs[0] == "silver.trips")
-    input = {"silver.trips", plans.models[0].output, {"trip_id"}, {}, false};
+  const auto schemas = SchemasOf(plans);
+  const auto make = [&](int64_t rows, bool ties) {
+    Tables tables;
+    for (const std::string& name : plan.inputs) {
+      InputTable table = name == "silver.changing" ? Changing() : RideEvents();
+      if (name == "silver.trips")
+        table = {"silver.trips", plans.models[0].output, {"trip_id"}, {}, false};
+      tables[name] = random.Make(table, rows, ties);
+    }
+    return tables;
+  };
   for (const int64_t size : {0, 1, 40, 300}) {
-    const auto tied = random.Make(input, size, true);
-    const auto whole = RunWhole(plan.completed_sql, plan, input.schema, tied);
-    EXPECT_EQ(RunPieces(plan, input.schema, tied), whole) << plan.pre_sql << "\n"
-                                                          << plan.post_sql << "\n"
-                                                          << plan.completed_sql;
-    EXPECT_EQ(RunWhole(plan.completed_sql, plan, input.schema, random.Shuffled(tied)),
-              whole)
+    const Tables tied = make(size, true);
+    const auto whole = RunWhole(plan.completed_sql, plan, schemas, tied);
+    EXPECT_EQ(RunPieces(plan, schemas, tied), whole) << Text(plan);
+    Tables shuffled;
+    for (const auto& [name, rows] : tied) shuffled[name] = random.Shuffled(rows);
+    EXPECT_EQ(RunWhole(plan.completed_sql, plan, schemas, shuffled), whole)
         << plan.completed_sql;
     if (GetParam().leaves_order_open) continue;
-    const auto untied = random.Make(input, size, false);
-    EXPECT_EQ(RunWhole(plan.model.body, plan, input.schema, untied),
-              RunWhole(plan.completed_sql, plan, input.schema, untied))
+    const Tables untied = make(size, false);
+    EXPECT_EQ(RunWhole(plan.model.body, plan, schemas, untied),
+              RunWhole(plan.completed_sql, plan, schemas, untied))
         << plan.completed_sql;
   }
 }
@@ -278,6 +383,193 @@ INSTANTIATE_TEST_SUITE_P(
         PieceCase{"QualifyGlobal", BlockKind::kTop,
                   "SELECT id, k FROM silver.changing QUALIFY row_number() OVER (ORDER BY "
                   "ts) <= 5"}),
+    [](const auto& info) { return info.param.name; });
+
+// Constructs that take several stages. `kinds`: of all stages but row-wise ones.
+struct GraphCase {
+  const char *name, *kinds, *body;
+};
+class GraphTest : public testing::TestWithParam<GraphCase> {};
+TEST_P(GraphTest, StagesAddUpToTheWhole) {
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  Rows random(seed);
+  const Plan plans =
+      MustPlan({fmt::format("CREATE MATERIALIZED VIEW t.m AS {}", GetParam().body)});
+  ASSERT_EQ(plans.models.size(), 1u);
+  const ModelPlan& plan = plans.models[0];
+  std::string kinds;
+  for (const Stage& stage : plan.stages) {
+    if (stage.kind == BlockKind::kRowWise) continue;
+    kinds += (kinds.empty() ? "" : ", ") + std::string(BlockKindName(stage.kind));
+  }
+  EXPECT_EQ(kinds, GetParam().kinds) << plan.why_not_better;
+  const auto schemas = SchemasOf(plans);
+  for (const int64_t size : {0, 1, 20, 60}) {
+    Tables tables;
+    for (const std::string& name : plan.inputs)
+      tables[name] =
+          random.Make(name == "silver.changing" ? Changing() : RideEvents(), size, true);
+    EXPECT_EQ(RunPieces(plan, schemas, tables),
+              RunWhole(plan.completed_sql, plan, schemas, tables))
+        << Text(plan);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+    , GraphTest,
+    testing::Values(
+        GraphCase{"InnerJoin", "join",
+                  "SELECT c.id, c.n, e.fare_amount FROM silver.changing c JOIN "
+                  "bronze.ride_events e ON c.k = e.trip_id WHERE e.fare_amount > 0.1 AND "
+                  "c.n > 0"},
+        GraphCase{"CommaJoin", "join",
+                  "SELECT c.id, e.event_id FROM silver.changing c, bronze.ride_events e "
+                  "WHERE c.n = e.payment_type AND c.x < e.fare_amount"},
+        GraphCase{
+            "LeftJoin", "join",
+            "SELECT c.id, e.event_id, coalesce(e.event_name, 'none') AS name FROM "
+            "silver.changing c LEFT JOIN bronze.ride_events e ON c.k = e.event_name "
+            "AND e.payment_type > 2 WHERE c.ok"},
+        GraphCase{"LeftJoinResidual", "recompute by key",
+                  "SELECT c.id, e.event_id FROM silver.changing c LEFT JOIN "
+                  "bronze.ride_events e ON c.k = e.event_name AND c.x < e.fare_amount"},
+        GraphCase{
+            "RightAndFull", "join, join",
+            "SELECT c.id, e.event_id, f.n FROM silver.changing c RIGHT JOIN "
+            "bronze.ride_events e ON c.k = e.event_name FULL JOIN silver.changing f "
+            "ON f.n = e.payment_type"},
+        GraphCase{"Using", "join",
+                  "SELECT * FROM (SELECT id, k, n FROM silver.changing) a FULL JOIN "
+                  "(SELECT n, x, d FROM silver.changing WHERE ok) b USING (n)"},
+        GraphCase{
+            "SelfJoin", "join",
+            "SELECT a.id, b.id AS other FROM silver.changing a JOIN silver.changing "
+            "b ON a.n = b.n AND a.id < b.id"},
+        GraphCase{
+            "SemiAndAnti", "join, join",
+            "SELECT id FROM silver.changing c SEMI JOIN bronze.ride_events e ON c.k "
+            "= e.event_name ANTI JOIN (SELECT payment_type AS p FROM "
+            "bronze.ride_events) q ON c.n = q.p"},
+        GraphCase{
+            "NumericKeys", "join",
+            "SELECT c.id, e.event_id FROM silver.changing c JOIN bronze.ride_events "
+            "e ON c.n = e.pickup_location_id AND c.x = e.fare_amount"},
+        GraphCase{"TwoLevels", "aggregate, aggregate",
+                  "SELECT max(c) AS most, avg(s) AS mean FROM (SELECT k, count(*) AS c, "
+                  "sum(n) AS s FROM silver.changing GROUP BY k)"},
+        GraphCase{"HugeIntegersBetweenStages", "aggregate, aggregate",
+                  "SELECT s // 2 AS half, count(*) AS c, sum(s) AS t FROM (SELECT k, "
+                  "sum(n) AS s FROM silver.changing GROUP BY k) GROUP BY s // 2"},
+        GraphCase{"AggregateOfJoin", "join, aggregate",
+                  "SELECT c.k, count(*) AS n, sum(e.fare_amount) AS fare FROM "
+                  "silver.changing c JOIN bronze.ride_events e ON c.n = e.payment_type "
+                  "GROUP BY c.k HAVING count(*) > 1"},
+        GraphCase{
+            "JoinOfAggregates", "aggregate, aggregate, join",
+            "WITH a AS (SELECT k, count(*) AS c FROM silver.changing GROUP BY k), b "
+            "AS (SELECT event_name AS k, max(fare_amount) AS m FROM "
+            "bronze.ride_events GROUP BY ALL) SELECT a.k, c, m FROM a JOIN b ON a.k "
+            "= b.k"},
+        GraphCase{"WithTwice", "aggregate, join",
+                  "WITH a AS (SELECT n, count(*) AS c FROM silver.changing GROUP BY n) "
+                  "SELECT x.n, y.c FROM a x JOIN a y ON x.n = y.n"},
+        GraphCase{
+            "UnionAll", "union",
+            "SELECT id, n FROM silver.changing UNION ALL SELECT payment_type, 7 FROM "
+            "bronze.ride_events"},
+        GraphCase{"Union", "union, distinct",
+                  "SELECT k FROM silver.changing UNION SELECT event_name FROM "
+                  "bronze.ride_events"},
+        GraphCase{"Except", "distinct, join",
+                  "SELECT n FROM silver.changing EXCEPT SELECT payment_type FROM "
+                  "bronze.ride_events"},
+        GraphCase{"IntersectAll", "recompute by key",
+                  "SELECT k, n FROM silver.changing INTERSECT ALL SELECT event_name, "
+                  "payment_type FROM bronze.ride_events"},
+        GraphCase{"Limit", "top", "SELECT k, n FROM silver.changing ORDER BY x LIMIT 3"},
+        GraphCase{"LimitOffset", "top, top, union",
+                  "SELECT k, n FROM silver.changing ORDER BY x DESC LIMIT 3 OFFSET 2"},
+        GraphCase{"LimitGroups", "aggregate, top",
+                  "SELECT k, count(*) AS c FROM silver.changing GROUP BY ALL ORDER BY c "
+                  "DESC LIMIT 2"},
+        GraphCase{"DistinctLimit", "distinct, top",
+                  "SELECT DISTINCT n FROM silver.changing ORDER BY n DESC LIMIT 2"},
+        GraphCase{"Windows", "recompute by key",
+                  "SELECT id, k, lag(n) OVER (PARTITION BY k ORDER BY ts) AS before, "
+                  "sum(n) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND "
+                  "CURRENT ROW) AS s, x - avg(x) OVER (PARTITION BY k) AS off FROM "
+                  "silver.changing WHERE ok"},
+        GraphCase{
+            "WindowsOverTwoPartitions", "recompute by key, recompute by key",
+            "SELECT id, rank() OVER (PARTITION BY k ORDER BY n) AS a, count(*) OVER "
+            "(PARTITION BY n) AS b FROM silver.changing"},
+        GraphCase{
+            "WindowOverGroups", "aggregate, recompute by key",
+            "SELECT k, n, sum(x) AS s, sum(sum(x)) OVER (PARTITION BY k ORDER BY n) "
+            "AS running, rank() OVER (PARTITION BY k ORDER BY count(*) DESC) AS r "
+            "FROM silver.changing GROUP BY k, n"},
+        GraphCase{"QualifyRank", "recompute by key",
+                  "SELECT id, k FROM silver.changing QUALIFY rank() OVER (PARTITION BY k "
+                  "ORDER BY n) <= 2"},
+        GraphCase{"NumberedRows", "recompute by key",
+                  "SELECT id, row_number() OVER (PARTITION BY k ORDER BY ts) AS r FROM "
+                  "silver.changing QUALIFY r <= 3"},
+        GraphCase{
+            "CountDistinct", "recompute by key",
+            "SELECT k, count(DISTINCT n) AS c, list(n ORDER BY n) AS l, median(x) AS "
+            "m, sum(n) AS s FROM silver.changing GROUP BY k"},
+        GraphCase{"Rollup", "aggregate, aggregate, aggregate, union",
+                  "SELECT k, n, count(*) AS c, sum(x) AS s, grouping(k, n) AS g FROM "
+                  "silver.changing GROUP BY ROLLUP (k, n)"},
+        GraphCase{
+            "Exists", "join",
+            "SELECT id FROM silver.changing c WHERE n > 0 AND EXISTS (SELECT 1 FROM "
+            "bronze.ride_events e WHERE e.event_name = c.k AND e.fare_amount > 0.1)"},
+        GraphCase{
+            "NotExistsResidual", "recompute by key",
+            "SELECT id FROM silver.changing c WHERE NOT EXISTS (SELECT 1 FROM "
+            "bronze.ride_events e WHERE e.event_name = c.k AND e.fare_amount > c.x)"},
+        GraphCase{
+            "In", "join",
+            "SELECT id, k FROM silver.changing WHERE n IN (SELECT payment_type FROM "
+            "bronze.ride_events WHERE fare_amount > 0.1)"},
+        GraphCase{"InGroups", "aggregate, join",
+                  "SELECT id FROM silver.changing WHERE k IN (SELECT event_name FROM "
+                  "bronze.ride_events GROUP BY event_name HAVING count(*) > 2)"},
+        GraphCase{
+            "NotIn", "aggregate, join, distinct, join",
+            "SELECT id FROM silver.changing WHERE n NOT IN (SELECT payment_type FROM "
+            "bronze.ride_events WHERE fare_amount > 0.4)"},
+        GraphCase{"ScalarSubquery", "aggregate, join",
+                  "SELECT id FROM silver.changing WHERE n > (SELECT avg(n) FROM "
+                  "silver.changing)"},
+        GraphCase{"CorrelatedScalar", "aggregate, join, aggregate, join",
+                  "SELECT id, (SELECT count(*) FROM bronze.ride_events e WHERE "
+                  "e.event_name = c.k) AS events, (SELECT max(fare_amount) FROM "
+                  "bronze.ride_events e WHERE e.event_name = c.k) AS m FROM "
+                  "silver.changing c"},
+        GraphCase{"HavingSubquery", "aggregate, aggregate, join",
+                  "SELECT k, sum(n) AS s FROM silver.changing GROUP BY k HAVING sum(n) > "
+                  "(SELECT avg(n) FROM silver.changing)"},
+        GraphCase{"ExistsAsValue", "distinct, join",
+                  "SELECT id, EXISTS (SELECT 1 FROM bronze.ride_events e WHERE "
+                  "e.payment_type = c.n) AS paid FROM silver.changing c"},
+        GraphCase{
+            "InAsValue", "aggregate, join, distinct, join",
+            "SELECT id, n IN (SELECT payment_type FROM bronze.ride_events) AS known "
+            "FROM silver.changing"},
+        GraphCase{"UnnestInFrom", "",
+                  "SELECT id, u FROM silver.changing c, unnest([c.n, c.n + 1]) AS q(u) "
+                  "WHERE u > 2"},
+        GraphCase{"UnnestThenGroup", "aggregate",
+                  "SELECT u, count(*) AS c FROM (SELECT unnest([n, 1]) AS u FROM "
+                  "silver.changing) GROUP BY u"},
+        GraphCase{
+            "Asof", "top, recompute by key",
+            "SELECT e.event_id, c.x FROM bronze.ride_events e ASOF LEFT JOIN (SELECT "
+            "k, ts, x FROM silver.changing QUALIFY row_number() OVER (PARTITION BY "
+            "k, ts ORDER BY id) = 1) c ON e.event_name = c.k AND e.event_timestamp "
+            ">= c.ts"}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/hash.h"
-#include "plan/block_internal.h"
+#include "plan/query_internal.h"
 #include "sql/token.h"
 
 namespace weir::plan {
@@ -14,7 +14,7 @@ namespace {
 using data::SameName;
 
 // Part of every fingerprint: a change of what pieces and state mean changes it.
-constexpr std::string_view kPlanFormat = "plan-1";
+constexpr std::string_view kPlanFormat = "plan-2";
 
 std::string FirstLine(std::string_view text) {
   return std::string(text.substr(0, text.find('\n')));
@@ -228,9 +228,9 @@ class Planner {
     CheckDetermined(model, query);
     CheckOutput(plan);
     if (problems_->size() != before) return {};
-    WEIR_TRY(Complete(&plan, query));
+    const Json completed = WEIR_TRY(Complete(&plan, query));
     if (problems_->size() != before) return {};
-    WEIR_TRY(PlanBlock(query, *pieces_, tables_, functions_, &plan));
+    WEIR_TRY(PlanQuery(completed, *pieces_, tables_, functions_, &plan));
     if (plan.kind == BlockKind::kFullRefresh) plan.key = GroupedKey(query, plan.output);
     SetKeyAndAppendOnly(&plan);
     if (problems_->size() != before) return {};
@@ -317,7 +317,8 @@ class Planner {
     }
   }
 
-  Status Complete(ModelPlan* plan, const Json& query) {
+  // The query with every order complete, as a tree and in `plan` as text.
+  Result<Json> Complete(ModelPlan* plan, const Json& query) {
     Json completed = query;
     std::vector<Fault> faults;
     WEIR_TRY(CompleteOrder(completed, *bodies_, tables_, functions_, &faults));
@@ -333,7 +334,7 @@ class Planner {
     if (*schema != plan->output)
       return Internal(
           fmt::format("the completed SQL of {} has other columns", plan->model.name));
-    return {};
+    return completed;
   }
 
   // A query that is refreshed as a whole still has the key that its GROUP BY gives it.
@@ -361,14 +362,11 @@ class Planner {
     bool inputs_append = true;
     for (const std::string& input : plan->inputs)
       inputs_append &= tables_.tables.at(input).append_only;
-    const bool keeps_rows =
-        plan->kind == BlockKind::kRowWise || plan->kind == BlockKind::kDistinct;
-    plan->append_only = inputs_append && keeps_rows;
     if (model.verb == sql::ModelVerb::kStreamingTable && !plan->append_only) {
       const std::string why =
-          !keeps_rows && plan->kind == BlockKind::kFullRefresh ? plan->why_not_better
-          : keeps_rows ? "it reads a table that changes"
-                       : fmt::format("its kind is {}", BlockKindName(plan->kind));
+          plan->kind == BlockKind::kFullRefresh ? plan->why_not_better
+          : !inputs_append                      ? "it reads a table that changes"
+                           : fmt::format("its kind is {}", BlockKindName(plan->kind));
       Problem(
           model, 0,
           "a streaming table only adds rows, but this query's rows can change: " + why,
@@ -392,8 +390,11 @@ class Planner {
     add(plan.model.name);
     add(plan.completed_sql);
     add(BlockKindName(plan.kind));
-    add(plan.pre_sql);
-    add(plan.post_sql);
+    for (const Stage& stage : plan.stages) {
+      add(BlockKindName(stage.kind));
+      for (const Port& port : stage.ports) add(port.sql);
+      add(stage.recompute_sql);
+    }
     for (const std::string& column : plan.key) add(column);
     if (plan.verify_key && plan.append_only) add("verified key");
     for (const std::string& input : plan.inputs) {
@@ -443,6 +444,12 @@ std::string_view BlockKindName(BlockKind kind) {
   switch (kind) {
     case BlockKind::kRowWise:
       return "row-wise";
+    case BlockKind::kUnion:
+      return "union";
+    case BlockKind::kJoin:
+      return "join";
+    case BlockKind::kRecompute:
+      return "recompute by key";
     case BlockKind::kDistinct:
       return "distinct";
     case BlockKind::kAggregate:

@@ -10,13 +10,10 @@
 #include "base/result.h"
 #include "data/type.h"
 #include "duck/duck.h"
-#include "ops/aggregate.h"
+#include "plan/stage.h"
 #include "sql/model.h"
 
 namespace weir::plan {
-
-enum class BlockKind : uint8_t { kRowWise, kDistinct, kAggregate, kTop, kFullRefresh };
-std::string_view BlockKindName(BlockKind kind);
 
 // A table a model can read: a bronze table or another model's.
 struct InputTable {
@@ -30,8 +27,7 @@ struct InputTable {
 };
 
 // How one model is kept. A plain VIEW is planned like the others but not kept: its query
-// stands in its readers' plans. The weight column travels through SQL as `_weight`
-// (INTEGER).
+// stands in its readers' plans.
 struct ModelPlan {
   sql::Model model;
   std::vector<std::string>
@@ -43,29 +39,11 @@ struct ModelPlan {
   bool verify_key = false;    // the key is only declared: the table must check it, also
                               // when it is append-only
   std::string completed_sql;  // the body with order completion: the model's meaning
+  // Of the last stage that is more than row by row.
   BlockKind kind = BlockKind::kFullRefresh;
   std::string why_not_better;  // for kFullRefresh: what the planner could not do
-
-  // kRowWise: pre_sql gives the output columns and `_weight`.
-  // kAggregate, kDistinct, kTop: pre_sql gives the operator's input columns and
-  // `_weight`; post_sql makes output rows of the operator's rows, both sides of a change
-  // alike, and gives the output columns and `_weight`. The operator's rows are
-  // aggregate.output for kAggregate, pre_schema else. kAggregate and kTop without keys
-  // have one group: all rows belong on one shard. Both read the input table by its own
-  // name (an input relation with all its columns and `_weight`) or, for post_sql, the
-  // relation `_groups`.
-  std::string pre_sql, post_sql;
-  bool pre_is_projection =
-      false;  // pre_sql only picks columns: `pre_columns` of the input, no SQL needed
-  std::vector<int> pre_columns;
-  bool post_is_projection =
-      false;  // post_sql only picks columns: `post_columns` of the operator's rows
-  std::vector<int> post_columns;
-  data::Schema pre_schema;         // without _weight
-  std::vector<int> exchange_keys;  // columns of pre_schema that decide the shard; empty:
-                                   // any shard will do for kRowWise
-  ops::AggregateSpec aggregate;
-  ops::TopSpec top;
+  // The last gives the rows of the table; none for kFullRefresh.
+  std::vector<Stage> stages;
 
   std::string fingerprint;  // of everything above that decides what the state means
 };

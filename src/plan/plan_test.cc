@@ -51,8 +51,9 @@ TEST(PlanTest, OnlyRowsOverAppendOnlyInputsAreAppendOnly) {
   EXPECT_TRUE(plan.Find("silver.b")->append_only);
   EXPECT_FALSE(plan.Find("silver.c")->append_only);
   EXPECT_FALSE(plan.Find("silver.d")->append_only);
-  EXPECT_FALSE(plan.Find("silver.d")->aggregate.input_retracts);
+  EXPECT_FALSE(plan.Find("silver.d")->stages[0].aggregate.input_retracts);
   EXPECT_TRUE(PlanBody("SELECT k, count(*) AS n FROM silver.changing GROUP BY k")
+                  .stages[0]
                   .aggregate.input_retracts);
 }
 
@@ -78,16 +79,19 @@ TEST(PlanTest, TripsAreOneAggregateSharingColumns) {
   EXPECT_EQ(trips.model.name, "silver.trips");
   EXPECT_EQ(trips.kind, BlockKind::kAggregate);
   EXPECT_THAT(trips.key, ElementsAre("trip_id"));
-  EXPECT_EQ(trips.aggregate.calls.size(), 11u);
+  ASSERT_EQ(trips.stages.size(), 2u);
+  const Stage& groups = trips.stages[0];
+  const Port& port = groups.ports[0];
+  EXPECT_EQ(groups.aggregate.calls.size(), 11u);
   // trip_id, eight arguments, event_timestamp, event_id and three conditions.
-  EXPECT_EQ(trips.pre_schema.fields.size(), 14u) << trips.pre_sql;
-  EXPECT_TRUE(trips.post_is_projection);
-  EXPECT_FALSE(trips.pre_is_projection);
-  EXPECT_THAT(trips.exchange_keys, ElementsAre(0));
-  EXPECT_EQ(trips.aggregate.calls[0].order.size(), 2u);
+  EXPECT_EQ(port.schema.fields.size(), 14u) << port.sql;
+  EXPECT_TRUE(trips.stages[1].ports[0].is_projection);
+  EXPECT_FALSE(port.is_projection);
+  EXPECT_THAT(port.exchange_keys, ElementsAre(0));
+  EXPECT_EQ(groups.aggregate.calls[0].order.size(), 2u);
   EXPECT_THAT(plan.models[1].inputs, ElementsAre("silver.trips"));
   EXPECT_THAT(plan.models[1].key, ElementsAre("pickup_location_id", "hour"));
-  EXPECT_TRUE(plan.models[1].aggregate.input_retracts);
+  EXPECT_TRUE(plan.models[1].stages[0].aggregate.input_retracts);
 }
 
 TEST(PlanTest, PlainViewsStandInTheirReadersQueries) {
@@ -104,7 +108,7 @@ TEST(PlanTest, PlainViewsStandInTheirReadersQueries) {
             "SELECT b.k, sum(nn) AS s FROM (SELECT * FROM (SELECT k, (n * 2) AS nn FROM "
             "silver.changing WHERE ok) AS good WHERE (nn > 2)) AS b GROUP BY "
             "b.k");
-  EXPECT_EQ(gold->pre_sql,
+  EXPECT_EQ(gold->stages[0].ports[0].sql,
             "SELECT k AS \"k0\", (n * 2) AS \"c0\", _weight FROM \"silver\".\"changing\" "
             "WHERE (ok AND ((n * 2) > 2))");
 }

@@ -1,0 +1,196 @@
+// SQL pieces: what a port computes, and the types that come out of it.
+#include <arrow/api.h>
+#include <fmt/format.h>
+
+#include "data/batch.h"
+#include "plan/query_internal.h"
+#include "plan/utc_internal.h"
+
+namespace weir::plan {
+namespace {
+
+constexpr const char* kWeight = "_weight";
+
+std::string Numbers(const std::vector<int>& numbers) {
+  return fmt::format("[{}]", fmt::join(numbers, ","));
+}
+
+std::string Flags(const std::vector<bool>& flags) {
+  std::string text;
+  for (const bool flag : flags) text += flag ? '1' : '0';
+  return text;
+}
+
+}  // namespace
+
+int PortColumns::Add(const Json& expr, std::string_view prefix) {
+  const std::string text = Plain(expr).dump();
+  for (size_t i = 0; i < items_.size(); ++i) {
+    if (texts_[i] == text) return static_cast<int>(i);
+  }
+  const size_t n = counts_[std::string(prefix)]++;
+  items_.push_back({fmt::format("{}{}", prefix, n), expr});
+  texts_.push_back(text);
+  return static_cast<int>(items_.size() - 1);
+}
+
+OperatorOrder ForOperator(const std::vector<Json>& orders) {
+  OperatorOrder out;
+  for (const Json& order : orders) {
+    const bool descending = order["type"] == "DESCENDING",
+               nulls_first = order["null_order"] == "NULLS FIRST";
+    if (descending || nulls_first) {
+      out.exprs.push_back(IsNull(order["expression"]));
+      out.descending.push_back(nulls_first);
+    }
+    out.exprs.push_back(order["expression"]);
+    out.descending.push_back(descending);
+  }
+  return out;
+}
+
+Result<Input> QueryPlanner::TableInput(const InputTable& table) {
+  Input input;
+  input.table = &table;
+  input.name = table.name;
+  input.schema = table.schema;
+  if (!table.key.empty()) input.keys.push_back(table.key);
+  input.append_only = table.append_only;
+  return input;
+}
+
+Result<std::string> QueryPlanner::SelectList(const std::vector<Item>& items) {
+  std::string out;
+  for (const Item& item : items) {
+    out += fmt::format("{} AS {}, ", WEIR_TRY(ast_.PrintExpr(item.expr)),
+                       duck::QuoteName(item.name));
+  }
+  return out;
+}
+
+Status QueryPlanner::SetPort(const Input& input, const Json& where,
+                             const std::vector<Item>& items, Port* port, bool negate) {
+  std::vector<Item> shorter;
+  for (const Item& item : items)
+    shorter.push_back({item.name, WEIR_TRY(InUtc(ast_, item.expr, input.schema))});
+  port->table = input.stage < 0 ? input.name : "";
+  port->stage = input.stage;
+  port->sql =
+      fmt::format("SELECT {}{} FROM {}", WEIR_TRY(SelectList(shorter)),
+                  negate ? "-_weight AS _weight" : kWeight, duck::QuoteTable(input.name));
+  if (!where.is_null()) {
+    port->sql +=
+        " WHERE " + WEIR_TRY(ast_.PrintExpr(WEIR_TRY(InUtc(ast_, where, input.schema))));
+  }
+  port->schema = WEIR_TRY(pieces_.Describe(port->sql));
+  port->schema.fields.pop_back();
+  port->columns.clear();
+  port->is_projection = where.is_null() && !negate;
+  for (const Item& item : items) {
+    if (!IsColumn(item.expr)) {
+      port->is_projection = false;
+      continue;
+    }
+    port->columns.push_back(input.schema.IndexOf(NamesOf(item.expr)[0]));
+  }
+  if (!port->is_projection) port->columns.clear();
+  return {};
+}
+
+Result<std::vector<std::string>> QueryPlanner::NativeTypes(const std::string& sql,
+                                                           size_t columns) {
+  std::vector<std::string> types;
+  if (columns == 0) return types;
+  std::string list, names;
+  for (size_t i = 0; i < columns; ++i) {
+    list += fmt::format("{}typeof(any_value(t{}))", i == 0 ? "" : ", ", i);
+    names += fmt::format("{}t{}", i == 0 ? "" : ", ", i);
+  }
+  // The query may have further columns (_weight) behind those that are asked for.
+  const auto rows = WEIR_TRY(pieces_.Query(
+      fmt::format("SELECT {} FROM ({}) AS q({})", list, sql, names), nullptr));
+  for (size_t i = 0; i < columns; ++i) {
+    types.push_back(
+        data::RowText(*rows[0]->SelectColumns({static_cast<int>(i)}).ValueOrDie(), 0));
+  }
+  return types;
+}
+
+Result<std::vector<std::string>> QueryPlanner::NativeTypes(
+    const Input& input, const std::vector<Json>& exprs) {
+  std::vector<Item> items;
+  for (const Json& expr : exprs) items.push_back({"x", expr});
+  return NativeTypes(fmt::format("SELECT {}{} FROM {}", WEIR_TRY(SelectList(items)),
+                                 kWeight, duck::QuoteTable(input.name)),
+                     exprs.size());
+}
+
+Result<Json> QueryPlanner::Cast(const Json& expr, const std::string& type) {
+  return ast_.ParseExpr(
+      fmt::format("CAST({} AS {})", WEIR_TRY(ast_.PrintExpr(expr)), type));
+}
+
+Result<Json> QueryPlanner::StoredColumn(const std::string& name, const data::Type& stored,
+                                        const std::string& native) {
+  Json column = ColumnRef({name});
+  if (native == duck::TypeInSql(stored) || native == "\"NULL\"") return column;
+  Json cast = WEIR_TRY(
+      ast_.ParseExpr(fmt::format("CAST({} AS {})", duck::QuoteName(name), native)));
+  return Plain(std::move(cast));
+}
+
+Result<Input> QueryPlanner::AddStage(Stage stage) {
+  std::string sql = stage.recompute_sql;
+  for (size_t port = 0; port < stage.ports.size(); ++port) {
+    const std::string name = PortName(port), any = fmt::format("_p#_{}", port);
+    for (size_t at = 0; (at = sql.find(name, at)) != sql.npos; at += any.size())
+      sql.replace(at, name.size(), any);
+  }
+  std::string text =
+      fmt::format("{} {} {}", BlockKindName(stage.kind), sql, stage.one_group);
+  for (const Port& port : stage.ports) {
+    text += fmt::format("\n{}|{}|{}|{}", port.table, port.stage, port.sql,
+                        Numbers(port.exchange_keys));
+  }
+  for (const ops::AggregateCall& call : stage.aggregate.calls) {
+    text += fmt::format("\n{} {} {} {} {} {}", static_cast<int>(call.kind), call.argument,
+                        call.filter, Numbers(call.order), Flags(call.descending),
+                        data::TypeName(call.result));
+  }
+  text += fmt::format("\n{} {} {} {}", Numbers(stage.top.keys), Numbers(stage.top.order),
+                      Flags(stage.top.descending), stage.top.n);
+  text += fmt::format("\n{} {} {} {}", static_cast<int>(stage.join.kind),
+                      Numbers(stage.join.left_keys), Numbers(stage.join.right_keys),
+                      Flags(stage.join.null_safe));
+  const auto same = std::find(signatures_.begin(), signatures_.end(), text);
+  if (same != signatures_.end())
+    return inputs_[static_cast<size_t>(same - signatures_.begin())];
+  Input input;
+  input.stage = static_cast<int>(stages_.size());
+  input.name = fmt::format("_s{}", input.stage);
+  input.schema = stage.output;
+  input.append_only = stage.append_only;
+  data::Schema weighted = stage.output;
+  weighted.fields.push_back({kWeight, data::Simple(data::Kind::kInt32)});
+  WEIR_TRY(pieces_.DeclareInput(input.name, weighted));
+  signatures_.push_back(std::move(text));
+  stages_.push_back(std::move(stage));
+  inputs_.push_back(input);
+  return input;
+}
+
+std::vector<std::string> QueryPlanner::Carried(const std::vector<std::string>& key,
+                                               const std::vector<Item>& items) {
+  std::vector<std::string> names;
+  for (const std::string& column : key) {
+    for (const Item& item : items) {
+      if (!IsColumn(item.expr) || !data::SameName(NamesOf(item.expr)[0], column))
+        continue;
+      names.push_back(item.name);
+      break;
+    }
+  }
+  return names.size() == key.size() ? names : std::vector<std::string>();
+}
+
+}  // namespace weir::plan

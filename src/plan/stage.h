@@ -1,0 +1,60 @@
+// The graph of incremental work that keeps one model.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/type.h"
+#include "ops/aggregate.h"
+#include "ops/join.h"
+
+namespace weir::plan {
+
+// How a stage, or a model by its last stage that is more than row by row, is kept.
+enum class BlockKind : uint8_t {
+  kRowWise,    // each row by itself
+  kUnion,      // rows of several inputs, of some taken away
+  kDistinct,   // rows with their number
+  kAggregate,  // groups, from what changed in them
+  kTop,        // the first rows of each key
+  kJoin,       // pairs, from the rows that changed and those they meet
+  kRecompute,  // all rows of a key whose rows changed, again by SQL
+  kFullRefresh
+};
+std::string_view BlockKindName(BlockKind kind);
+
+// One input of a stage: the rows of a table or of an earlier stage, as the stage takes
+// them.
+struct Port {
+  std::string table;  // the input table; empty: `stage`
+  int stage = -1;
+  // Gives the columns of `schema` and `_weight`. Reads the table by its own name, a stage
+  // as `_s<number>`: a relation with all its columns and `_weight` (INTEGER).
+  std::string sql;
+  bool is_projection =
+      false;  // sql only picks columns: `columns` of the input, no SQL needed
+  std::vector<int> columns;
+  data::Schema schema;             // without _weight
+  std::vector<int> exchange_keys;  // columns that decide the shard
+};
+
+// Stages read tables and earlier stages. What a stage gives stands in the stored types
+// of its columns (docs/types.md).
+struct Stage {
+  BlockKind kind = BlockKind::kRowWise;
+  std::vector<Port> ports;  // two for kJoin, some for kUnion and kRecompute, else one
+  ops::AggregateSpec aggregate;  // kAggregate
+  ops::TopSpec top;              // kTop
+  ops::JoinSpec join;            // kJoin
+  // kRecompute: the keys are the ports' exchange keys; reads `_p<stage>_<port>`: all rows
+  // of the keys on each port, a row as often as it is there.
+  std::string recompute_sql;
+  data::Schema output;
+  bool append_only = false;  // gives only inserts
+  // All rows belong on one shard; gives rows even over no input.
+  bool one_group = false;
+  std::string why;  // for kRecompute: what needs the rows of the key again
+};
+
+}  // namespace weir::plan

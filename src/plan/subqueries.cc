@@ -1,0 +1,278 @@
+// Subqueries in expressions, as joins. One that names columns of the query around it is
+// joined by the equalities that do so.
+#include <fmt/format.h>
+
+#include "plan/query_internal.h"
+
+namespace weir::plan {
+namespace {
+using ops::JoinKind;
+}  // namespace
+
+// A SELECT that only filters, so that its FROM and WHERE may be joined as they are.
+bool QueryPlanner::IsSimple(const Json& node) const {
+  if (!IsType(node, "SELECT_NODE") || IsAggregated(node, functions_) ||
+      !node["qualify"].is_null() || HasWindow(node["select_list"]))
+    return false;
+  for (const Json& modifier : node["modifiers"]) {
+    if (!IsType(modifier, "ORDER_MODIFIER") && !IsType(modifier, "DISTINCT_MODIFIER"))
+      return false;
+    if (IsType(modifier, "DISTINCT_MODIFIER") && !modifier["distinct_on_targets"].empty())
+      return false;
+  }
+  return true;
+}
+
+// FROM and WHERE of a subquery; conditions that name the outer query become keys and
+// residual.
+Result<QueryPlanner::Inner> QueryPlanner::OpenInner(const Json& node, const Json& ctes,
+                                                    const Source& outer) {
+  Inner inner;
+  if (IsType(node["from_table"], "EMPTY")) return Invalid("its subquery reads no table");
+  std::vector<Json> conditions, rest;
+  SplitAnd(node["where_clause"], &conditions);
+  for (const Json& condition : conditions) {
+    if (HasSubquery(condition)) return Invalid("it has a subquery in a subquery's WHERE");
+  }
+  inner.source = WEIR_TRY(Conditions(node, ctes, &rest));
+  TakeKeys(outer, inner.source, &rest, &inner.keys);
+  inner.residual = std::move(rest);
+  return inner;
+}
+
+Status QueryPlanner::SemiJoin(const Json& subquery, bool anti, const Json& ctes,
+                              Source* source) {
+  Json node = subquery["subquery"]["node"];
+  Json all = ctes;
+  for (const Json& entry : node["cte_map"]["map"]) all.push_back(entry);
+  const bool is_in = subquery["subquery_type"] == "ANY";
+  Inner inner;
+  // `x IN (SELECT y …)` is EXISTS (… y = x).
+  Json child;
+  if (is_in) {
+    if (HasSubquery(subquery["child"])) return Invalid("it has a subquery in an IN");
+    child = WEIR_TRY(Resolve(subquery["child"], *source));
+  }
+  if (IsSimple(node)) {
+    const Inside inside(*this, node);
+    inner = WEIR_TRY(OpenInner(node, all, *source));
+    if (is_in) {
+      if (node["select_list"].size() != 1 || IsClass(node["select_list"][0], "STAR"))
+        return Invalid("its IN does not compare with one column");
+      inner.keys.push_back(
+          {child, WEIR_TRY(Resolve(node["select_list"][0], inner.source)), false});
+    }
+  } else {
+    Rows rows = WEIR_TRY(Query(node, all));
+    if (rows.has_unnest) rows = WEIR_TRY(Materialize(std::move(rows)));
+    if (is_in) {
+      if (rows.items.size() != 1)
+        return Invalid("its IN does not compare with one column");
+      inner.keys.push_back({child, rows.items[0].expr, false});
+    }
+    inner.source.input = std::move(rows.input);
+    inner.source.where = std::move(rows.where);
+  }
+  if (inner.residual.empty()) inner.source.tables.clear();
+  *source =
+      WEIR_TRY(Join(anti ? JoinKind::kAnti : JoinKind::kSemi, std::move(*source),
+                    std::move(inner.source), std::move(inner.keys), inner.residual));
+  return {};
+}
+
+Status QueryPlanner::JoinSubqueries(Json* expr, const Json& ctes, Source* source) {
+  Status status;
+  const std::function<void(Json&)> walk = [&](Json& json) {
+    if (!status.ok() || !json.is_structured()) return;
+    if (IsClass(json, "SUBQUERY")) {
+      const std::string type = json["subquery_type"], alias = AliasOf(json);
+      auto column = type == "SCALAR"
+                        ? ScalarSubquery(json["subquery"]["node"], ctes, source)
+                        : MarkSubquery(json, ctes, source);
+      if (!column.ok()) {
+        status = column.error();
+        return;
+      }
+      json = *std::move(column);
+      json["alias"] = alias;
+      return;
+    }
+    for (Json& child : json) walk(child);
+  };
+  walk(*expr);
+  return status;
+}
+
+// The one value of a subquery: an aggregate without GROUP BY, so that there is exactly
+// one row for each row outside.
+Result<Json> QueryPlanner::ScalarSubquery(const Json& node, const Json& ctes,
+                                          Source* source) {
+  if (!IsType(node, "SELECT_NODE") || node["select_list"].size() != 1 ||
+      !node["group_expressions"].empty() || !node["having"].is_null() ||
+      !node["qualify"].is_null() || !functions_.HasAggregate(node["select_list"][0]) ||
+      HasWindow(node["select_list"]))
+    return Invalid("it has a subquery that is not one aggregate over its rows");
+  for (const Json& modifier : node["modifiers"]) {
+    if (!IsType(modifier, "ORDER_MODIFIER"))
+      return Invalid("it has LIMIT or DISTINCT in a subquery");
+  }
+  Json all = ctes;
+  for (const Json& entry : node["cte_map"]["map"]) all.push_back(entry);
+  const auto group = [&]() -> Result<std::pair<Select, std::vector<JoinKey>>> {
+    const Inside inside(*this, node);
+    Inner inner = WEIR_TRY(OpenInner(node, all, *source));
+    if (!inner.residual.empty())
+      return Invalid("its subquery depends on the query by more than equality");
+    for (const JoinKey& key : inner.keys) {
+      if (key.null_safe) return Invalid("its subquery depends by IS NOT DISTINCT FROM");
+    }
+    Select select;
+    select.input = inner.source.input;
+    select.where = inner.source.where;
+    select.items.push_back(
+        {"_value", WEIR_TRY(Resolve(node["select_list"][0], inner.source))});
+    std::vector<Json> keys;
+    std::vector<size_t> set;
+    for (const JoinKey& key : inner.keys) {
+      set.push_back(keys.size());
+      keys.push_back(key.right);
+      select.items.push_back({fmt::format("_key{}", keys.size() - 1), key.right});
+    }
+    WEIR_TRY(Group(keys, {set}, &select));
+    return std::pair(std::move(select), std::move(inner.keys));
+  };
+  auto [select, keys] = WEIR_TRY(group());
+  const int number = ++subqueries_;
+  const std::string value = fmt::format("_value{}", number),
+                    there = fmt::format("_there{}", number);
+  Source inner;
+  inner.input = select.input;
+  inner.where = select.where;
+  ScopeTable table;
+  table.ours = true;
+  table.columns.push_back({value, select.items[0].expr});
+  Json result = ColumnRef({value});
+  if (keys.empty()) {
+    inner.tables.push_back(std::move(table));
+    *source =
+        WEIR_TRY(Join(JoinKind::kInner, std::move(*source), std::move(inner), {}, {}));
+    return result;
+  }
+  table.columns.push_back({there, WEIR_TRY(ast_.ParseExpr("CAST(true AS BOOLEAN)"))});
+  inner.tables.push_back(std::move(table));
+  for (size_t i = 0; i < keys.size(); ++i) keys[i].right = select.items[i + 1].expr;
+  *source = WEIR_TRY(
+      Join(JoinKind::kLeft, std::move(*source), std::move(inner), std::move(keys), {}));
+  // What the aggregate gives over no rows: its calls are 0 or NULL then.
+  bool counts = false;
+  Visit(node["select_list"][0], [&](const Json& json) {
+    counts |= functions_.IsAggregate(json) && CallName(json).starts_with("count") &&
+              !CallName(json).starts_with("count_if") &&
+              !CallName(json).starts_with("countif");
+    return true;
+  });
+  Json over_nothing = node["select_list"][0];
+  over_nothing["alias"] = "";
+  const std::function<void(Json&)> empty = [&](Json& json) {
+    if (functions_.IsAggregate(json)) {
+      const std::string name = CallName(json);
+      const bool zero = name == "count" || name == "count_star";
+      json = *ast_.ParseExpr(zero ? "CAST(0 AS BIGINT)" : "NULL");
+      return;
+    }
+    for (Json& child : json) {
+      if (child.is_structured()) empty(child);
+    }
+  };
+  empty(over_nothing);
+  if (HasColumn(over_nothing))
+    return Invalid("its subquery names a column beside an aggregate");
+  if (!counts && over_nothing == *ast_.ParseExpr("NULL")) return result;
+  return ast_.ParseExpr(fmt::format("CASE WHEN {} IS NULL THEN {} ELSE {} END", there,
+                                    WEIR_TRY(ast_.PrintExpr(over_nothing)), value));
+}
+
+// EXISTS as a value: whether the outer row's keys are among the distinct inner ones. IN
+// as a value, over inner rows that do not depend on the outer row: NULL where the value
+// is NULL or a NULL is among the rows, and there is a row but no equal one.
+Result<Json> QueryPlanner::MarkSubquery(const Json& subquery, const Json& ctes,
+                                        Source* source) {
+  const Json& node = subquery["subquery"]["node"];
+  const std::string type = subquery["subquery_type"];
+  const bool is_in = type == "ANY";
+  if (is_in && subquery["comparison_type"] != "COMPARE_EQUAL")
+    return Invalid("it compares with ANY of a subquery");
+  if (!is_in && type != "EXISTS" && type != "NOT_EXISTS")
+    return Invalid("it has a subquery that is none of a value, EXISTS and IN");
+  Json all = ctes;
+  for (const Json& entry : node["cte_map"]["map"]) all.push_back(entry);
+  const int number = ++subqueries_;
+  const std::string there = fmt::format("_there{}", number);
+  const auto distinct_keys = [&](Select select, std::vector<JoinKey> keys) -> Status {
+    WEIR_TRY(DistinctRows(&select));
+    Source inner;
+    inner.input = select.input;
+    ScopeTable table;
+    table.ours = true;
+    table.columns.push_back({there, WEIR_TRY(ast_.ParseExpr("CAST(true AS BOOLEAN)"))});
+    inner.tables.push_back(std::move(table));
+    for (size_t i = 0; i < keys.size(); ++i) keys[i].right = select.items[i].expr;
+    *source = WEIR_TRY(
+        Join(JoinKind::kLeft, std::move(*source), std::move(inner), std::move(keys), {}));
+    return {};
+  };
+  if (!is_in) {
+    if (!IsSimple(node)) return Invalid("its EXISTS is over more than filtered rows");
+    const Inner inner = WEIR_TRY([&]() -> Result<Inner> {
+      const Inside inside(*this, node);
+      return OpenInner(node, all, *source);
+    }());
+    if (!inner.residual.empty() || inner.keys.empty())
+      return Invalid("its EXISTS depends on the query by more than equality");
+    Select select;
+    select.input = inner.source.input;
+    select.where = inner.source.where;
+    for (const JoinKey& key : inner.keys) select.items.push_back({"k", key.right});
+    WEIR_TRY(distinct_keys(std::move(select), inner.keys));
+    return ast_.ParseExpr(
+        fmt::format("({} IS {} NULL)", there, type == "EXISTS" ? "NOT" : ""));
+  }
+  const Json child = WEIR_TRY(Resolve(subquery["child"], *source));
+  Rows rows = WEIR_TRY(Query(node, all));
+  if (rows.items.size() != 1 || rows.has_unnest)
+    return Invalid("its IN compares with more than one column");
+  // How many rows there are, and how many are not NULL.
+  Select counts;
+  counts.input = rows.input;
+  counts.where = rows.where;
+  counts.items.push_back({"rows", WEIR_TRY(ast_.ParseExpr("count(*)"))});
+  counts.items.push_back({"values", Call("count", {rows.items[0].expr})});
+  WEIR_TRY(Group({}, {{}}, &counts));
+  const std::string child_name = fmt::format("_child{}", number),
+                    row_count = fmt::format("_rows{}", number),
+                    value_count = fmt::format("_values{}", number);
+  ScopeTable own;
+  own.ours = true;
+  own.columns.push_back({child_name, child});
+  source->tables.push_back(std::move(own));
+  Source one;
+  one.input = counts.input;
+  ScopeTable table;
+  table.ours = true;
+  table.columns.push_back({row_count, counts.items[0].expr});
+  table.columns.push_back({value_count, counts.items[1].expr});
+  one.tables.push_back(std::move(table));
+  *source = WEIR_TRY(Join(JoinKind::kInner, std::move(*source), std::move(one), {}, {}));
+  Select values;
+  values.input = rows.input;
+  values.where = rows.where;
+  values.items = {{"v", rows.items[0].expr}};
+  const Json outer = WEIR_TRY(Resolve(ColumnRef({child_name}), *source));
+  WEIR_TRY(distinct_keys(std::move(values), {{outer, rows.items[0].expr, false}}));
+  return ast_.ParseExpr(fmt::format(
+      "CASE WHEN {0} IS NOT NULL THEN true WHEN {1} = 0 THEN false WHEN {2} IS NULL OR "
+      "{3} < {1} THEN NULL ELSE false END",
+      there, row_count, child_name, value_count));
+}
+
+}  // namespace weir::plan
