@@ -303,8 +303,9 @@ class Completer {
     if (AsArgExtreme(name)) return ArgMinMax(call, rows);
     if (!kOrderedAggregates.contains(name)) return;
     Json& orders = call["order_bys"]["orders"];
-    if (call["distinct"] ==
-        true) {  // only the argument itself can tell distinct values apart
+    // Only the argument itself can tell distinct values apart, and mode() looks at
+    // nothing else.
+    if (call["distinct"] == true || (name == "mode" && orders.empty())) {
       if (orders.empty()) orders.push_back(OrderTerm(call["children"][0]));
       return MakeExplicit(&orders);
     }

@@ -78,8 +78,8 @@ INSTANTIATE_TEST_SUITE_P(
                        "AS c, list(DISTINCT n) AS d FROM silver.changing",
                        "SELECT list_sort(list(n ORDER BY changing.id ASC NULLS LAST), "
                        "'ORDER_DEFAULT', 'ORDER_DEFAULT') AS a, string_agg(k, ',' ORDER "
-                       "BY changing.id ASC NULLS LAST) AS b, \"mode\"(k ORDER BY "
-                       "changing.id ASC NULLS LAST) AS c, list(DISTINCT n ORDER BY n ASC "
+                       "BY changing.id ASC NULLS LAST) AS b, \"mode\"(k ORDER BY k "
+                       "ASC NULLS LAST) AS c, list(DISTINCT n ORDER BY n ASC "
                        "NULLS LAST) AS d FROM silver.changing"},
         CompletionCase{"Limit", "SELECT k FROM silver.changing ORDER BY n LIMIT 3",
                        "SELECT k FROM silver.changing ORDER BY n ASC NULLS LAST, "

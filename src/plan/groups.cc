@@ -30,6 +30,28 @@ void ForEachArgument(Json& json, const std::function<void(Json&)>& visit) {
   }
 }
 
+// The second argument of a quantile.
+Result<ops::Fraction> FractionOf(const Json& expr) {
+  ops::Fraction out;
+  const Json value = expr.value("value", Json());
+  const Error wrong = Invalid("its quantile is not a plain number");
+  if (!IsClass(expr, "CONSTANT") || value.value("is_null", true) ||
+      !value["value"].is_number())
+    return wrong;
+  const std::string type = value["type"]["id"];
+  if (type == "DOUBLE" || type == "INTEGER") {
+    out.value = value["value"].get<double>();
+    return out;
+  }
+  if (type != "DECIMAL" || !value["value"].is_number_integer()) return wrong;
+  out.integral = value["value"].get<int64_t>();
+  out.scaling = 1;
+  for (int i = 0; i < value["type"]["type_info"]["scale"].get<int>(); ++i)
+    out.scaling *= 10;
+  out.value = static_cast<double>(out.integral) / static_cast<double>(out.scaling);
+  return out;
+}
+
 }  // namespace
 
 // Replaces in expressions the keys by _k0, _k1 …, aggregate calls by _a0 …, GROUPING(…)
@@ -306,12 +328,31 @@ Result<QueryPlanner::Grouped> QueryPlanner::NativeGroups(const std::vector<Json>
     stage.aggregate.keys = port.exchange_keys;
     stage.aggregate.output = stage.output;
     stage.aggregate.input_retracts = !select.input.append_only;
+    WEIR_TRY(CheckOperator(&stage, calls));
   }
   stage.one_group = keys.empty();
   out.input = WEIR_TRY(AddStage(std::move(stage)));
   if (!keys.empty()) out.input.keys = {key_names};
   out.input.few = true;
   return out;
+}
+
+// Whether the operator takes all calls, now that their types are known.
+Status QueryPlanner::CheckOperator(Stage* stage, const std::vector<Json>& calls) {
+  const auto check = [&] {
+    return ops::NewAggregate(stage->aggregate, stage->ports[0].schema, nullptr, "check",
+                             1);
+  };
+  auto op = check();
+  if (!op.ok()) {  // median is the value in the middle where none can be between
+    for (size_t i = 0; i < calls.size(); ++i) {
+      if (CallName(calls[i]) == "median")
+        stage->aggregate.calls[i].kind = AggregateKind::kQuantileDisc;
+    }
+    op = check();
+  }
+  if (!op.ok()) return Invalid(op.error().message);
+  return {};
 }
 
 // Aggregates that need all rows of the group: GROUP BY by DuckDB over the groups that
@@ -387,11 +428,24 @@ Result<ops::AggregateCall> QueryPlanner::PlanCall(const Json& call,
       {"avg", AggregateKind::kAvg},          {"mean", AggregateKind::kAvg},
       {"min", AggregateKind::kMin},          {"max", AggregateKind::kMax},
       {"bool_and", AggregateKind::kBoolAnd}, {"bool_or", AggregateKind::kBoolOr}};
+  static const std::map<std::string, AggregateKind> kSpreads = {
+      {"stddev", AggregateKind::kStddevSamp},
+      {"stddev_samp", AggregateKind::kStddevSamp},
+      {"variance", AggregateKind::kVarSamp},
+      {"var_samp", AggregateKind::kVarSamp},
+      {"stddev_pop", AggregateKind::kStddevPop},
+      {"var_pop", AggregateKind::kVarPop}};
+  static const std::set<std::string> kLists = {"list", "array_agg"},
+                                     kTexts = {"string_agg", "group_concat", "listagg"};
   static const std::set<std::string> kIgnoreDistinct = {"min", "max", "bool_and",
                                                         "bool_or"};
-  if (call["distinct"] == true && !kIgnoreDistinct.contains(name))
-    return Invalid(fmt::format("{}(DISTINCT …) needs all rows of its group", name));
+  static const std::set<std::string> kOfDistinct = {"count", "sum", "avg", "mean"};
   ops::AggregateCall out;
+  const auto orders = call["order_bys"]["orders"].get<std::vector<Json>>();
+  const bool list = kLists.contains(name), text = kTexts.contains(name);
+  out.distinct = call["distinct"] == true && !kIgnoreDistinct.contains(name);
+  if (out.distinct && !list && !text && !kOfDistinct.contains(name))
+    return Invalid(fmt::format("{}(DISTINCT …) needs all rows of its group", name));
   std::vector<Json> filters;
   SplitAnd(call["filter"], &filters);
   if (name == "count_star" ||
@@ -433,9 +487,47 @@ Result<ops::AggregateCall> QueryPlanner::PlanCall(const Json& call,
     out.kind = name == "last" ? AggregateKind::kLast : AggregateKind::kFirst;
     out.argument = columns->Add(arguments[0], "c");
     if (name == "any_value") filters.push_back(IsNotNull(arguments[0]));
-    const auto orders = call["order_bys"]["orders"].get<std::vector<Json>>();
     if (orders.empty()) return Invalid(fmt::format("{}() has no order", name));
     SetOrder(orders, columns, &out);
+  } else if (list || text) {
+    if (arguments.size() != 1 && !(text && arguments.size() == 2))
+      return Invalid(fmt::format("{}() has other arguments", name));
+    out.kind = list ? AggregateKind::kList : AggregateKind::kStringAgg;
+    out.argument = columns->Add(arguments[0], "c");
+    if (text) {
+      const Json separator = arguments.size() == 1
+                                 ? Json{{"is_null", false}, {"value", ","}}
+                                 : arguments[1].value("value", Json::object());
+      if (separator.value("is_null", true) || !separator["value"].is_string())
+        return Invalid(fmt::format("{}() has a separator that is no plain text", name));
+      out.separator = separator["value"];
+    }
+    if (out.distinct) {
+      // By its own value, as order completion has it when nothing else is said.
+      if (orders.size() != 1 || !Same(orders[0]["expression"], arguments[0]) ||
+          orders[0]["type"] != "ASCENDING" || orders[0]["null_order"] != "NULLS LAST")
+        return Invalid(fmt::format("{}(DISTINCT …) has an order of its own", name));
+    } else {
+      SetOrder(orders, columns, &out);
+    }
+  } else if (name == "mode" && arguments.size() == 1) {
+    if (orders.size() != 1 || !Same(orders[0]["expression"], arguments[0]) ||
+        orders[0]["type"] != "ASCENDING")
+      return Invalid("mode() has an order of its own");
+    out.kind = AggregateKind::kMode;
+    out.argument = columns->Add(arguments[0], "c");
+  } else if (kSpreads.contains(name) && arguments.size() == 1) {
+    out.kind = kSpreads.at(name);
+    out.argument = columns->Add(WEIR_TRY(Cast(arguments[0], "DOUBLE")), "c");
+  } else if (name == "median" && arguments.size() == 1 && orders.empty()) {
+    out.kind = AggregateKind::kQuantileCont;
+    out.argument = columns->Add(arguments[0], "c");
+  } else if ((name == "quantile_cont" || name == "quantile_disc" || name == "quantile") &&
+             arguments.size() == 2 && orders.empty()) {
+    out.kind = name == "quantile_cont" ? AggregateKind::kQuantileCont
+                                       : AggregateKind::kQuantileDisc;
+    out.argument = columns->Add(arguments[0], "c");
+    out.fraction = WEIR_TRY(FractionOf(arguments[1]));
   } else {
     return Invalid(fmt::format("{}() needs all rows of its group", name));
   }

@@ -153,9 +153,10 @@ Result<Input> QueryPlanner::AddStage(Stage stage) {
                         Numbers(port.exchange_keys));
   }
   for (const ops::AggregateCall& call : stage.aggregate.calls) {
-    text += fmt::format("\n{} {} {} {} {} {}", static_cast<int>(call.kind), call.argument,
-                        call.filter, Numbers(call.order), Flags(call.descending),
-                        data::TypeName(call.result));
+    text += fmt::format("\n{} {} {} {} {} {} {} {} {}", static_cast<int>(call.kind),
+                        call.argument, call.filter, Numbers(call.order),
+                        Flags(call.descending), data::TypeName(call.result),
+                        call.distinct, call.separator, call.fraction.value);
   }
   text += fmt::format("\n{} {} {} {}", Numbers(stage.top.keys), Numbers(stage.top.order),
                       Flags(stage.top.descending), stage.top.n);

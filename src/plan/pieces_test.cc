@@ -33,15 +33,55 @@ std::string CallSql(const ops::AggregateCall& call, const data::Schema& input) {
   const std::string argument = call.argument < 0 ? "" : Name(input, call.argument);
   std::string filter = call.filter < 0 ? "true" : Name(input, call.filter);
   std::string text;
+  const std::string distinct = call.distinct ? "DISTINCT " : "";
+  const auto ordered = [&](const std::string& function, const std::string& more) {
+    const std::vector<int> by =
+        call.distinct ? std::vector<int>{call.argument} : call.order;
+    return fmt::format("{}({}{}{} ORDER BY {})", function, distinct, argument, more,
+                       OrderList(input, by, call.descending, false));
+  };
+  const auto quantile = [&](const std::string& function) {
+    return call.fraction.scaling == 0
+               ? fmt::format("{}({}, {}::DOUBLE)", function, argument,
+                             call.fraction.value)
+               : fmt::format("{}({}, {})", function, argument, call.fraction.value);
+  };
   switch (call.kind) {
+    case K::kList:
+      text = ordered("list", "");
+      break;
+    case K::kStringAgg:
+      text = ordered("string_agg", fmt::format(", '{}'", call.separator));
+      break;
+    case K::kQuantileCont:
+      text = quantile("quantile_cont");
+      break;
+    case K::kQuantileDisc:
+      text = quantile("quantile_disc");
+      break;
+    case K::kMode:
+      text = fmt::format("mode({0} ORDER BY {0})", argument);
+      break;
+    case K::kVarPop:
+      text = fmt::format("var_pop({})", argument);
+      break;
+    case K::kVarSamp:
+      text = fmt::format("var_samp({})", argument);
+      break;
+    case K::kStddevPop:
+      text = fmt::format("stddev_pop({})", argument);
+      break;
+    case K::kStddevSamp:
+      text = fmt::format("stddev_samp({})", argument);
+      break;
     case K::kCountStar:
       text = "count(*)";
       break;
     case K::kCount:
-      text = fmt::format("count({})", argument);
+      text = fmt::format("count({}{})", distinct, argument);
       break;
     case K::kSum:
-      text = fmt::format("sum({})", argument);
+      text = fmt::format("sum({}{})", distinct, argument);
       break;
     case K::kMin:
       text = fmt::format("min({})", argument);
@@ -50,7 +90,7 @@ std::string CallSql(const ops::AggregateCall& call, const data::Schema& input) {
       text = fmt::format("max({})", argument);
       break;
     case K::kAvg:
-      text = fmt::format("avg({})", argument);
+      text = fmt::format("avg({}{})", distinct, argument);
       break;
     case K::kBoolAnd:
       text = fmt::format("bool_and({})", argument);
@@ -334,6 +374,21 @@ INSTANTIATE_TEST_SUITE_P(
         PieceCase{"LateralAggregate", BlockKind::kAggregate,
                   "SELECT k, sum(n) AS total, total + 1 AS more FROM silver.changing "
                   "GROUP BY k"},
+        PieceCase{
+            "DistinctCalls", BlockKind::kAggregate,
+            "SELECT k, count(DISTINCT n) AS c, sum(DISTINCT n) AS s, avg(DISTINCT d) "
+            "AS a, list(DISTINCT n) AS l, string_agg(DISTINCT k, '-') AS t, "
+            "min(DISTINCT n) AS m FROM silver.changing GROUP BY k"},
+        PieceCase{
+            "Values", BlockKind::kAggregate,
+            "SELECT n, list(k ORDER BY x DESC) AS l, string_agg(k ORDER BY id) AS t, "
+            "median(x) AS m, median(k) AS mk, quantile_cont(n, 0.25) AS q, "
+            "quantile_disc(d, 0.9) AS qd, mode(k) AS mo FROM silver.changing GROUP "
+            "BY n",
+            true},
+        PieceCase{"Spread", BlockKind::kAggregate,
+                  "SELECT k, count(stddev) AS c FROM (SELECT k, n AS stddev FROM "
+                  "silver.changing) GROUP BY k"},
         PieceCase{"BoolAndCounts", BlockKind::kAggregate,
                   "SELECT n, bool_and(ok) AS every, bool_or(ok) FILTER (WHERE x > 0) AS "
                   "some, count(ok) AS c, count(1) AS one, count_if(ok) AS yes FROM "

@@ -195,6 +195,7 @@ class QueryPlanner {
                                const std::vector<Json>& keys);
   Result<ops::AggregateCall> PlanCall(const Json& call, PortColumns* columns);
   static Status CheckCalls(const Stage& stage);
+  static Status CheckOperator(Stage* stage, const std::vector<Json>& calls);
   static void SetOrder(const std::vector<Json>& orders, PortColumns* columns,
                        ops::AggregateCall* out);
   Status AttachPending(const Json& ctes, Select* select);

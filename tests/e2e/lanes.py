@@ -14,12 +14,12 @@ AS SELECT trips, count(*) AS drivers FROM gold.lagging GROUP BY trips;""",
 AS SELECT t.trip_id, t.fare_amount, l.trips FROM silver.trips t JOIN gold.lagging l ON t.driver_id = l.driver_id WHERE l.trips > 1;""",
     "gold/riders.sql": """CREATE MATERIALIZED VIEW gold.riders
 AS SELECT pickup_location_id, count(DISTINCT rider_id) AS riders FROM silver.trips GROUP BY pickup_location_id;""",
-    "gold/middle.sql": """CREATE MATERIALIZED VIEW gold.middle AS SELECT median(fare_amount) AS fare FROM silver.trips;""",
+    "gold/places.sql": """CREATE MATERIALIZED VIEW gold.places AS SELECT trip_id, percent_rank() OVER (ORDER BY fare_amount) AS place FROM silver.trips;""",
     "silver/zones.sql": """CREATE MATERIALIZED VIEW silver.zones AS SELECT DISTINCT pickup_location_id, dropoff_location_id FROM silver.trips;""",
     "silver/rejected.sql": """CREATE MATERIALIZED VIEW silver.rejected
 AS SELECT reason, count(*) AS records FROM bronze."ride_events$rejected" GROUP BY reason;""",
 }
-NAMES = ["gold.lagging", "gold.on_lagging", "gold.joined", "gold.riders", "gold.middle", "silver.zones", "silver.rejected"]
+NAMES = ["gold.lagging", "gold.on_lagging", "gold.joined", "gold.riders", "gold.places", "silver.zones", "silver.rejected"]
 
 
 def project_with(t, files, name="project"):
@@ -69,9 +69,9 @@ def test_every_lane_ends_equal_to_its_query(t):
     t.run_once(folder, lake, project=project, sets=["weir.step.rows=1000", "weir.epoch.steps=1", "weir.threads.shards=2"])
     check_models(t, project, lake, NAMES)
     lanes = {m["model"]: m["lane"] for m in t.weir("show", "models", "--data", lake, "-o", "json").json}
-    t.equal({m: lanes[m] for m in ("silver.trips", "silver.zones", "gold.lagging", "gold.on_lagging", "gold.joined", "gold.riders", "gold.middle")},
+    t.equal({m: lanes[m] for m in ("silver.trips", "silver.zones", "gold.lagging", "gold.on_lagging", "gold.joined", "gold.riders", "gold.places")},
             {"silver.trips": "live", "silver.zones": "live", "gold.lagging": "lag-PT1H", "gold.on_lagging": "lag-PT1H", "gold.joined": "lag-PT1H",
-             "gold.riders": "live", "gold.middle": "refresh"}, "lanes")
+             "gold.riders": "live", "gold.places": "refresh"}, "lanes")
 
 
 def test_new_and_changed_models_catch_up_from_the_tables(t):
