@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include "data/arrow.h"
 #include "ops/keyed_rows.h"
 #include "ops/stored_groups.h"
+#include "ops/weights.h"
 
 namespace weir::ops {
 namespace {
@@ -16,20 +16,6 @@ namespace {
 constexpr size_t kBatchRows = 64 << 10;  // of one batch of output
 constexpr size_t kSmallRows = 4 << 10;   // batches below are put together
 constexpr size_t kPrefetchRows = 32;
-
-// Appends `weight` as often as 32 bits need, calling `row` for each.
-template <class Row>
-Status AppendWeights(__int128 weight, std::vector<int32_t>* weights, Row&& row) {
-  while (weight != 0) {
-    const auto part = static_cast<int32_t>(
-        std::clamp<__int128>(weight, -std::numeric_limits<int32_t>::max(),
-                             std::numeric_limits<int32_t>::max()));
-    weights->push_back(part);
-    WEIR_TRY(row());
-    weight -= part;
-  }
-  return {};
-}
 
 class Join final : public Operator {
  public:

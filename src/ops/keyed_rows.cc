@@ -178,7 +178,8 @@ void KeyedRows::Touch(Group* group) {
 }
 
 Status KeyedRows::Add(const data::Batch& batch, std::span<const Hash128> keys,
-                      std::span<const uint8_t> skip) {
+                      std::span<const uint8_t> skip, std::vector<KeptRow*>* rows) {
+  if (rows != nullptr) rows->assign(keys.size(), nullptr);
   std::vector<Hash128> hashes;
   std::vector<InputColumn> inputs;
   if (with_rows_) {
@@ -222,23 +223,35 @@ Status KeyedRows::Add(const data::Batch& batch, std::span<const Hash128> keys,
         AppendRow(inputs, i, &scratch_);
         row = InsertRow(group, hashes[i], scratch_);
       }
-      if (row->step != step_) {
-        row->step = step_;
-        row->before = row->weight;
-        touched_rows_.push_back({group, row});
-      }
-      if (!row->dirty) dirty_rows_.push_back({group, row});
-      row->dirty = true;
-      const bool was_there = row->weight != 0;
-      row->weight += weight;
-      if (was_there == (row->weight != 0)) continue;
-      KeptKey& key = KeyOf(group);
-      key.row_count += was_there ? -1 : 1;
-      key.row_hashes.low ^= row->hash.low;
-      key.row_hashes.high ^= row->hash.high;
+      ChangeRow(group, row, weight);
+      if (rows != nullptr) (*rows)[i] = row;
     }
   }
   return {};
+}
+
+void KeyedRows::Change(Group* group, KeptRow* row, int64_t weight) {
+  if (weight == 0) return;
+  if (group->touched_step != step_) Touch(group);
+  group->rows += weight;
+  ChangeRow(group, row, weight);
+}
+
+void KeyedRows::ChangeRow(Group* group, KeptRow* row, int64_t weight) {
+  if (row->step != step_) {
+    row->step = step_;
+    row->before = row->weight;
+    touched_rows_.push_back({group, row});
+  }
+  if (!row->dirty) dirty_rows_.push_back({group, row});
+  row->dirty = true;
+  const bool was_there = row->weight != 0;
+  row->weight += weight;
+  if (was_there == (row->weight != 0)) return;
+  KeptKey& key = KeyOf(group);
+  key.row_count += was_there ? -1 : 1;
+  key.row_hashes.low ^= row->hash.low;
+  key.row_hashes.high ^= row->hash.high;
 }
 
 Status KeyedRows::CheckStep() const {
@@ -278,6 +291,18 @@ Status KeyedRows::Load(std::span<const Hash128> keys, Depth depth) {
   if (!cold_) return {};
   WEIR_TRY(LoadTotals(keys));
   return depth == Depth::kRows && with_rows_ ? LoadRows(keys) : Status();
+}
+
+Status KeyedRows::ForEachStoredKey(const std::function<void(Hash128)>& visit) const {
+  if (store_ == nullptr) return {};
+  const std::string prefix = KeyRecord({}).substr(0, 2);
+  bool malformed = false;
+  WEIR_TRY(store_->Scan(space_, prefix, [&](std::string_view name, std::string_view) {
+    malformed |= name.size() != prefix.size() + sizeof(Hash128);
+    if (!malformed) visit(ReadAs<Hash128>(name.data() + prefix.size()));
+    return !malformed;
+  }));
+  return malformed ? Status(Corrupt("the name of a stored key is malformed")) : Status();
 }
 
 Status KeyedRows::LoadTotals(std::span<const Hash128> keys) {
@@ -333,8 +358,10 @@ Status KeyedRows::LoadNamedRows(std::vector<NamedRow> rows) {
     const std::vector<std::string_view> views(names.begin(), names.end());
     const auto values = WEIR_TRY(store_->GetMany(space_, views));
     for (size_t i = 0; i < block.size(); ++i) {
-      if (values[i].has_value())
-        WEIR_TRY(Restore(block[i].first, block[i].second, *values[i]));
+      if (!values[i].has_value()) continue;
+      if (values[i]->size() < sizeof(int64_t))
+        return Corrupt("a stored row of a key is malformed");
+      Restore(block[i].first, block[i].second, *values[i]);
     }
   }
   return {};
@@ -364,29 +391,24 @@ Status KeyedRows::LoadRows(std::span<const Hash128> keys) {
 
 Status KeyedRows::ScanRows(Group* group) {
   const std::string prefix = RowRecord(group->hash);
-  Status visited;
+  bool malformed = false;
   WEIR_TRY(
       store_->Scan(space_, prefix, [&](std::string_view name, std::string_view record) {
-        if (name.size() != prefix.size() + sizeof(Hash128)) {
-          visited = Corrupt("a stored row of a key is malformed");
-          return false;
-        }
+        malformed |= name.size() != prefix.size() + sizeof(Hash128) ||
+                     record.size() < sizeof(int64_t);
+        if (malformed) return false;
         // What is in memory is newer.
         const auto hash = ReadAs<Hash128>(name.data() + prefix.size());
-        visited =
-            FindRow(group, hash) != nullptr ? Status() : Restore(group, hash, record);
-        return visited.ok();
+        if (FindRow(group, hash) == nullptr) Restore(group, hash, record);
+        return true;
       }));
-  return visited;
+  return malformed ? Status(Corrupt("a stored row of a key is malformed")) : Status();
 }
 
-Status KeyedRows::Restore(Group* group, Hash128 hash, std::string_view record) {
-  if (record.size() < sizeof(int64_t))
-    return Corrupt("a stored row of a key is malformed");
+void KeyedRows::Restore(Group* group, Hash128 hash, std::string_view record) {
   KeptRow* row = InsertRow(group, hash, record.substr(sizeof(int64_t)));
   row->weight = ReadAs<int64_t>(record.data());
   row->stored = true;
-  return {};
 }
 
 Status KeyedRows::Checkpoint(state::Delta& delta) {

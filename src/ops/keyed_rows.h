@@ -6,6 +6,7 @@
 // some of its rows, or all its rows. Changing a row needs the totals and that row alone.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -82,13 +83,20 @@ class KeyedRows {
   KeyedRows& operator=(const KeyedRows&) = delete;
 
   // Adds the rows of the batch, each to the key of its hash; rows whose `skip` is set are
-  // passed over (empty: none). Weights may be anything but 0.
+  // passed over (empty: none). Weights may be anything but 0. `rows` gets where each row
+  // is kept.
   Status Add(const data::Batch& batch, std::span<const Hash128> keys,
-             std::span<const uint8_t> skip);
+             std::span<const uint8_t> skip, std::vector<KeptRow*>* rows = nullptr);
+
+  // Adds `weight` to a row that is in memory.
+  void Change(Group* group, KeptRow* row, int64_t weight);
 
   enum class Depth : uint8_t { kTotals, kRows };
   // Brings these keys into memory as far as they are stored.
   Status Load(std::span<const Hash128> keys, Depth depth);
+
+  // Visits the keys that have rows in the store, as the last commit left it.
+  Status ForEachStoredKey(const std::function<void(Hash128)>& visit) const;
 
   // Nullptr: the key has no rows, if it was loaded or added to.
   Group* Find(Hash128 key) const { return table_.Find(key); }
@@ -144,9 +152,11 @@ class KeyedRows {
   Status LoadNamedRows(std::vector<NamedRow> rows);
   Status LoadRowsOf(std::span<const Hash128> keys, std::span<const Hash128> rows);
   Status ScanRows(Group* group);
-  Status Restore(Group* group, Hash128 hash, std::string_view record);
+  void Restore(Group* group, Hash128 hash, std::string_view record);
 
   void Touch(Group* group);
+  // Of a group that is touched and whose total is changed.
+  void ChangeRow(Group* group, KeptRow* row, int64_t weight);
   KeptRow* FindRow(Group* group, Hash128 hash) const;
   KeptRow* InsertRow(Group* group, Hash128 hash, std::string_view bytes);
   void PutRow(KeptRowSet& set, KeptRow* row);

@@ -264,6 +264,16 @@ std::string OperatorTest::Step(std::initializer_list<std::string_view> ports) {
       return status.error().message;
   }
   if (Status status = Flush(); !status.ok()) return status.error().message;
+  return EmittedText();
+}
+
+std::string OperatorTest::Advance(Micros time) {
+  if (Status status = op_->Advance(time, *collector_); !status.ok())
+    return status.error().message;
+  return EmittedText();
+}
+
+std::string OperatorTest::EmittedText() {
   std::map<std::string, int64_t> rows;
   for (const data::Batch& batch : TakeEmitted()) {
     for (int64_t row = 0; row < batch.num_rows(); ++row)

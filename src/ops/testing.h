@@ -39,6 +39,8 @@ class OperatorTest {
   // The same with rows for each port in turn, and what it emitted consolidated and
   // sorted.
   std::string Step(std::initializer_list<std::string_view> ports);
+  // What moving the time on emits, consolidated and sorted.
+  std::string Advance(Micros time);
   // One batch without the end of the step.
   Status Process(data::Batch batch);
   Status Process(int port, data::Batch batch);
@@ -59,6 +61,8 @@ class OperatorTest {
 
  private:
   class Collector;
+
+  std::string EmittedText();
 
   const std::vector<data::Schema> inputs_;
   const data::Schema output_;
