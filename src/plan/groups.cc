@@ -339,18 +339,18 @@ Result<QueryPlanner::Grouped> QueryPlanner::NativeGroups(const std::vector<Json>
 
 // Whether the operator takes all calls, now that their types are known.
 Status QueryPlanner::CheckOperator(Stage* stage, const std::vector<Json>& calls) {
-  const auto check = [&] {
-    return ops::NewAggregate(stage->aggregate, stage->ports[0].schema, nullptr, "check",
-                             1);
-  };
-  auto op = check();
-  if (!op.ok()) {  // median is the value in the middle where none can be between
-    for (size_t i = 0; i < calls.size(); ++i) {
-      if (CallName(calls[i]) == "median")
-        stage->aggregate.calls[i].kind = AggregateKind::kQuantileDisc;
-    }
-    op = check();
+  for (size_t i = 0; i < calls.size(); ++i) {
+    if (CallName(calls[i]) != "median") continue;
+    // The value in the middle, where none can be between.
+    ops::AggregateCall& call = stage->aggregate.calls[i];
+    const data::Type& type =
+        stage->ports[0].schema.fields[static_cast<size_t>(call.argument)].type;
+    if (type.kind == Kind::kString || type.kind == Kind::kBool ||
+        type.kind == Kind::kBinary || type.is_nested())
+      call.kind = AggregateKind::kQuantileDisc;
   }
+  const auto op =
+      ops::NewAggregate(stage->aggregate, stage->ports[0].schema, nullptr, "check", 1);
   if (!op.ok()) return Invalid(op.error().message);
   return {};
 }
