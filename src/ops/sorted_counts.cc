@@ -31,6 +31,25 @@ SortedCounts::Entry* SortedCounts::Find(std::string_view key) {
   return it != entries.end() && it->key == key ? &*it : nullptr;
 }
 
+SortedCounts::Cursor SortedCounts::From(std::string_view key) const {
+  Cursor out;
+  out.counts_ = this;
+  if (chunks_.empty()) return out;
+  out.chunk_ = ChunkOf(key);
+  const auto& entries = chunks_[out.chunk_].entries;
+  out.at_ = static_cast<size_t>(LowerBound(entries, key) - entries.begin());
+  if (out.at_ == entries.size()) {
+    ++out.chunk_;
+    out.at_ = 0;
+  }
+  return out;
+}
+
+const SortedCounts::Entry* SortedCounts::Before(std::string_view key) const {
+  Cursor cursor = From(key);
+  return cursor.Back() ? &*cursor : nullptr;
+}
+
 const SortedCounts::Entry& SortedCounts::AtWeight(int64_t at) const {
   auto chunk = chunks_.begin();
   while (at >= chunk->weight) at -= (chunk++)->weight;

@@ -37,6 +37,35 @@ class SortedCounts {
   // is there. 0 <= at < total_weight(), and no weight is negative.
   const Entry& AtWeight(int64_t at) const;
 
+  // A place in the order, until the next change.
+  class Cursor {
+   public:
+    bool AtEnd() const { return chunk_ == counts_->chunks_.size(); }
+    const Entry& operator*() const { return counts_->chunks_[chunk_].entries[at_]; }
+    const Entry* operator->() const { return &**this; }
+    void Next() {
+      if (++at_ < counts_->chunks_[chunk_].entries.size()) return;
+      ++chunk_;
+      at_ = 0;
+    }
+    // False: there is nothing before it, and it stays.
+    bool Back() {
+      if (at_ == 0 && chunk_ == 0) return false;
+      if (at_ == 0) at_ = counts_->chunks_[--chunk_].entries.size();
+      --at_;
+      return true;
+    }
+
+   private:
+    friend class SortedCounts;
+    const SortedCounts* counts_;
+    size_t chunk_ = 0, at_ = 0;
+  };
+  // The first string that is not before `key`.
+  Cursor From(std::string_view key) const;
+  // The last string before `key`; nullptr: there is none.
+  const Entry* Before(std::string_view key) const;
+
   // In order, until `visit` returns false.
   template <class Visit>
   void ForEach(Visit&& visit) const {
