@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "data/type.h"
+#include "sql/time_windows.h"
 #include "sql/token.h"
 
 namespace weir::sql {
@@ -425,6 +426,11 @@ class ModelParser {
                        "put the next statement into a file of its own");
       }
       if (!CheckLater()) return false;
+      if (IsTimeWindow(tokens_, next_, text_)) {
+        if (!TimeWindow(&file_from)) return false;
+        last_end = file_from;
+        continue;
+      }
       const size_t stream = StreamTokens();
       last_end = At().end;
       if (stream == 0) continue;
@@ -443,6 +449,26 @@ class ModelParser {
     model_.body += text_.substr(file_from, last_end - file_from);
     CheckStreams(first);
     return false;
+  }
+
+  // Puts the subquery of a time window in the place of its call, leaving the last token
+  // of the call current.
+  bool TimeWindow(size_t* file_from) {
+    const auto expanded = ExpandTimeWindow(
+        tokens_, next_, text_, [&](size_t offset, std::string message, std::string fix) {
+          Problem(offset, std::move(message), std::move(fix));
+        });
+    if (!expanded) return false;
+    const size_t begin = At().begin;
+    next_ += expanded->tokens - 1;
+    CutOut(file_from, begin, At().end);
+    model_.offset_map.pop_back();
+    for (const ExpandedText::Part& part : expanded->parts) {
+      model_.offset_map.emplace_back(model_.body.size(), part.begin);
+      model_.body += part.text;
+    }
+    model_.offset_map.emplace_back(model_.body.size(), *file_from);
+    return true;
   }
 
   void CutOut(size_t* file_from, size_t begin, size_t end) {
@@ -476,12 +502,6 @@ class ModelParser {
   bool CheckLater() {
     if (IsWord("EMIT") && IsWord("ON", 1) && IsWord("WINDOW", 2))
       return Later("EMIT ON WINDOW CLOSE");
-    if ((IsWord("TUMBLE") || IsWord("HOP") || IsWord("SESSION")) && IsSymbol('(', 1) &&
-        IsWord("TABLE", 2)) {
-      return Problem(At().begin,
-                     fmt::format("{}(TABLE …) comes with a later version", Word()),
-                     "group by time_bucket(INTERVAL …, ts) or date_trunc('hour', ts)");
-    }
     return true;
   }
 

@@ -40,8 +40,9 @@ struct PartitionTerm {
   std::string column;
 };  // day(requested_at) -> {"day", 0, "requested_at"}
 
-// A parsed model statement. `body` is DuckDB SELECT text: STREAM markers are taken out,
-// nothing else is changed.
+// A parsed model statement. `body` is DuckDB SELECT text: STREAM markers are taken out
+// and time windows (TUMBLE(TABLE …) and its kin) are replaced by the subqueries they
+// stand for; nothing else is changed.
 struct Model {
   std::string file;
   std::string name;  // "silver.trips", lower case

@@ -209,11 +209,23 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"Emit", "CREATE VIEW a.b AS SELECT 1 EMIT ON WINDOW CLOSE",
                   "1:29: EMIT ON WINDOW CLOSE comes with a later version [write it as a "
                   "MATERIALIZED VIEW for now]"},
-        FaultCase{"Tumble",
+        FaultCase{"TumbleByMonths",
                   "CREATE VIEW a.b AS SELECT 1 FROM TUMBLE(TABLE t, DESCRIPTOR(ts), "
-                  "INTERVAL 1 HOUR)",
-                  "1:34: TUMBLE(TABLE …) comes with a later version [group by "
-                  "time_bucket(INTERVAL …, ts) or date_trunc('hour', ts)]"}),
+                  "INTERVAL '1 month')",
+                  "1:66: TUMBLE: a month has no fixed length [group by "
+                  "date_trunc('month', …)]"},
+        FaultCase{"TumbleWithoutSize",
+                  "CREATE VIEW a.b AS SELECT 1 FROM TUMBLE(TABLE t, DESCRIPTOR(ts))",
+                  "1:65: TUMBLE: 0 intervals are given [write TUMBLE(TABLE t, "
+                  "DESCRIPTOR(ts), size)]"},
+        FaultCase{"HopByNumber",
+                  "CREATE VIEW a.b AS SELECT 1 FROM HOP(TABLE t, DESCRIPTOR(ts), 5, 10)",
+                  "1:63: HOP: its sizes are intervals [write INTERVAL '10 minutes']"},
+        FaultCase{
+            "WindowOfNothing",
+            "CREATE VIEW a.b AS SELECT 1 FROM SESSION(TABLE (SELECT 1))",
+            "1:48: SESSION: expected a table [write SESSION(TABLE t PARTITION BY k, "
+            "DESCRIPTOR(ts), gap)]"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(ModelTest, PlacesCountCharactersAndExcerptsAreLines) {

@@ -1,0 +1,267 @@
+#include "sql/time_windows.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "data/type.h"
+
+namespace weir::sql {
+namespace {
+
+using data::SameName;
+
+struct Kind {
+  std::string_view name, usage;
+  int intervals, intervals_max;
+};
+constexpr std::array kKinds = {
+    Kind{"TUMBLE", "TUMBLE(TABLE t, DESCRIPTOR(ts), size)", 1, 2},
+    Kind{"HOP", "HOP(TABLE t, DESCRIPTOR(ts), slide, size)", 2, 2},
+    Kind{"CUMULATE", "CUMULATE(TABLE t, DESCRIPTOR(ts), step, size)", 2, 2},
+    Kind{"SESSION", "SESSION(TABLE t PARTITION BY k, DESCRIPTOR(ts), gap)", 1, 1}};
+
+// Tokens from `begin` on, up to before `end`.
+struct Span {
+  size_t begin = 0, end = 0;
+};
+
+class Expander {
+ public:
+  Expander(const std::vector<Token>& tokens, size_t at, std::string_view text,
+           const std::function<void(size_t, std::string, std::string)>& problem)
+      : tokens_(tokens), begin_(at), at_(at), text_(text), problem_(problem) {
+    for (const Kind& kind : kKinds) {
+      if (SameName(kind.name, Word(0))) kind_ = &kind;
+    }
+  }
+
+  std::optional<ExpandedText> Expand() {
+    at_ += 3;  // TUMBLE ( TABLE
+    table_ = TakeName();
+    if (table_.begin == table_.end) return Wrong("expected a table");
+    if (SameName(Word(0), "PARTITION") && SameName(Word(1), "BY")) {
+      if (kind_->name != "SESSION") return Wrong("only SESSION has PARTITION BY");
+      at_ += 2;
+      const bool list = IsSymbol('(');
+      if (list) ++at_;
+      do {
+        keys_.push_back(TakeName());
+        if (keys_.back().begin == keys_.back().end) return Wrong("expected a column");
+      } while (TakeKeyComma(list));
+      if (list && !Take(')')) return Wrong("expected ')'");
+    }
+    if (!Take(',') || !SameName(Word(0), "DESCRIPTOR")) return Wrong("expected DESCRIPTOR");
+    ++at_;
+    if (!Take('(')) return Wrong("expected '('");
+    time_ = TakeName();
+    if (time_.begin == time_.end || !Take(')')) return Wrong("expected one column and ')'");
+    while (Take(',')) {
+      const Span interval = TakeArgument();
+      if (interval.begin == interval.end) return Wrong("expected an interval");
+      if (!CheckInterval(interval)) return std::nullopt;
+      intervals_.push_back(interval);
+    }
+    if (!Take(')')) return Wrong("expected ')'");
+    const int count = static_cast<int>(intervals_.size());
+    if (count < kind_->intervals || count > kind_->intervals_max)
+      return Wrong(fmt::format("{} intervals are given", count));
+    if (kind_->name == "TUMBLE") {
+      Tumble();
+    } else if (kind_->name == "SESSION") {
+      Session();
+    } else {
+      Several(kind_->name == "HOP");
+    }
+    out_.tokens = at_ - begin_;
+    return std::move(out_);
+  }
+
+ private:
+  std::string_view Word(size_t n) const {
+    return at_ + n < tokens_.size() ? tokens_[at_ + n].In(text_) : std::string_view();
+  }
+  bool IsSymbol(char c, size_t n = 0) const {
+    return at_ + n < tokens_.size() && tokens_[at_ + n].kind == TokenKind::kSymbol &&
+           Word(n) == std::string_view(&c, 1);
+  }
+  bool Take(char c) { return IsSymbol(c) && ++at_; }
+
+  std::optional<ExpandedText> Wrong(const std::string& what) {
+    problem_(tokens_[std::min(at_, tokens_.size() - 1)].begin,
+             fmt::format("{}: {}", kind_->name, what),
+             fmt::format("write {}", kind_->usage));
+    return std::nullopt;
+  }
+
+  // a, "a", a.b
+  Span TakeName() {
+    const auto is_name = [&](size_t n) {
+      return at_ + n < tokens_.size() && (tokens_[at_ + n].kind == TokenKind::kWord ||
+                                          tokens_[at_ + n].kind == TokenKind::kQuoted);
+    };
+    if (!is_name(0)) return {at_, at_};
+    Span span{at_, ++at_};
+    while (IsSymbol('.') && is_name(1)) span.end = at_ += 2;
+    return span;
+  }
+
+  // Without brackets the keys end before DESCRIPTOR.
+  bool TakeKeyComma(bool list) {
+    if (!IsSymbol(',') || (!list && SameName(Word(1), "DESCRIPTOR"))) return false;
+    ++at_;
+    return true;
+  }
+
+  Span TakeArgument() {
+    Span span{at_, at_};
+    for (int depth = 0; at_ < tokens_.size() && tokens_[at_].kind != TokenKind::kEnd;
+         ++at_) {
+      if (IsSymbol('(')) ++depth;
+      if (depth == 0 && (IsSymbol(',') || IsSymbol(')'))) break;
+      if (IsSymbol(')')) --depth;
+      span.end = at_ + 1;
+    }
+    return span;
+  }
+
+  bool CheckInterval(Span span) {
+    static constexpr std::array kNoLength = {"month",  "year",    "quarter",
+                                             "decade", "century", "millennium"};
+    std::string all;
+    for (size_t i = span.begin; i < span.end; ++i)
+      all += data::LowerName(TokenValue(tokens_[i], text_)) + " ";
+    for (const char* unit : kNoLength) {
+      if (all.find(unit) == all.npos) continue;
+      problem_(tokens_[span.begin].begin,
+               fmt::format("{}: a {} has no fixed length", kind_->name, unit),
+               fmt::format("group by date_trunc('{}', …)", unit));
+      return false;
+    }
+    if (all.starts_with("interval ")) return true;
+    problem_(tokens_[span.begin].begin,
+             fmt::format("{}: its sizes are intervals", kind_->name),
+             "write INTERVAL '10 minutes'");
+    return false;
+  }
+
+  void Say(std::string text) {
+    out_.parts.push_back({std::move(text), tokens_[begin_].begin});
+  }
+  void Copy(Span span) {
+    const size_t from = tokens_[span.begin].begin, to = tokens_[span.end - 1].end;
+    out_.parts.push_back({std::string(text_.substr(from, to - from)), from});
+  }
+  // Our words with, in the place of each %t %s %0 %1, the time column, the table and the
+  // intervals.
+  void Write(std::string_view pattern) {
+    std::string words;
+    for (size_t i = 0; i < pattern.size(); ++i) {
+      if (pattern[i] != '%' || i + 1 == pattern.size()) {
+        words += pattern[i];
+        continue;
+      }
+      const char what = pattern[++i];
+      if (what == '%') {
+        words += '%';
+        continue;
+      }
+      Say(std::move(words));
+      words.clear();
+      Copy(what == 't'   ? time_
+           : what == 's' ? table_
+                         : intervals_[static_cast<size_t>(what - '0')]);
+    }
+    if (!words.empty()) Say(std::move(words));
+  }
+
+  // The time column, rounded down to a multiple of an interval since 1970.
+  void Floor(char size, bool shifted) {
+    const std::string w = fmt::format("epoch_us(%{})", size);
+    const std::string t =
+        shifted ? "(epoch_us(%t) - epoch_us(%1))" : std::string("epoch_us(%t)");
+    Write(fmt::format("%t - to_microseconds((({0} %% {1}) + {1}) %% {1})", t, w));
+  }
+
+  void Tumble() {
+    const bool shifted = intervals_.size() == 2;
+    Write("(SELECT *, ");
+    Floor('0', shifted);
+    Write(" AS window_start, ");
+    Floor('0', shifted);
+    Write(" + %0 AS window_end FROM %s)");
+  }
+
+  void Several(bool hop) {
+    Write("(SELECT * EXCLUDE (_weir_n), ");
+    Floor(hop ? '0' : '1', false);
+    Write(hop ? " - to_microseconds(_weir_n * epoch_us(%0)) AS window_start, "
+              : " AS window_start, ");
+    Floor(hop ? '0' : '1', false);
+    Write(hop ? " - to_microseconds(_weir_n * epoch_us(%0)) + %1 AS window_end "
+              : " + to_microseconds((_weir_n + 1) * epoch_us(%0)) AS window_end ");
+    Write(
+        "FROM (SELECT *, unnest(range(0, CAST(ceil(epoch_us(%1) / epoch_us(%0)) AS "
+        "BIGINT))) AS _weir_n FROM %s) WHERE window_end > %t)");
+  }
+
+  // OVER (PARTITION BY keys, more)
+  void Over(std::string_view more, bool ordered) {
+    Say(" OVER (");
+    for (size_t i = 0; i < keys_.size(); ++i) {
+      Say(i == 0 ? "PARTITION BY " : ", ");
+      Copy(keys_[i]);
+    }
+    if (!more.empty()) {
+      Say(keys_.empty() ? "PARTITION BY " : ", ");
+      Say(std::string(more));
+    }
+    if (ordered) Write(" ORDER BY %t");
+    Say(")");
+  }
+
+  // A row begins a session when it is farther than the gap behind the row before; the
+  // number of beginnings up to a row tells sessions of a key apart.
+  void Session() {
+    Write("(SELECT * EXCLUDE (_weir_begins, _weir_session), min(%t)");
+    Over("_weir_session", false);
+    Write(" AS window_start, max(%t)");
+    Over("_weir_session", false);
+    Write(" + %0 AS window_end FROM (SELECT *, sum(_weir_begins)");
+    Over("", true);
+    Write(
+        " AS _weir_session FROM (SELECT *, CASE WHEN epoch_us(%t) - "
+        "epoch_us(lag(%t)");
+    Over("", true);
+    Write(") > epoch_us(%0) THEN 1 ELSE 0 END AS _weir_begins FROM %s)))");
+  }
+
+  const std::vector<Token>& tokens_;
+  const size_t begin_;
+  size_t at_;
+  const std::string_view text_;
+  const std::function<void(size_t, std::string, std::string)>& problem_;
+  const Kind* kind_ = nullptr;
+  Span table_, time_;
+  std::vector<Span> keys_, intervals_;
+  ExpandedText out_;
+};
+
+}  // namespace
+
+bool IsTimeWindow(const std::vector<Token>& tokens, size_t at, std::string_view text) {
+  if (at + 2 >= tokens.size() || tokens[at].kind != TokenKind::kWord ||
+      tokens[at + 1].In(text) != "(" || !SameName(tokens[at + 2].In(text), "TABLE"))
+    return false;
+  return std::any_of(kKinds.begin(), kKinds.end(), [&](const Kind& kind) {
+    return SameName(kind.name, tokens[at].In(text));
+  });
+}
+
+std::optional<ExpandedText> ExpandTimeWindow(
+    const std::vector<Token>& tokens, size_t at, std::string_view text,
+    const std::function<void(size_t, std::string, std::string)>& problem) {
+  return Expander(tokens, at, text, problem).Expand();
+}
+
+}  // namespace weir::sql
