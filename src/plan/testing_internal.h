@@ -256,12 +256,25 @@ inline duck::RowBatches Query(duck::Session& session, const std::string& sql) {
 }
 
 // One session for the pieces and one for whole queries, as opening them takes longer than
-// all else here. They are never closed: at exit DuckDB's own statics are gone before
-// ours.
-inline duck::Session& SessionFor(bool pieces) {
-  static duck::Session* const sessions[2] = {duck::Session::Open({})->release(),
-                                             duck::Session::Open({})->release()};
-  return *sessions[pieces ? 1 : 0];
-}
+// all else here. They are closed after the last test: at exit DuckDB's own statics are
+// gone before ours, and what lives then is a leak to a sanitizer.
+class Sessions : public testing::Environment {
+ public:
+  duck::Session& Get(size_t i) {
+    if (open_[i] == nullptr) open_[i] = std::move(*duck::Session::Open({}));
+    return *open_[i];
+  }
+  void TearDown() override {
+    for (auto& session : open_) session.reset();
+  }
+
+ private:
+  std::unique_ptr<duck::Session> open_[2];
+};
+
+inline Sessions* const sessions =
+    static_cast<Sessions*>(testing::AddGlobalTestEnvironment(new Sessions));
+
+inline duck::Session& SessionFor(bool pieces) { return sessions->Get(pieces ? 1 : 0); }
 
 }  // namespace weir::plan
