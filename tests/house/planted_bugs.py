@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TREE = ROOT / "build/planted"
 BUILD = TREE / "build/release"
 LINKS = (".deps", "examples", "bench", "fuzz")
-SECONDS_MAX = 300
+SECONDS_MAX = 1800  # the longest test takes a minute on two idle cores
 
 
 class Bug:
@@ -56,7 +56,7 @@ BUGS = [
     Bug("the folder of the data files is not synced", "src/publish/file_set.cc",
         '    WEIR_TRY(io_.SyncDir(io::Join(WEIR_TRY(iceberg::PathOf(options_.location)), "data")));\n', "", *FLOW_CRASH, slow=True),
     Bug("the folder of deletion vectors is not synced", "src/iceberg/deletion_vector.cc", "  WEIR_TRY(io.SyncDir(std::string(io::DirName(local))));\n", "",
-        *FLOW_CRASH, slow=True),
+        "iceberg_test", "VectorFileTest.*"),
     # The order of things.
     Bug("the frontier is committed before the tables", "src/commit/committer.cc",
         "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease));\n    for (const iceberg::Staged& staged",
