@@ -25,6 +25,7 @@ WEIR = Path(os.environ.get("WEIR", ROOT / "build/release/weir"))
 PROJECT = ROOT / "examples/rides"
 SHARED = ROOT.parent / "shared"  # holds ride_stream.py and two years of trips; not part of the repository
 CACHE = ROOT / "build/e2e-cache"
+SANITIZER_EXIT = 99  # tests/run.py tells sanitizers to end a process with it
 
 
 def long(f):
@@ -82,6 +83,8 @@ class Test:
         p = subprocess.run([WEIR, *args], capture_output=True, text=True, timeout=timeout, cwd=cwd or self.dir,
                            env={**os.environ, **(env or {})})
         done = Done(args, p.returncode, p.stdout, p.stderr, time.monotonic() - start)
+        if p.returncode == SANITIZER_EXIT:
+            raise Failure(f"{done}: ended by a sanitizer\n{p.stderr[-8000:]}")
         if code is not None and p.returncode != code:
             raise Failure(f"{done}: exit code {p.returncode}, want {code}\n{p.stdout[-2000:]}\n{p.stderr[-4000:]}")
         return done
@@ -111,6 +114,10 @@ class Test:
             if p.poll() is None:
                 p.kill()
                 p.wait()
+
+    def ended_by_sanitizer(self):
+        """What the processes said that a sanitizer ended; a test that kills them or takes any exit code does not see it."""
+        return "\n".join(p.err_path.read_text()[-8000:] for p in self.running if p.poll() == SANITIZER_EXIT)
 
     # ------------------------------------------------------------------------------------ data
 
@@ -181,6 +188,7 @@ def main():
     t = Test(folder)
     try:
         getattr(module, case)(t)
+        t.ok(not t.ended_by_sanitizer(), f"a process was ended by a sanitizer:\n{t.ended_by_sanitizer()}")
     except Exception as e:
         # By name: run as a script, this file is __main__, and the tests import it as harness.
         if type(e).__name__ == "Failure":
