@@ -8,9 +8,6 @@
 #include "data/arrow.h"
 
 namespace weir::ops {
-namespace {
-
-using data::Kind;
 
 UInt128 PowerOfTen(int exponent) {
   UInt128 out = 1;
@@ -18,21 +15,23 @@ UInt128 PowerOfTen(int exponent) {
   return out;
 }
 
-void AppendDouble(double value, const data::Type& type, CellColumn* out) {
-  if (type.kind == Kind::kFloat)
-    out->AppendFixed(static_cast<float>(value));
-  else
-    out->AppendFixed(value);
-}
-
-// value / 10^scale / terms. Rounded once as long as the divisor fits 64 bits, which it
-// does but for absurd scales.
 double Quotient(std::span<const uint64_t> value, int scale, int64_t terms) {
   const UInt128 divisor = PowerOfTen(scale) * static_cast<UInt128>(terms);
   if (scale <= 18 && divisor <= std::numeric_limits<uint64_t>::max())
     return RoundedQuotient(value, 0, static_cast<uint64_t>(divisor));
   return RoundedQuotient(value, 0, static_cast<uint64_t>(terms)) /
          static_cast<double>(PowerOfTen(scale));
+}
+
+namespace {
+
+using data::Kind;
+
+void AppendDouble(double value, const data::Type& type, CellColumn* out) {
+  if (type.kind == Kind::kFloat)
+    out->AppendFixed(static_cast<float>(value));
+  else
+    out->AppendFixed(value);
 }
 
 // False: it does not fit.

@@ -47,6 +47,7 @@ SortedRows::~SortedRows() {
   for (uint32_t i = 0; i < table_.index_end(); ++i) {
     if (Group* group = table_.At(i)) {
       for (size_t range = 0; range < ranges_; ++range) delete &Range(group, range);
+      delete SlotsOf(group).memo;
     }
   }
 }
@@ -171,7 +172,20 @@ Status SortedRows::Checkpoint(state::Delta& delta) {
   return {};
 }
 
+std::unique_ptr<SortedRows::Memo> SortedRows::TakeMemo(Group* group) {
+  std::unique_ptr<Memo> memo(std::exchange(SlotsOf(group).memo, nullptr));
+  if (memo != nullptr) range_bytes_ -= memo->bytes();
+  return memo;
+}
+
+void SortedRows::SetMemo(Group* group, std::unique_ptr<Memo> memo) {
+  TakeMemo(group).reset();
+  if (memo != nullptr) range_bytes_ += memo->bytes();
+  SlotsOf(group).memo = memo.release();
+}
+
 void SortedRows::RemoveGroup(Group* group) {
+  TakeMemo(group).reset();
   for (size_t range = 0; range < ranges_; ++range) {
     range_bytes_ -= Range(group, range).bytes();
     delete &Range(group, range);

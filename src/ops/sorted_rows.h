@@ -34,6 +34,12 @@ class SortedRows {
     std::string entry;
     int64_t before;  // its weight when the step began
   };
+  // What an operator remembers of a key while it is in memory.
+  class Memo {
+   public:
+    virtual ~Memo() = default;
+    virtual int64_t bytes() const = 0;
+  };
   struct Touched {
     Group* group;
     // Entries that the step touched, per range, in order.
@@ -58,6 +64,9 @@ class SortedRows {
     return found == nullptr ? 0 : found->weight;
   }
 
+  std::unique_ptr<Memo> TakeMemo(Group* group);  // nullptr: there is none
+  void SetMemo(Group* group, std::unique_ptr<Memo> memo);
+
   // What the step touched, in order of the first touch. kInternal: a row was taken back
   // that is not there.
   Result<std::span<Touched>> EndOfStep();
@@ -75,6 +84,7 @@ class SortedRows {
   struct Slots {
     SortedCounts* ranges[kRangesMax];
     uint64_t touched;  // place in touched_, in the step that the group says
+    Memo* memo;        // owned
   };
   struct DirtyEntry {
     Group* group;

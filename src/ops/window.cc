@@ -1,0 +1,557 @@
+#include "ops/window.h"
+
+#include <arrow/api.h>
+
+#include <algorithm>
+#include <deque>
+#include <numeric>
+
+#include "data/arrow.h"
+#include "ops/sorted_rows.h"
+#include "ops/stored_groups.h"
+#include "ops/window_values.h"
+
+namespace weir::ops {
+namespace {
+
+constexpr size_t kBatchRows = 64 << 10;
+constexpr int64_t kMarkRows = 64;  // from one mark to the next, at least
+
+// An entry: peer key, tie key, row, uint32 bytes of the peer key, uint32 bytes of both
+// keys.
+std::string_view PeersOf(std::string_view entry) {
+  return entry.substr(
+      0, ReadAs<uint32_t>(entry.data() + entry.size() - 2 * sizeof(uint32_t)));
+}
+std::string_view RowOf(std::string_view entry) {
+  const std::string_view row = RowOfEntry(entry);
+  return row.substr(0, row.size() - sizeof(uint32_t));
+}
+
+// The rows of a key in order, as they are or as they were before the step.
+class Sequence {
+ public:
+  Sequence(const SortedCounts& rows, std::span<const SortedRows::Change> changes,
+           std::string_view from)
+      : cursor_(rows.From(from)) {
+    change_ =
+        std::lower_bound(changes.begin(), changes.end(), from,
+                         [](const SortedRows::Change& change, std::string_view key) {
+                           return std::string_view(change.entry) < key;
+                         });
+    last_change_ = changes.end();
+    Settle();
+  }
+
+  bool AtEnd() const { return weight_ == 0; }
+  std::string_view entry() const { return entry_; }
+  int64_t weight() const { return weight_; }  // how often it is there
+  void Next() {
+    Step();
+    Settle();
+  }
+
+ private:
+  bool OnChange() const {
+    return change_ != last_change_ && (cursor_.AtEnd() || change_->entry <= cursor_->key);
+  }
+  void Step() {
+    const bool on_change = OnChange();
+    if (!cursor_.AtEnd() && (!on_change || change_->entry == cursor_->key))
+      cursor_.Next();
+    if (on_change) ++change_;
+  }
+  // Moves on to an entry with a weight.
+  void Settle() {
+    for (;; Step()) {
+      weight_ = 0;
+      const bool on_change = OnChange();
+      if (!on_change && cursor_.AtEnd()) return;
+      entry_ = on_change ? change_->entry : cursor_->key;
+      weight_ = on_change ? change_->before : cursor_->weight;
+      if (weight_ > 0) return;
+    }
+  }
+
+  SortedCounts::Cursor cursor_;
+  std::span<const SortedRows::Change>::iterator change_, last_change_;
+  std::string_view entry_;
+  int64_t weight_ = 0;
+};
+
+// The same, a row that is there n times n times.
+class Rows {
+ public:
+  explicit Rows(const Sequence& sequence) : sequence_(sequence) {}
+  bool AtEnd() const { return sequence_.AtEnd(); }
+  std::string_view entry() const { return sequence_.entry(); }
+  void Next() {
+    if (AtEnd() || ++copy_ < sequence_.weight()) return;
+    sequence_.Next();
+    copy_ = 0;
+  }
+
+ private:
+  Sequence sequence_;
+  int64_t copy_ = 0;
+};
+
+// What is known behind a row.
+struct State {
+  int64_t rows = 0, peer_groups = 0;
+  std::vector<RunningValue> values;  // per call
+
+  int64_t bytes() const {
+    auto out = static_cast<int64_t>(sizeof *this + values.size() * sizeof(RunningValue));
+    for (const RunningValue& value : values) {
+      out += static_cast<int64_t>(value.cell.capacity());
+      if (value.wide != nullptr) out += sizeof(WideSum);
+    }
+    return out;
+  }
+};
+
+// What is known behind some of the rows of a key, in order.
+class Marks final : public SortedRows::Memo {
+ public:
+  struct Mark {
+    std::string entry;  // the last one taken in
+    State state;
+  };
+  std::vector<Mark> marks;
+
+  int64_t bytes() const override {
+    auto out = static_cast<int64_t>(sizeof *this);
+    for (const Mark& mark : marks)
+      out += static_cast<int64_t>(mark.entry.capacity()) + mark.state.bytes();
+    return out;
+  }
+};
+
+class Window final : public Operator {
+ public:
+  Window(WindowSpec spec, const data::Schema& input, const data::Schema& output,
+         std::unique_ptr<SortedRows> rows, int64_t memory_bytes_max)
+      : spec_(std::move(spec)),
+        input_(input),
+        output_(data::ToArrow(output)),
+        rows_(std::move(rows)),
+        memory_bytes_max_(memory_bytes_max),
+        all_columns_(input.fields.size()) {
+    std::iota(all_columns_.begin(), all_columns_.end(), 0);
+    for (const data::Field& field : output.fields) columns_.emplace_back(field.type);
+    const auto peers = static_cast<size_t>(spec_.peers);
+    for (size_t i = 0; i < spec_.order.size(); ++i) {
+      OrderSpec& order = i < peers ? peer_order_ : tie_order_;
+      order.columns.push_back(spec_.order[i]);
+      order.descending.push_back(i < spec_.descending.size() && spec_.descending[i]);
+    }
+    peer_order_.first_nulls = tie_order_.first_nulls = true;
+    peer_order_.terminated = tie_order_.terminated = true;
+    for (const WindowCall& call : spec_.calls) {
+      if (call.kind == WindowKind::kLag) lag_ = std::max(lag_, call.offset);
+      if (call.kind == WindowKind::kLead) lead_ = std::max(lead_, call.offset);
+      counts_rows_ |=
+          call.kind == WindowKind::kRowNumber || call.kind == WindowKind::kRank;
+      counts_peers_ |= call.kind == WindowKind::kDenseRank;
+    }
+  }
+
+  Status Process(int, data::Batch changes, Emitter&) override {
+    changes = WEIR_TRY(WithoutZeros(std::move(changes)));
+    if (changes.num_rows() == 0) return {};
+    WEIR_TRY(batch_columns_.Load(changes.rows, input_, all_columns_));
+    WEIR_TRY(peer_keys_.Load(peer_order_, batch_columns_));
+    if (!tie_order_.columns.empty()) WEIR_TRY(tie_keys_.Load(tie_order_, batch_columns_));
+    std::vector<InputColumn> inputs;
+    for (const int column : all_columns_) inputs.push_back(batch_columns_.Column(column));
+    const std::vector<Hash128> keys = WEIR_TRY(data::HashKeys(*changes.rows, spec_.keys));
+    WEIR_TRY(rows_->Load(keys));
+    for (size_t row = 0; row < keys.size(); ++row) {
+      entry_.clear();
+      peer_keys_.AppendTo(row, &entry_);
+      const auto peer_bytes = static_cast<uint32_t>(entry_.size());
+      if (!tie_order_.columns.empty()) tie_keys_.AppendTo(row, &entry_);
+      const auto order_bytes = static_cast<uint32_t>(entry_.size());
+      AppendRow(inputs, row, &entry_);
+      for (const uint32_t size : {peer_bytes, order_bytes})
+        entry_.append(reinterpret_cast<const char*>(&size), sizeof size);
+      rows_->Add(rows_->FindOrInsert(keys[row]), 0, entry_,
+                 changes.weight(static_cast<int64_t>(row)));
+    }
+    return {};
+  }
+
+  Status Flush(Emitter& out) override {
+    for (SortedRows::Touched& touched : WEIR_TRY(rows_->EndOfStep())) {
+      std::erase_if(touched.changes[0], [&](const SortedRows::Change& change) {
+        return change.before == rows_->WeightOf(touched.group, 0, change.entry);
+      });
+      std::unique_ptr<SortedRows::Memo> memo = rows_->TakeMemo(touched.group);
+      if (memo == nullptr) memo = std::make_unique<Marks>();
+      auto& marks = static_cast<Marks&>(*memo);
+      WEIR_TRY(FollowChanges(touched, &marks.marks, out));
+      if (!marks.marks.empty()) rows_->SetMemo(touched.group, std::move(memo));
+    }
+    rows_->BeginStep();
+    return EmitRows(out);
+  }
+
+  Status Checkpoint(state::Delta& delta) override { return rows_->Checkpoint(delta); }
+  void Committed() override { rows_->Committed(memory_bytes_max_); }
+  int64_t state_bytes() const override { return rows_->bytes(); }
+  int64_t state_keys() const override { return rows_->keys(); }
+
+ private:
+  using Change = SortedRows::Change;
+  using MarkList = std::vector<Marks::Mark>;
+
+  struct UnitRow {
+    std::string_view entry;
+    int64_t weight;
+    size_t first_result = 0;  // of `weight` ones
+  };
+  // One of the two histories of a key, before the step and now, at a place of it. Rows
+  // are walked through by whole groups of peers.
+  struct Walk {
+    Sequence rows;
+    std::vector<Rows> ahead;              // per lead call: where it looks
+    std::deque<std::string_view> behind;  // the last rows, as many as lag looks back
+    State state;
+
+    std::vector<UnitRow> unit;
+    std::string results;  // of the unit's rows, one behind the other
+    std::vector<size_t> result_ends;
+
+    std::string_view Result(size_t i) const {
+      const size_t from = i == 0 ? 0 : result_ends[i - 1];
+      return std::string_view(results).substr(from, result_ends[i] - from);
+    }
+  };
+
+  // Puts out what the changes of a key (in order) change.
+  Status FollowChanges(const SortedRows::Touched& touched, MarkList* marks,
+                       Emitter& out) {
+    const SortedCounts& rows = rows_->Range(touched.group, 0);
+    const std::span<const Change> changes = touched.changes[0];
+    for (auto change = changes.begin(); change != changes.end();) {
+      // Peers share results, so that whole groups of them are done anew.
+      const std::string begin = Back(rows, std::string(PeersOf(change->entry)), lead_);
+      const std::string history = Back(rows, begin, lag_);
+      const auto after =
+          std::lower_bound(marks->begin(), marks->end(), history,
+                           [](const Marks::Mark& mark, const std::string& key) {
+                             return mark.entry < key;
+                           });
+      const auto kept = after - marks->begin();  // marks before what is walked through
+      MarkList fresh;
+      State state;
+      std::string from;
+      if (kept > 0) {
+        state = after[-1].state;
+        from = after[-1].entry + '\0';  // what stands behind it, also if it is gone
+      } else {
+        state.values.resize(spec_.calls.size());
+      }
+
+      Walk now = WEIR_TRY(ComeTo(rows, from, begin, std::move(state), &fresh));
+      Walk before = now;
+      before.rows = Sequence(rows, changes, begin);
+      for (Walk* walk : {&before, &now}) {
+        for (const WindowCall& call : spec_.calls) {
+          if (call.kind != WindowKind::kLead) continue;
+          walk->ahead.emplace_back(walk->rows);
+          for (int64_t i = 0; i < call.offset; ++i) walk->ahead.back().Next();
+        }
+      }
+      std::string last = begin;
+      WEIR_TRY(Compare(rows, changes, before, now, &change, &fresh, &last, out));
+      const auto replaced =
+          std::upper_bound(marks->begin() + kept, marks->end(), last,
+                           [](const std::string& key, const Marks::Mark& mark) {
+                             return key < mark.entry;
+                           });
+      marks->insert(marks->erase(marks->begin() + kept, replaced),
+                    std::make_move_iterator(fresh.begin()),
+                    std::make_move_iterator(fresh.end()));
+    }
+    return {};
+  }
+
+  // Where the group of peers begins that is so many rows before `from`.
+  static std::string Back(const SortedCounts& rows, std::string from, int64_t count) {
+    if (count == 0) return from;
+    SortedCounts::Cursor cursor = rows.From(from);
+    while (count > 0 && cursor.Back()) {
+      count -= cursor->weight;
+      from = PeersOf(cursor->key);
+    }
+    return from;
+  }
+
+  // Takes in the rows from one entry to another.
+  Result<Walk> ComeTo(const SortedCounts& rows, std::string_view from,
+                      std::string_view to, State state, MarkList* fresh) {
+    Walk walk{Sequence(rows, {}, from), {}, {}, std::move(state), {}, {}, {}};
+    int64_t unmarked = 0;
+    while (!walk.rows.AtEnd() && PeersOf(walk.rows.entry()) < to) {
+      TakeUnit(PeersOf(walk.rows.entry()), &walk);
+      WEIR_TRY(Evaluate(walk, false));
+      for (const UnitRow& row : walk.unit) unmarked += row.weight;
+      MarkIfDue(walk, walk.unit.back().entry, &unmarked, fresh);
+    }
+    return walk;
+  }
+
+  static void MarkIfDue(const Walk& walk, std::string_view entry, int64_t* unmarked,
+                        MarkList* fresh) {
+    if (*unmarked < kMarkRows) return;
+    fresh->push_back({std::string(entry), walk.state});
+    *unmarked = 0;
+  }
+
+  // Walks through both histories until they are the same and the next change is out of
+  // reach. `last` gets the last entry that was looked at.
+  Status Compare(const SortedCounts& rows, std::span<const Change> changes, Walk& before,
+                 Walk& now, std::span<const Change>::iterator* change, MarkList* fresh,
+                 std::string* last, Emitter& out) {
+    int64_t unmarked = 0, unchanged = 0;
+    while (!before.rows.AtEnd() || !now.rows.AtEnd()) {
+      const bool only_before = now.rows.AtEnd();
+      const bool only_now = before.rows.AtEnd();
+      std::string_view peers =
+          PeersOf(only_before ? before.rows.entry() : now.rows.entry());
+      if (!only_before && !only_now)
+        peers = std::min(peers, PeersOf(before.rows.entry()));
+      for (Walk* walk : {&before, &now}) {
+        TakeUnit(peers, walk);
+        WEIR_TRY(Evaluate(*walk, true));
+      }
+      WEIR_TRY(EmitDifference(before, now, out));
+      for (const UnitRow& row : now.unit) {
+        unmarked += row.weight;
+        unchanged += row.weight;
+      }
+      *last =
+          std::max(before.unit.empty() ? std::string_view() : before.unit.back().entry,
+                   now.unit.empty() ? std::string_view() : now.unit.back().entry);
+      MarkIfDue(now, *last, &unmarked, fresh);
+      for (; *change != changes.end() && PeersOf((*change)->entry) <= peers; ++*change)
+        unchanged = 0;
+      if (unchanged < lag_ || !SameState(before.state, now.state)) continue;
+      if (*change == changes.end()) return {};
+      if (Back(rows, std::string(PeersOf((*change)->entry)), lead_) > *last) return {};
+    }
+    return {};
+  }
+
+  // The rows with that peer key, if they come next.
+  static void TakeUnit(std::string_view peers, Walk* walk) {
+    walk->unit.clear();
+    for (; !walk->rows.AtEnd() && PeersOf(walk->rows.entry()) == peers; walk->rows.Next())
+      walk->unit.push_back({walk->rows.entry(), walk->rows.weight()});
+  }
+
+  bool SameState(const State& a, const State& b) const {
+    return (!counts_rows_ || a.rows == b.rows) &&
+           (!counts_peers_ || a.peer_groups == b.peer_groups) && a.values == b.values;
+  }
+
+  const data::Type& ArgumentType(const WindowCall& call) const {
+    static const data::Type kNone;
+    return call.argument < 0 ? kNone
+                             : input_.fields[static_cast<size_t>(call.argument)].type;
+  }
+
+  // Takes the unit in, and makes the results of its rows.
+  Status Evaluate(Walk& walk, bool results) {
+    walk.results.clear();
+    walk.result_ends.clear();
+    if (walk.unit.empty()) return {};
+    ++walk.state.peer_groups;
+    const int64_t rank = walk.state.rows + 1;
+    unit_cells_.resize(std::max(unit_cells_.size(), walk.unit.size()));
+    for (size_t i = 0; i < walk.unit.size(); ++i) {
+      WEIR_TRY(ParseRow(RowOf(walk.unit[i].entry), input_, &unit_cells_[i]));
+      WEIR_TRY(AddToFrames(unit_cells_[i], walk.unit[i].weight, false, &walk.state));
+    }
+    for (size_t i = 0; i < walk.unit.size(); ++i) {
+      UnitRow& row = walk.unit[i];
+      row.first_result = walk.result_ends.size();
+      for (int64_t copy = 0; copy < row.weight; ++copy) {
+        ++walk.state.rows;
+        WEIR_TRY(AddToFrames(unit_cells_[i], 1, true, &walk.state));
+        if (results) {
+          WEIR_TRY(AppendResults(unit_cells_[i], rank, walk));
+          walk.result_ends.push_back(walk.results.size());
+        }
+        if (lag_ == 0) continue;
+        walk.behind.push_back(row.entry);
+        if (static_cast<int64_t>(walk.behind.size()) > lag_) walk.behind.pop_front();
+      }
+    }
+    return {};
+  }
+
+  Status AddToFrames(const std::vector<CellView>& cells, int64_t times, bool rows_frames,
+                     State* state) {
+    for (size_t i = 0; i < spec_.calls.size(); ++i) {
+      const WindowCall& call = spec_.calls[i];
+      if (!IsRunning(call.kind) || call.rows_frame != rows_frames) continue;
+      const CellView value =
+          call.argument < 0 ? CellView() : cells[static_cast<size_t>(call.argument)];
+      WEIR_TRY(AddRow(call, ArgumentType(call), value, times, &state->values[i]));
+    }
+    return {};
+  }
+
+  // Of one row, at which the walk stands.
+  Status AppendResults(const std::vector<CellView>& cells, int64_t rank, Walk& walk) {
+    const auto append_number = [&](int64_t number) {
+      AppendCell({false, {reinterpret_cast<const char*>(&number), sizeof number}},
+                 data::Simple(data::Kind::kInt64), &walk.results);
+    };
+    size_t leads = 0;
+    for (size_t i = 0; i < spec_.calls.size(); ++i) {
+      const WindowCall& call = spec_.calls[i];
+      switch (call.kind) {
+        case WindowKind::kRowNumber:
+          append_number(walk.state.rows);
+          break;
+        case WindowKind::kRank:
+          append_number(rank);
+          break;
+        case WindowKind::kDenseRank:
+          append_number(walk.state.peer_groups);
+          break;
+        case WindowKind::kLag: {
+          const auto behind = static_cast<int64_t>(walk.behind.size());
+          if (call.offset == 0)
+            AppendCell(cells[static_cast<size_t>(call.argument)], call.result,
+                       &walk.results);
+          else
+            WEIR_TRY(
+                AppendOther(call, cells,
+                            behind < call.offset
+                                ? std::string_view()
+                                : walk.behind[static_cast<size_t>(behind - call.offset)],
+                            &walk.results));
+          break;
+        }
+        case WindowKind::kLead: {
+          Rows& ahead = walk.ahead[leads++];
+          WEIR_TRY(AppendOther(call, cells,
+                               ahead.AtEnd() ? std::string_view() : ahead.entry(),
+                               &walk.results));
+          ahead.Next();
+          break;
+        }
+        default:
+          WEIR_TRY(AppendResult(call, ArgumentType(call), walk.state.values[i],
+                                &walk.results));
+      }
+    }
+    return {};
+  }
+
+  // The argument in another row; empty: there is none.
+  Status AppendOther(const WindowCall& call, const std::vector<CellView>& cells,
+                     std::string_view entry, std::string* out) {
+    CellView value;
+    if (!entry.empty()) {
+      WEIR_TRY(ParseRow(RowOf(entry), input_, &other_cells_));
+      value = other_cells_[static_cast<size_t>(call.argument)];
+    } else if (call.default_column >= 0) {
+      value = cells[static_cast<size_t>(call.default_column)];
+    }
+    AppendCell(value, call.result, out);
+    return {};
+  }
+
+  Status EmitDifference(const Walk& before, const Walk& now, Emitter& out) {
+    auto b = before.unit.begin();
+    auto n = now.unit.begin();
+    while (b != before.unit.end() || n != now.unit.end()) {
+      const bool has_before =
+          n == now.unit.end() || (b != before.unit.end() && b->entry <= n->entry);
+      const bool has_now =
+          b == before.unit.end() || (n != now.unit.end() && n->entry <= b->entry);
+      const int64_t count_before = has_before ? b->weight : 0;
+      const int64_t count_now = has_now ? n->weight : 0;
+      for (int64_t i = 0; i < std::max(count_before, count_now); ++i) {
+        const auto place = static_cast<size_t>(i);
+        const bool was = i < count_before, is = i < count_now;
+        if (was && is &&
+            before.Result(b->first_result + place) == now.Result(n->first_result + place))
+          continue;
+        if (was)
+          WEIR_TRY(Append(b->entry, before.Result(b->first_result + place), -1, out));
+        if (is) WEIR_TRY(Append(n->entry, now.Result(n->first_result + place), 1, out));
+      }
+      b += has_before;
+      n += has_now;
+    }
+    return {};
+  }
+
+  Status Append(std::string_view entry, std::string_view results, int32_t weight,
+                Emitter& out) {
+    const size_t inputs = input_.fields.size();
+    WEIR_TRY(DecodeRow(RowOf(entry), std::span(columns_).first(inputs)));
+    WEIR_TRY(DecodeRow(results, std::span(columns_).subspan(inputs)));
+    weights_.push_back(weight);
+    return weights_.size() < kBatchRows ? Status() : EmitRows(out);
+  }
+
+  Status EmitRows(Emitter& out) {
+    if (weights_.empty()) return {};
+    data::Batch batch{WEIR_TRY(FinishRows(output_, columns_)), {}};
+    if (std::any_of(weights_.begin(), weights_.end(), [](int32_t w) { return w != 1; }))
+      batch.weights = weights_;
+    weights_.clear();
+    return out.Emit(std::move(batch));
+  }
+
+  const WindowSpec spec_;
+  const data::Schema input_;
+  const std::shared_ptr<arrow::Schema> output_;
+  std::unique_ptr<SortedRows> rows_;
+  const int64_t memory_bytes_max_;
+  std::vector<int> all_columns_;
+  OrderSpec peer_order_, tie_order_;
+  int64_t lag_ = 0, lead_ = 0;  // the furthest
+  bool counts_rows_ = false, counts_peers_ = false;
+
+  BatchColumns batch_columns_;
+  OrderKeys peer_keys_, tie_keys_;
+  std::string entry_;
+  std::vector<std::vector<CellView>> unit_cells_;
+  std::vector<CellView> other_cells_;
+  std::vector<CellColumn> columns_;  // of the output
+  std::vector<int32_t> weights_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Operator>> NewWindow(WindowSpec spec, const data::Schema& input,
+                                            const data::Schema& output,
+                                            state::Store* store, std::string space,
+                                            int64_t memory_bytes_max) {
+  if (spec.order.empty() || spec.peers < 1 ||
+      static_cast<size_t>(spec.peers) > spec.order.size())
+    return Invalid("a window needs an order, and its first columns make peers");
+  for (const auto* columns : {&spec.keys, &spec.order}) {
+    for (const int column : *columns) {
+      if (column < 0 || static_cast<size_t>(column) >= input.fields.size())
+        return Invalid("a column of a window does not exist");
+    }
+  }
+  for (const WindowCall& call : spec.calls) WEIR_TRY(CheckCall(call, input));
+  if (output.fields.size() != input.fields.size() + spec.calls.size())
+    return Invalid("a window's output is its input and its calls");
+  auto rows = WEIR_TRY(SortedRows::Make(1, store, space));
+  return std::unique_ptr<Operator>(std::make_unique<Window>(
+      std::move(spec), input, output, std::move(rows), memory_bytes_max));
+}
+
+}  // namespace weir::ops
