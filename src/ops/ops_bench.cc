@@ -5,6 +5,8 @@
 //   ops_bench join [ROWS [STEP_ROWS]]   an inner and a left join of ROWS with ROWS on
 //   keys
 //                                       that each side has once
+//   ops_bench change                    one row that comes and goes at the end and in the
+//                                       middle of a key, against the rows of the key
 #include <fmt/format.h>
 
 #include <time.h>
@@ -13,9 +15,11 @@
 
 #include "data/arrow.h"
 #include "ops/aggregate.h"
+#include "ops/asof.h"
 #include "ops/cells.h"
 #include "ops/join.h"
 #include "ops/testing.h"
+#include "ops/window.h"
 
 namespace weir::ops {
 namespace {
@@ -198,10 +202,115 @@ void RunJoin(JoinKind kind, int64_t rows, int64_t step_rows) {
       static_cast<double>(delta.bytes()) / all);
 }
 
+// Microseconds for a row that comes in one step and goes in the next, on port `port`.
+void RunChange(std::string_view name, auto&& make, int port, bool two_ports) {
+  const data::Schema schema = SchemaFromText("k int, o int, id int");
+  const auto rows = [&](int64_t from, int64_t count, int64_t step, int64_t id) {
+    std::vector<CellColumn> columns;
+    for (const auto& field : schema.fields) columns.emplace_back(field.type);
+    for (int64_t i = 0; i < count; ++i) {
+      columns[0].AppendFixed(int64_t{1});
+      columns[1].AppendFixed(from + i * step);
+      columns[2].AppendFixed(id + i);
+    }
+    return data::Batch{*FinishRows(data::ToArrow(schema), columns), {}};
+  };
+  for (const int64_t n : {10, 100, 1000, 10'000, 30'000}) {
+    std::unique_ptr<Operator> op = make(schema);
+    CountRows out;
+    for (int p = 0; p < (two_ports ? 2 : 1); ++p)
+      WEIR_CHECK(op->Process(p, rows(0, n, 10, 0), out).ok());
+    WEIR_CHECK(op->Flush(out).ok());
+    double micros[2];
+    for (const bool middle : {false, true}) {
+      constexpr int kTimes = 200;
+      const double seconds = Seconds([&] {
+        for (int i = 0; i < 2 * kTimes; ++i) {
+          data::Batch change = rows(middle ? n / 2 * 10 + 5 : n * 10, 1, 1, -7);
+          if (i % 2 == 1) change.weights = {-1};
+          WEIR_CHECK(op->Process(port, std::move(change), out).ok());
+          WEIR_CHECK(op->Flush(out).ok());
+        }
+      });
+      micros[middle] = seconds / (2 * kTimes) * 1e6;
+    }
+    fmt::print(
+        "{{\"change\": \"{}\", \"rows_of_key\": {}, \"us_at_end\": {:.1f}, "
+        "\"us_in_middle\": {:.1f}}}\n",
+        name, n, micros[0], micros[1]);
+  }
+}
+
+void RunChanges() {
+  const int64_t memory = int64_t{1} << 40;
+  const data::Type number = data::Simple(data::Kind::kInt64);
+  const auto aggregate = [&](AggregateCall call) {
+    return [=](const data::Schema& schema) {
+      AggregateSpec spec{.keys = {0}, .calls = {call}, .input_retracts = true};
+      spec.output.fields = {schema.fields[0], {"a", call.result}};
+      return *NewAggregate(spec, schema, nullptr, "op/bench", memory);
+    };
+  };
+  const auto window = [&](WindowCall call) {
+    return [=](const data::Schema& schema) {
+      data::Schema output = schema;
+      output.fields.push_back({"w", call.result});
+      return *NewWindow({.keys = {0}, .order = {1, 2}, .calls = {call}}, schema, output,
+                        nullptr, "op/bench", memory);
+    };
+  };
+  RunChange(
+      "left join, its own side",
+      [&](const data::Schema& schema) {
+        return *NewJoin(
+            {.kind = JoinKind::kLeft, .left_keys = {0, 1}, .right_keys = {0, 1}}, schema,
+            schema, nullptr, "op/bench", memory);
+      },
+      0, true);
+  RunChange(
+      "ASOF join, right side",
+      [&](const data::Schema& schema) {
+        return *NewAsofJoin({.left_keys = {0},
+                             .right_keys = {0},
+                             .left_time = 1,
+                             .right_time = 1,
+                             .right_ties = {2}},
+                            schema, schema, nullptr, "op/bench", memory);
+      },
+      1, true);
+  RunChange("count(DISTINCT)",
+            aggregate({.kind = AggregateKind::kCount,
+                       .argument = 1,
+                       .result = number,
+                       .distinct = true}),
+            0, false);
+  RunChange(
+      "quantile_disc",
+      aggregate({.kind = AggregateKind::kQuantileDisc, .argument = 1, .result = number}),
+      0, false);
+  RunChange("mode",
+            aggregate({.kind = AggregateKind::kMode, .argument = 1, .result = number}), 0,
+            false);
+  RunChange("lag", window({.kind = WindowKind::kLag, .argument = 1, .result = number}), 0,
+            false);
+  RunChange("running min",
+            window({.kind = WindowKind::kMin, .argument = 1, .result = number}), 0,
+            false);
+  RunChange("running max",
+            window({.kind = WindowKind::kMax, .argument = 1, .result = number}), 0,
+            false);
+  RunChange("row_number", window({.kind = WindowKind::kRowNumber, .result = number}), 0,
+            false);
+}
+
 }  // namespace
 }  // namespace weir::ops
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "change") {
+    weir::ops::RunChanges();
+    return 0;
+  }
   const bool join = argc > 1 && std::string_view(argv[1]) == "join";
   if (join) {
     --argc;
