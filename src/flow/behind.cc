@@ -114,30 +114,34 @@ Status Behind::RunIncremental(ModelRunner& runner, const std::string& input,
                     "gone; give the model another name, and it is made anew",
                     plan.model.name, version, input));
   }
-  // What comes out of a model goes on to those of the round that read it; they have
-  // already taken in what it had committed before.
-  const std::function<Status(ModelRunner&, const Changes&)> feed =
-      [&](ModelRunner& to, const Changes& changes) -> Status {
-    Changes out;
-    std::vector<data::Batch>& rows = out[to.plan().model.name];
-    WEIR_TRY(to.Process(changes, &rows));
-    if (rows.empty()) return {};
-    for (const data::Batch& batch : rows) tables_.Append(to.plan().model.name, batch);
-    for (ModelRunner* child : round.runners) {
-      if (child->Reads(out)) WEIR_TRY(feed(*child, out));
-    }
-    return {};
-  };
   const data::Schema schema = metadata.schema();
   return scan::VisitChanges(
       io_, metadata, from, *metadata.current(), schema, [&](data::Batch batch) -> Status {
         batch.rows = WEIR_TRY(Plain(*batch.rows, WithoutIds(schema)));
-        return feed(runner, {{input, {std::move(batch)}}});
+        return Feed(runner, {{input, {std::move(batch)}}}, round);
       });
 }
 
-Status Behind::RunRefresh(const plan::ModelPlan& plan) {
+// What comes out of a model goes on to those of the round that read it; they have
+// already taken in what it had committed before.
+Status Behind::Feed(ModelRunner& to, const Changes& changes, Round& round) {
+  Changes out;
+  std::vector<data::Batch>& rows = out[to.plan().model.name];
+  WEIR_TRY(to.Process(changes, &rows));
+  if (rows.empty()) return {};
+  for (const data::Batch& batch : rows) tables_.Append(to.plan().model.name, batch);
+  for (ModelRunner* child : round.runners) {
+    if (child->Reads(out)) WEIR_TRY(Feed(*child, out, round));
+  }
+  return {};
+}
+
+Status Behind::RunRefresh(const plan::ModelPlan& plan, Micros watermark) {
   auto session = WEIR_TRY(duck::Session::Open(DuckOptions(settings_, data_dir_)));
+  WEIR_TRY(session->Execute(
+      watermark == kNoTime ? "CREATE MACRO watermark() AS CAST(NULL AS TIMESTAMPTZ)"
+                           : fmt::format("CREATE MACRO watermark() AS TIMESTAMPTZ '{}'",
+                                         FormatTimestamp(watermark))));
   for (const std::string& input : plan.inputs) {
     const iceberg::Metadata& metadata = tables_.metadata(input);
     WEIR_TRY(session->DeclareSource(
@@ -226,6 +230,11 @@ Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>&
   // Readers before what they read: see RunIncremental.
   for (auto it = runners.rbegin(); it != runners.rend(); ++it)
     WEIR_TRY(RunIncremental(**it, round));
+  for (ModelRunner* runner : runners) {
+    if (!runner->follows_time()) continue;
+    runner->SetWatermark(frontier.watermark);
+    WEIR_TRY(Feed(*runner, {}, round));
+  }
   return CommitRound(round);
 }
 
@@ -273,7 +282,7 @@ Status Behind::Follow(const std::string& lane,
     round.summary = FrontierSummary(frontier);
     round.touched = {plan};
     if (!IsBehind(*plan, *models)) continue;
-    Status done = RunRefresh(*plan);
+    Status done = RunRefresh(*plan, frontier.watermark);
     if (done.ok()) done = CommitRound(round);
     if (!done.ok()) WEIR_TRY(halt({plan}, done.error()));
   }

@@ -46,7 +46,8 @@ class Behind {
 
   Status RunIncremental(ModelRunner& runner, Round& round);
   Status RunIncremental(ModelRunner& runner, const std::string& input, Round& round);
-  Status RunRefresh(const plan::ModelPlan& plan);
+  Status Feed(ModelRunner& to, const Changes& changes, Round& round);
+  Status RunRefresh(const plan::ModelPlan& plan, Micros watermark);
   Status CommitRound(Round& round);
   bool IsBehind(const plan::ModelPlan& plan,
                 const std::map<std::string, commit::ModelState>& models) const;

@@ -587,9 +587,23 @@ class FlowImpl final : public Flow {
     return {};
   }
 
-  Status RunModel(ModelRunner& runner, Changes& changes) {
+  // Rows of models that come and go with the watermark, up to the one that the epoch
+  // commits.
+  Status PassTime() {
+    if (frontier_.watermark == kNoTime) return {};
+    Changes changes;
+    for (const auto& runner : live_) {
+      if (runner->follows_time()) runner->SetWatermark(frontier_.watermark);
+      WEIR_TRY(RunModel(*runner, changes, true));
+    }
+    return {};
+  }
+
+  Status RunModel(ModelRunner& runner, Changes& changes, bool time_passes = false) {
     const plan::ModelPlan& plan = runner.plan();
-    if (!runner.Reads(changes) || report_.halted.contains(plan.model.name)) return {};
+    if ((!runner.Reads(changes) && !(time_passes && runner.follows_time())) ||
+        report_.halted.contains(plan.model.name))
+      return {};
     std::vector<data::Batch> out;
     Status status = runner.Process(changes, &out);
     if (!status.ok()) {
@@ -633,6 +647,7 @@ class FlowImpl final : public Flow {
     commit::EpochCommit commit{
         kLiveLane, FrontierJson(frontier_), {}, &epoch_delta_, {}, {}, {}};
     WEIR_TRY(JournalCuts(epoch));
+    WEIR_TRY(PassTime());
     for (const auto& runner : live_) {
       if (report_.halted.contains(runner->plan().model.name)) continue;
       WEIR_TRY(runner->Checkpoint(epoch_delta_));

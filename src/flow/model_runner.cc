@@ -7,8 +7,10 @@
 #include <algorithm>
 
 #include "data/arrow.h"
+#include "ops/asof.h"
 #include "ops/join.h"
 #include "ops/recompute.h"
+#include "ops/temporal.h"
 
 namespace weir::flow {
 namespace {
@@ -170,7 +172,7 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, state::Store& store,
   }
   const std::string space =
       fmt::format("{}/{}", StateSpace(plan_.model.name, plan_.fingerprint), number);
-  const data::Schema& input = stage.ports[0].schema;
+  const data::Schema input = stage.ports.empty() ? data::Schema() : stage.ports[0].schema;
   switch (stage.kind) {
     case plan::BlockKind::kRowWise:
     case plan::BlockKind::kUnion:
@@ -188,6 +190,14 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, state::Store& store,
     case plan::BlockKind::kJoin:
       work.op = WEIR_TRY(ops::NewJoin(stage.join, input, stage.ports[1].schema, &store,
                                       space, memory_max));
+      return {};
+    case plan::BlockKind::kAsof:
+      work.op = WEIR_TRY(ops::NewAsofJoin(stage.asof, input, stage.ports[1].schema,
+                                          &store, space, memory_max));
+      return {};
+    case plan::BlockKind::kTemporal:
+      work.op =
+          WEIR_TRY(ops::NewTemporal(stage.temporal, input, &store, space, memory_max));
       return {};
     case plan::BlockKind::kRecompute: {
       ops::RecomputeSpec spec;
@@ -294,6 +304,8 @@ Status ModelRunner::Operate(Shard& shard, size_t number) {
     for (data::Batch& batch : work.ports[p].rows)
       WEIR_TRY(work.op->Process(static_cast<int>(p), std::move(batch), collector));
   }
+  if (plan_.stages[number].kind == plan::BlockKind::kTemporal && watermark_ != kNoTime)
+    WEIR_TRY(work.op->Advance(watermark_, collector));
   WEIR_TRY(work.op->Flush(collector));
   for (data::Batch& batch : work.out) batch = Renamed(batch, outputs_[number]);
   return {};
@@ -304,7 +316,7 @@ Status ModelRunner::RunStage(size_t number, const Changes& changes) {
   const size_t shards = shards_.size();
   // By port and shard.
   std::vector<std::vector<std::vector<data::Batch>>> parts(stage.ports.size());
-  bool any = stage.one_group;
+  bool any = stage.one_group || stage.kind == plan::BlockKind::kTemporal;
   for (size_t p = 0; p < stage.ports.size(); ++p) {
     const plan::Port& port = stage.ports[p];
     parts[p].resize(shards);
@@ -336,6 +348,12 @@ Status ModelRunner::RunStage(size_t number, const Changes& changes) {
                ? Status()
                : Operate(shards_[static_cast<size_t>(i)], number);
   });
+}
+
+bool ModelRunner::follows_time() const {
+  return std::any_of(
+      plan_.stages.begin(), plan_.stages.end(),
+      [](const plan::Stage& stage) { return stage.kind == plan::BlockKind::kTemporal; });
 }
 
 bool ModelRunner::Reads(const Changes& changes) const {

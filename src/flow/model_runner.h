@@ -43,6 +43,11 @@ class ModelRunner {
   // never shows one without the other; adds the changes of the output. Other tables'
   // changes are passed over.
   Status Process(const Changes& changes, std::vector<data::Batch>* out);
+  // Whether rows of the model come and go as the watermark passes: Process then has
+  // output also without changes.
+  bool follows_time() const;
+  // What watermark() is from the next Process on. It never falls.
+  void SetWatermark(Micros time) { watermark_ = time; }
   Status Checkpoint(state::Delta& delta);
   // The delta of the last checkpoint is committed: what is over the memory budget goes.
   void Committed();
@@ -89,6 +94,7 @@ class ModelRunner {
   std::vector<std::shared_ptr<arrow::Schema>> outputs_;  // of the stages
   std::shared_ptr<arrow::Schema> output_;
   std::vector<Shard> shards_;
+  Micros watermark_ = kNoTime;
   ModelWork work_;
 };
 

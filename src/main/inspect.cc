@@ -239,6 +239,12 @@ std::string_view CostOf(const plan::Stage& stage) {
       return stage.one_group
                  ? "the rows of both sides; a changed row meets all rows of the other"
                  : "the rows of both sides; a changed row meets those with its key";
+    case plan::BlockKind::kAsof:
+      return "the rows of both sides in order; a changed row on the right costs the left "
+             "rows up to the next one";
+    case plan::BlockKind::kTemporal:
+      return "rows whose time is not over; a row costs once as it comes and once for "
+             "each end of its time";
     case plan::BlockKind::kRecompute:
       return stage.one_group ? "all rows; any change computes all of them again"
                              : "all rows of each key; a changed row costs the rows of "

@@ -32,7 +32,7 @@ class Recompute final : public Operator {
         output_(data::ToArrow(output)),
         function_(std::move(function)),
         space_(std::move(space)),
-        one_key_(ports_[0].keys.empty()),
+        one_key_(ports_.empty() || ports_[0].keys.empty()),
         memory_bytes_max_(memory_bytes_max),
         has_result_(has_result),
         result_stored_(has_result) {}

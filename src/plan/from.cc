@@ -44,6 +44,7 @@ Result<Source> QueryPlanner::Leaf(const Json& ref, const Json& ctes) {
   const Json column_names = ref.value("column_name_alias", Json::array());
   if (IsType(ref, "SUBQUERY"))
     return SourceOf(WEIR_TRY(Query(ref["subquery"]["node"], ctes)), alias, column_names);
+  if (IsType(ref, "EXPRESSION_LIST") || IsType(ref, "EMPTY")) return Constant(ref);
   if (!IsType(ref, "BASE_TABLE")) return Invalid("it does not read a table");
   const std::string table_name = ref["table_name"];
   if (ref["schema_name"] == "") {
@@ -75,6 +76,37 @@ Result<Source> QueryPlanner::Leaf(const Json& ref, const Json& ctes) {
     columns.qualifiers = {{alias}};
   }
   source.tables.push_back(std::move(columns));
+  return source;
+}
+
+// VALUES, and the one row of a SELECT without FROM: rows that are there from the first
+// change of any input on.
+Result<Source> QueryPlanner::Constant(const Json& ref) {
+  if (plan_.inputs.empty()) return Invalid("it does not read a table");
+  Stage stage;
+  stage.kind = BlockKind::kRecompute;
+  stage.one_group = true;
+  stage.why = "constant rows";
+  Json select = WEIR_TRY(
+      ast_.Parse(IsType(ref, "EMPTY") ? "SELECT true AS c0" : "SELECT * FROM t"));
+  if (!IsType(ref, "EMPTY")) select["from_table"] = ref;
+  stage.recompute_sql = WEIR_TRY(ast_.Print(select));
+  stage.output = WEIR_TRY(pieces_.Describe(stage.recompute_sql));
+  const auto natives =
+      WEIR_TRY(NativeTypes(stage.recompute_sql, stage.output.fields.size()));
+  ScopeTable table;
+  for (size_t i = 0; i < natives.size(); ++i) {
+    const data::Field& field = stage.output.fields[i];
+    table.columns.push_back(
+        {field.name, WEIR_TRY(StoredColumn(field.name, field.type, natives[i]))});
+  }
+  if (IsType(ref, "EMPTY")) table.columns.clear();
+  if (const std::string alias = AliasOf(ref); !alias.empty())
+    table.qualifiers = {{alias}};
+  Source source;
+  source.tables.push_back(std::move(table));
+  source.input = WEIR_TRY(AddStage(std::move(stage)));
+  source.input.few = true;
   return source;
 }
 
@@ -252,7 +284,7 @@ Status QueryPlanner::UnifyKeys(const Source& left, const Source& right,
 Result<Source> QueryPlanner::Join(JoinKind kind, Source left, Source right,
                                   std::vector<JoinKey> keys,
                                   const std::vector<Json>& residual,
-                                  const std::string& recompute_join) {
+                                  std::optional<ops::AsofMatch> asof) {
   const bool one_side = kind == JoinKind::kSemi || kind == JoinKind::kAnti;
   std::vector<size_t> odd;
   WEIR_TRY(UnifyKeys(left, right, &keys, &odd));
@@ -289,13 +321,17 @@ Result<Source> QueryPlanner::Join(JoinKind kind, Source left, Source right,
       stage.join.null_safe.push_back(keys[i].null_safe);
     }
   }
+  if (asof) {
+    if (!odd.empty()) return Invalid("its ASOF JOIN compares nested or unlike columns");
+    stage.asof.left_time = key_columns[0].back();
+    stage.asof.right_time = key_columns[1].back();
+    for (auto& list : key_columns) list.pop_back();
+    stage.join.null_safe.pop_back();
+  }
   for (int side = 0; side < 2; ++side) {
-    if (columns[side]
-            .items()
-            .empty()) {  // EXISTS over any row, CROSS JOIN for its number
-      columns[side].Add(WEIR_TRY(ast_.ParseExpr("CAST(true AS BOOLEAN)")),
-                        prefixes[side]);
-    }
+    // EXISTS over any row, CROSS JOIN for its number.
+    if (!columns[side].items().empty()) continue;
+    columns[side].Add(WEIR_TRY(ast_.ParseExpr("CAST(true AS BOOLEAN)")), prefixes[side]);
   }
   std::vector<std::string> natives[2];
   for (int side = 0; side < 2; ++side) {
@@ -354,24 +390,29 @@ Result<Source> QueryPlanner::Join(JoinKind kind, Source left, Source right,
                          stage.join.null_safe[i] ? "IS NOT DISTINCT FROM" : "=",
                          columns[1].name(key_columns[1][i]));
   }
-  if (!recompute_join.empty() || (!rest.is_null() && kind != JoinKind::kInner)) {
+  if (asof) {
+    stage.kind = BlockKind::kAsof;
+    stage.asof.match = *asof;
+    stage.asof.outer = kind == JoinKind::kLeft;
+    stage.asof.left_keys = key_columns[0];
+    stage.asof.right_keys = key_columns[1];
+    stage.one_group = key_columns[0].empty();
+    const auto op = ops::NewAsofJoin(stage.asof, stage.ports[0].schema,
+                                     stage.ports[1].schema, nullptr, "check", 1);
+    if (!op.ok()) return Invalid(op.error().message);
+  } else if (!rest.is_null() && kind != JoinKind::kInner) {
     if (key_columns[0].empty())
-      return Invalid(recompute_join.empty()
-                         ? "it has an outer, semi or anti join without an equality"
-                         : "its ASOF JOIN has no equality");
+      return Invalid("it has an outer, semi or anti join without an equality");
     static const char* const kNames[] = {"INNER JOIN", "LEFT JOIN", "RIGHT JOIN",
                                          "FULL JOIN",  "SEMI JOIN", "ANTI JOIN"};
     std::string list;
     for (const data::Field& field : stage.output.fields)
       list += (list.empty() ? "" : ", ") + field.name;
     stage.kind = BlockKind::kRecompute;
-    stage.recompute_sql = fmt::format(
-        "SELECT {} FROM {} {} {} ON {}", list, PortName(0),
-        recompute_join.empty() ? kNames[static_cast<size_t>(kind)] : recompute_join,
-        PortName(1), keyed);
-    if (!rest.is_null()) stage.recompute_sql += " AND " + WEIR_TRY(ast_.PrintExpr(rest));
-    stage.why = recompute_join.empty() ? "the join has conditions beside equality"
-                                       : "ASOF JOIN looks among all rows of the key";
+    stage.recompute_sql = fmt::format("SELECT {} FROM {} {} {} ON {} AND {}", list,
+                                      PortName(0), kNames[static_cast<size_t>(kind)],
+                                      PortName(1), keyed, WEIR_TRY(ast_.PrintExpr(rest)));
+    stage.why = "the join has conditions beside equality";
     rest = Json();
   } else {
     stage.kind = BlockKind::kJoin;
@@ -401,8 +442,7 @@ Result<Source> QueryPlanner::Join(JoinKind kind, Source left, Source right,
     }
     return false;
   };
-  const bool asof = !recompute_join.empty();
-  const bool left_once = one_side || asof || unique(1), right_once = unique(0);
+  const bool left_once = one_side || asof || unique(1), right_once = !asof && unique(0);
   for (int side = 0; side < (one_side ? 1 : 2); ++side) {
     if (!(side == 0 ? left_once : right_once)) continue;
     const bool extended = side == 0 ? kind == JoinKind::kRight || kind == JoinKind::kFull
@@ -427,9 +467,27 @@ Result<Source> QueryPlanner::AsofJoin(const Json& ref, Source left, Source right
   SplitAnd(ref["condition"], &on);
   std::vector<JoinKey> keys;
   TakeKeys(left, right, &on, &keys);
-  return Join(is_left ? JoinKind::kLeft : JoinKind::kInner, std::move(left),
-              std::move(right), std::move(keys), on,
-              is_left ? "ASOF LEFT JOIN" : "ASOF JOIN");
+  static const std::map<std::string, std::pair<ops::AsofMatch, ops::AsofMatch>> kMatches =
+      {{"COMPARE_GREATERTHANOREQUALTO",
+        {ops::AsofMatch::kAtOrBefore, ops::AsofMatch::kAtOrAfter}},
+       {"COMPARE_GREATERTHAN", {ops::AsofMatch::kBefore, ops::AsofMatch::kAfter}},
+       {"COMPARE_LESSTHANOREQUALTO",
+        {ops::AsofMatch::kAtOrAfter, ops::AsofMatch::kAtOrBefore}},
+       {"COMPARE_LESSTHAN", {ops::AsofMatch::kAfter, ops::AsofMatch::kBefore}}};
+  const auto match =
+      on.size() == 1 ? kMatches.find(on[0]["type"].get<std::string>()) : kMatches.end();
+  if (match == kMatches.end())
+    return Invalid("its ASOF JOIN has conditions beside equalities and one comparison");
+  for (const bool swapped : {false, true}) {
+    auto a = Resolve(on[0][swapped ? "right" : "left"], left);
+    auto b = Resolve(on[0][swapped ? "left" : "right"], right);
+    if (!a.ok() || !b.ok()) continue;
+    keys.push_back({*std::move(a), *std::move(b), false});
+    return Join(is_left ? JoinKind::kLeft : JoinKind::kInner, std::move(left),
+                std::move(right), std::move(keys), {},
+                swapped ? match->second.second : match->second.first);
+  }
+  return Invalid("its ASOF JOIN compares other things than its two sides");
 }
 
 // FROM t, UNNEST(t.list) AS u(x): each row with each element of its list.
@@ -454,25 +512,15 @@ Result<Source> QueryPlanner::Unnest(Source left, const Json& ref) {
   stage.output = stage.ports[0].schema;
   stage.append_only = left.input.append_only;
   const auto natives = WEIR_TRY(NativeTypes(stage.ports[0].sql, items.size()));
-  const data::Schema schema = stage.output;
-  const auto map = [&](size_t column) {
-    return StoredColumn(schema.fields[column].name, schema.fields[column].type,
-                        natives[column]);
-  };
-  for (ScopeTable& table : left.tables) {
-    for (Item& column : table.columns)
-      column.expr = WEIR_TRY(map(static_cast<size_t>(columns.Add(column.expr, "l"))));
-  }
-  for (Item& column : left.merged)
-    column.expr = WEIR_TRY(map(static_cast<size_t>(columns.Add(column.expr, "l"))));
+  WEIR_TRY(Remap(columns, stage, natives, &left));
   ScopeTable elements;
   const Json names = ref.value("column_name_alias", Json::array());
   const std::string alias = AliasOf(ref);
   if (!alias.empty()) elements.qualifiers = {{alias}};
-  elements.columns.push_back({names.empty() ? "unnest" : names[0].get<std::string>(),
-                              WEIR_TRY(map(items.size() - 1))});
+  elements.columns.push_back(
+      {names.empty() ? "unnest" : names[0].get<std::string>(),
+       WEIR_TRY(StoredColumn("u0", stage.output.fields.back().type, natives.back()))});
   left.tables.push_back(std::move(elements));
-  left.where = Json();
   left.input = WEIR_TRY(AddStage(std::move(stage)));
   return left;
 }

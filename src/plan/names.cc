@@ -57,9 +57,6 @@ std::optional<Fault> Undetermined(const Json& json, const Functions& functions) 
   };
   if (IsCall(json)) {
     const std::string name = CallName(json);
-    if (name == "watermark")
-      return fault("watermark() comes with a later version",
-                   "compare with a time column of the rows");
     if (name.starts_with("approx_") || name == "reservoir_quantile") {
       return fault(name + "() is approximate: its value depends on the order of the rows",
                    Instead(name));

@@ -163,6 +163,9 @@ Result<Input> QueryPlanner::AddStage(Stage stage) {
   text += fmt::format("\n{} {} {} {}", static_cast<int>(stage.join.kind),
                       Numbers(stage.join.left_keys), Numbers(stage.join.right_keys),
                       Flags(stage.join.null_safe));
+  text += fmt::format("\n{} {} {} {} {} {}", static_cast<int>(stage.asof.match),
+                      stage.asof.outer, stage.asof.left_time, stage.asof.right_time,
+                      stage.temporal.from, stage.temporal.to);
   const auto same = std::find(signatures_.begin(), signatures_.end(), text);
   if (same != signatures_.end())
     return inputs_[static_cast<size_t>(same - signatures_.begin())];

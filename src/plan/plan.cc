@@ -13,6 +13,10 @@ namespace {
 
 using data::SameName;
 
+// For the types of expressions; no value is ever asked for.
+constexpr std::string_view kWatermarkMacro =
+    "CREATE MACRO watermark() AS CAST(NULL AS TIMESTAMPTZ)";
+
 // Part of every fingerprint: a change of what pieces and state mean changes it.
 constexpr std::string_view kPlanFormat = "plan-2";
 
@@ -74,6 +78,8 @@ class Planner {
   Status Start() {
     bodies_ = WEIR_TRY(duck::Session::Open({}));
     pieces_ = WEIR_TRY(duck::Session::Open({}));
+    for (duck::Session* session : {bodies_.get(), pieces_.get()})
+      WEIR_TRY(session->Execute(kWatermarkMacro));
     functions_ = WEIR_TRY(Functions::Load(*bodies_));
     for (const InputTable& source : plan_.sources) {
       known_.push_back(source.name);
@@ -448,6 +454,10 @@ std::string_view BlockKindName(BlockKind kind) {
       return "union";
     case BlockKind::kJoin:
       return "join";
+    case BlockKind::kAsof:
+      return "as-of join";
+    case BlockKind::kTemporal:
+      return "temporal filter";
     case BlockKind::kRecompute:
       return "recompute by key";
     case BlockKind::kDistinct:

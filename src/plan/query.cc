@@ -55,14 +55,18 @@ Result<Rows> QueryPlanner::Query(const Json& node, Json ctes) {
 // FROM and WHERE. `rest`: conditions that name the select list.
 Result<Source> QueryPlanner::Conditions(const Json& node, const Json& ctes,
                                         std::vector<Json>* rest) {
-  std::vector<Json> conditions, plain;
+  std::vector<Json> conditions, plain, timed;
   SplitAnd(node["where_clause"], &conditions);
   for (const Json& condition : conditions) {
-    if (!HasSubquery(condition)) plain.push_back(condition);
+    if (HasWatermark(condition)) {
+      timed.push_back(condition);
+    } else if (!HasSubquery(condition)) {
+      plain.push_back(condition);
+    }
   }
   Source source = WEIR_TRY(From(node["from_table"], ctes, &plain));
   for (Json& condition : conditions) {
-    if (!HasSubquery(condition)) continue;
+    if (!HasSubquery(condition) || HasWatermark(condition)) continue;
     bool negated = false;
     if (const Json* subquery = ExistsOrIn(condition, &negated)) {
       WEIR_TRY(SemiJoin(*subquery, negated, ctes, &source));
@@ -72,6 +76,7 @@ Result<Source> QueryPlanner::Conditions(const Json& node, const Json& ctes,
     plain.push_back(std::move(condition));
   }
   TakeConditions(&source, &plain);
+  if (!timed.empty()) WEIR_TRY(WhileInTime(timed, &source));
   *rest = std::move(plain);
   return source;
 }
@@ -139,7 +144,6 @@ Status QueryPlanner::Orders(const Json& node, const Source& source, Select* out)
 
 Result<Rows> QueryPlanner::SelectQuery(const Json& node, const Json& ctes) {
   if (!node["sample"].is_null()) return Invalid("it takes a sample");
-  if (IsType(node["from_table"], "EMPTY")) return Invalid("it does not read a table");
   const Inside inside(*this, node);
   std::vector<Json> rest;
   Source source = WEIR_TRY(Conditions(node, ctes, &rest));
@@ -353,9 +357,31 @@ Status QueryPlanner::Align(Rows* left, Rows* right) {
   return {};
 }
 
+// The same columns in the same order on both sides; NULL where one has none.
+Status QueryPlanner::MatchNames(Rows* left, Rows* right) {
+  const Json null = WEIR_TRY(ast_.ParseExpr("NULL"));
+  const auto find = [](const Rows& rows, const std::string& name) {
+    return std::find_if(rows.items.begin(), rows.items.end(),
+                        [&](const Item& item) { return SameName(item.name, name); });
+  };
+  std::vector<Item> matched;
+  for (const Item& item : left->items) {
+    const auto same = find(*right, item.name);
+    matched.push_back({item.name, same == right->items.end() ? null : same->expr});
+  }
+  for (const Item& item : right->items) {
+    if (find(*left, item.name) != left->items.end()) continue;
+    left->items.push_back({item.name, null});
+    matched.push_back(item);
+  }
+  right->items = std::move(matched);
+  return {};
+}
+
 Result<Rows> QueryPlanner::SetOperation(const Json& node, const Json& ctes) {
-  const std::string type = node["setop_type"];
-  const bool all = node["setop_all"] == true;
+  std::string type = node["setop_type"];
+  const bool all = node["setop_all"] == true, by_name = type == "UNION_BY_NAME";
+  if (by_name) type = "UNION";
   if (type != "UNION" && type != "EXCEPT" && type != "INTERSECT")
     return Invalid(fmt::format("it has {}", type));
   Rows sides[2] = {WEIR_TRY(Query(node["left"], ctes)),
@@ -363,6 +389,7 @@ Result<Rows> QueryPlanner::SetOperation(const Json& node, const Json& ctes) {
   for (Rows& rows : sides) {
     if (rows.has_unnest) rows = WEIR_TRY(Materialize(std::move(rows)));
   }
+  if (by_name) WEIR_TRY(MatchNames(&sides[0], &sides[1]));
   WEIR_TRY(Align(&sides[0], &sides[1]));
   std::vector<Item> items = sides[0].items;  // the result's
   Select select;

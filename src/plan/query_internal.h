@@ -91,6 +91,7 @@ OperatorOrder ForOperator(const std::vector<Json>& orders);
 bool IsColumn(const Json& expr);  // by one name
 bool HasColumn(const Json& expr);
 bool HasSubquery(const Json& expr);
+bool HasWatermark(const Json& expr);
 bool HasWindow(const Json& expr);
 void SplitAnd(const Json& condition, std::vector<Json>* conjuncts);
 // Replaces columns by what they became. A name that is not in the map stays.
@@ -141,12 +142,14 @@ class QueryPlanner {
   Result<Rows> Finish(Select select);
   Result<Rows> Materialize(Rows rows);
   Status Align(Rows* left, Rows* right);
+  Status MatchNames(Rows* left, Rows* right);
 
   // ---- from.cc: FROM
   // `conjuncts`: conditions that hold for all rows of the SELECT; those that fit are
   // taken.
   Result<Source> From(const Json& ref, const Json& ctes, std::vector<Json>* conjuncts);
   Result<Source> Leaf(const Json& ref, const Json& ctes);
+  Result<Source> Constant(const Json& ref);
   Result<Source> SourceOf(Rows rows, const std::string& alias, const Json& column_names);
   Result<Source> JoinRef(const Json& ref, const Json& ctes, std::vector<Json>* conjuncts);
   Result<Source> AsofJoin(const Json& ref, Source left, Source right,
@@ -155,10 +158,11 @@ class QueryPlanner {
   void TakeConditions(Source* source, std::vector<Json>* conjuncts);
   void TakeKeys(const Source& left, const Source& right, std::vector<Json>* conjuncts,
                 std::vector<JoinKey>* keys);
-  // `residual`: further conditions over both, as written.
+  // `residual`: further conditions over both, as written. `asof`: the last key is what
+  // an as-of join compares.
   Result<Source> Join(ops::JoinKind kind, Source left, Source right,
                       std::vector<JoinKey> keys, const std::vector<Json>& residual,
-                      const std::string& recompute_join = "");
+                      std::optional<ops::AsofMatch> asof = std::nullopt);
   Status UnifyKeys(const Source& left, const Source& right, std::vector<JoinKey>* keys,
                    std::vector<size_t>* not_equal);
 
@@ -206,6 +210,13 @@ class QueryPlanner {
   Result<bool> FirstRows(Select* select);  // QUALIFY row_number() OVER (…) <= n
   Status Top(const std::vector<Json>& keys, const std::vector<Json>& orders, int64_t n,
              Select* select);
+
+  // ---- temporal.cc: conditions on watermark()
+  Status WhileInTime(const std::vector<Json>& conditions, Source* source);
+  // Puts in the place of each column of `source` what it is in the output of `stage`,
+  // whose port computes `columns`.
+  Status Remap(const PortColumns& columns, const Stage& stage,
+               const std::vector<std::string>& natives, Source* source);
 
   // ---- subqueries.cc
   Status SemiJoin(const Json& subquery, bool anti, const Json& ctes, Source* source);

@@ -169,6 +169,8 @@ Result<Json> QueryPlanner::Resolve(const Json& expr, const Source& source,
 Result<Json> QueryPlanner::ResolveIn(const Json& expr, const Names& names) {
   if (IsClass(expr, "COLUMN_REF")) return ResolveColumn(expr, names);
   if (IsClass(expr, "SUBQUERY")) return Invalid("it has a subquery in this place");
+  if (IsCall(expr) && CallName(expr) == "watermark")
+    return Invalid("it uses watermark() in other places than conditions of WHERE");
   if (IsClass(expr, "STAR")) return Invalid("it uses * inside an expression");
   if (IsClass(expr, "POSITIONAL_REFERENCE"))
     return Invalid("it refers to columns by #number");

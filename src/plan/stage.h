@@ -7,7 +7,9 @@
 
 #include "data/type.h"
 #include "ops/aggregate.h"
+#include "ops/asof.h"
 #include "ops/join.h"
+#include "ops/temporal.h"
 
 namespace weir::plan {
 
@@ -19,6 +21,8 @@ enum class BlockKind : uint8_t {
   kAggregate,  // groups, from what changed in them
   kTop,        // the first rows of each key
   kJoin,       // pairs, from the rows that changed and those they meet
+  kAsof,       // pairs of a row and the one next to it in time
+  kTemporal,   // rows that are there while the watermark is in their interval
   kRecompute,  // all rows of a key whose rows changed, again by SQL
   kFullRefresh
 };
@@ -43,16 +47,19 @@ struct Port {
 // of its columns (docs/types.md).
 struct Stage {
   BlockKind kind = BlockKind::kRowWise;
-  std::vector<Port> ports;  // two for kJoin, some for kUnion and kRecompute, else one
+  // Two for joins, some for kUnion and kRecompute (none for what is constant), else one.
+  std::vector<Port> ports;
   ops::AggregateSpec aggregate;  // kAggregate
   ops::TopSpec top;              // kTop
   ops::JoinSpec join;            // kJoin
+  ops::AsofSpec asof;            // kAsof
+  ops::TemporalSpec temporal;    // kTemporal: columns of the port
   // kRecompute: the keys are the ports' exchange keys; reads `_p<stage>_<port>`: all rows
   // of the keys on each port, a row as often as it is there.
   std::string recompute_sql;
   data::Schema output;
   bool append_only = false;  // gives only inserts
-  // All rows belong on one shard; gives rows even over no input.
+  // All rows belong on one shard, which may give rows even over no input.
   bool one_group = false;
   std::string why;  // for kRecompute: what needs the rows of the key again
 };

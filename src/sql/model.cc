@@ -418,6 +418,7 @@ class ModelParser {
     }
     size_t file_from = At().begin;
     size_t last_end = file_from;
+    bool on_close = false;
     model_.offset_map = {{0, file_from}};
     for (; At().kind != TokenKind::kEnd; ++next_) {
       if (IsSymbol(';')) {
@@ -425,7 +426,14 @@ class ModelParser {
         return Problem(At(1).begin, "a file holds one model",
                        "put the next statement into a file of its own");
       }
-      if (!CheckLater()) return false;
+      if (IsWord("EMIT") && IsWord("ON", 1) && IsWord("WINDOW", 2)) {
+        if (!IsWord("CLOSE", 3)) return Expected("EMIT ON WINDOW CLOSE");
+        next_ += 4;
+        on_close = true;
+        if (IsSymbol(';') && At(1).kind == TokenKind::kEnd) break;
+        if (At().kind == TokenKind::kEnd) break;
+        return Expected("the end of the file", "EMIT ON WINDOW CLOSE comes last");
+      }
       if (IsTimeWindow(tokens_, next_, text_)) {
         if (!TimeWindow(&file_from)) return false;
         last_end = file_from;
@@ -447,8 +455,21 @@ class ModelParser {
       }
     }
     model_.body += text_.substr(file_from, last_end - file_from);
+    if (on_close) OnlyClosedWindows();
     CheckStreams(first);
     return false;
+  }
+
+  // EMIT ON WINDOW CLOSE: the windows that no row can come to any more.
+  void OnlyClosedWindows() {
+    constexpr std::string_view kBefore = "SELECT * FROM (",
+                               kAfter = "\n) WHERE window_end <= watermark()";
+    for (auto& [body, file] : model_.offset_map) body += kBefore.size();
+    model_.offset_map.insert(model_.offset_map.begin(),
+                             {0, model_.offset_map.front().second});
+    model_.offset_map.emplace_back(kBefore.size() + model_.body.size(),
+                                   model_.offset_map.front().second);
+    model_.body = fmt::format("{}{}{}", kBefore, model_.body, kAfter);
   }
 
   // Puts the subquery of a time window in the place of its call, leaving the last token
@@ -497,12 +518,6 @@ class ModelParser {
       name += "." + data::LowerName(TokenValue(At(), text_));
     }
     return name;
-  }
-
-  bool CheckLater() {
-    if (IsWord("EMIT") && IsWord("ON", 1) && IsWord("WINDOW", 2))
-      return Later("EMIT ON WINDOW CLOSE");
-    return true;
   }
 
   void CheckStreams(size_t first) {

@@ -206,9 +206,10 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"NoStream", "CREATE STREAMING TABLE a.b AS SELECT 1 FROM t",
                   "1:31: a streaming table reads at least one table as a stream [write "
                   "FROM STREAM table, or make it a MATERIALIZED VIEW]"},
-        FaultCase{"Emit", "CREATE VIEW a.b AS SELECT 1 EMIT ON WINDOW CLOSE",
-                  "1:29: EMIT ON WINDOW CLOSE comes with a later version [write it as a "
-                  "MATERIALIZED VIEW for now]"},
+        FaultCase{"EmitNotLast",
+                  "CREATE VIEW a.b AS SELECT 1 EMIT ON WINDOW CLOSE LIMIT 1",
+                  "1:50: expected the end of the file, found 'LIMIT' [EMIT ON WINDOW "
+                  "CLOSE comes last]"},
         FaultCase{"TumbleByMonths",
                   "CREATE VIEW a.b AS SELECT 1 FROM TUMBLE(TABLE t, DESCRIPTOR(ts), "
                   "INTERVAL '1 month')",

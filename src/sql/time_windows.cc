@@ -51,11 +51,13 @@ class Expander {
       } while (TakeKeyComma(list));
       if (list && !Take(')')) return Wrong("expected ')'");
     }
-    if (!Take(',') || !SameName(Word(0), "DESCRIPTOR")) return Wrong("expected DESCRIPTOR");
+    if (!Take(',') || !SameName(Word(0), "DESCRIPTOR"))
+      return Wrong("expected DESCRIPTOR");
     ++at_;
     if (!Take('(')) return Wrong("expected '('");
     time_ = TakeName();
-    if (time_.begin == time_.end || !Take(')')) return Wrong("expected one column and ')'");
+    if (time_.begin == time_.end || !Take(')'))
+      return Wrong("expected one column and ')'");
     while (Take(',')) {
       const Span interval = TakeArgument();
       if (interval.begin == interval.end) return Wrong("expected an interval");

@@ -16,10 +16,15 @@ AS SELECT t.trip_id, t.fare_amount, l.trips FROM silver.trips t JOIN gold.laggin
 AS SELECT pickup_location_id, count(DISTINCT rider_id) AS riders FROM silver.trips GROUP BY pickup_location_id;""",
     "gold/places.sql": """CREATE MATERIALIZED VIEW gold.places AS SELECT trip_id, percent_rank() OVER (ORDER BY fare_amount) AS place FROM silver.trips;""",
     "silver/zones.sql": """CREATE MATERIALIZED VIEW silver.zones AS SELECT DISTINCT pickup_location_id, dropoff_location_id FROM silver.trips;""",
+    "gold/recent.sql": """CREATE MATERIALIZED VIEW gold.recent
+AS SELECT pickup_location_id, count(*) AS trips FROM silver.trips WHERE requested_at > watermark() - INTERVAL '5 days' GROUP BY pickup_location_id;""",
+    "gold/closed.sql": """CREATE MATERIALIZED VIEW gold.closed
+AS SELECT window_start, window_end, count(*) AS trips FROM TUMBLE(TABLE silver.trips, DESCRIPTOR(requested_at), INTERVAL '1 hour')
+GROUP BY ALL EMIT ON WINDOW CLOSE;""",
     "silver/rejected.sql": """CREATE MATERIALIZED VIEW silver.rejected
 AS SELECT reason, count(*) AS records FROM bronze."ride_events$rejected" GROUP BY reason;""",
 }
-NAMES = ["gold.lagging", "gold.on_lagging", "gold.joined", "gold.riders", "gold.places", "silver.zones", "silver.rejected"]
+NAMES = ["gold.lagging", "gold.on_lagging", "gold.joined", "gold.riders", "gold.places", "gold.recent", "gold.closed", "silver.zones", "silver.rejected"]
 
 
 def project_with(t, files, name="project"):
@@ -39,6 +44,8 @@ def check_models(t, project, lake, names):
         db.register("rows", read(lake, table))
         space, name = table.split(".", 1)
         db.execute(f'CREATE OR REPLACE TABLE {space}."{name}" AS SELECT * FROM rows')
+    epochs = t.weir("show", "epochs", "--data", lake, "-o", "json").json
+    db.execute(f"CREATE MACRO watermark() AS TIMESTAMPTZ '{next(e for e in epochs if e['lane'] == 'live')['frontier']['watermark']}'")
     for model in [*MODELS, *names]:
         sql = t.weir("show", "sql", model, "--project", project).out.strip().rstrip(";")
         db.execute(f"CREATE OR REPLACE TABLE want AS {sql}")

@@ -59,8 +59,7 @@ struct Planned {
 };
 Planned PlanCase(const Case& c);
 
-// The kinds of the model's stages that are more than row by row, in their order: "join,
-// aggregate".
+// What `weir explain` calls the model's kind.
 std::string KindText(const plan::ModelPlan& model);
 
 // Empty when the case holds in all modes.
