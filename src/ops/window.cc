@@ -82,7 +82,9 @@ class Sequence {
 // The same, a row that is there n times n times.
 class Rows {
  public:
-  explicit Rows(const Sequence& sequence) : sequence_(sequence) {}
+  explicit Rows(const Sequence& sequence, int64_t copy = 0)
+      : sequence_(sequence), copy_(copy) {}
+  int64_t copy() const { return copy_; }
   bool AtEnd() const { return sequence_.AtEnd(); }
   std::string_view entry() const { return sequence_.entry(); }
   void Next() {
@@ -93,7 +95,7 @@ class Rows {
 
  private:
   Sequence sequence_;
-  int64_t copy_ = 0;
+  int64_t copy_;
 };
 
 // What is known behind a row.
@@ -154,7 +156,11 @@ class Window final : public Operator {
       counts_rows_ |=
           call.kind == WindowKind::kRowNumber || call.kind == WindowKind::kRank;
       counts_peers_ |= call.kind == WindowKind::kDenseRank;
+      if (!Moves(call)) continue;
+      int64_t& reach = call.rows_frame ? rows_reach_ : range_reach_;
+      reach = std::max(reach, call.preceding);
     }
+    history_rows_ = std::max(lag_, rows_reach_);
   }
 
   Status Process(int, data::Batch changes, Emitter&) override {
@@ -206,6 +212,13 @@ class Window final : public Operator {
   using Change = SortedRows::Change;
   using MarkList = std::vector<Marks::Mark>;
 
+  // The frame of a call that moves along.
+  struct Frame {
+    Rows first;          // its first row
+    int64_t rows = 0;    // in it
+    FrameValues values;  // of min and max
+  };
+
   struct UnitRow {
     std::string_view entry;
     int64_t weight;
@@ -216,6 +229,7 @@ class Window final : public Operator {
   struct Walk {
     Sequence rows;
     std::vector<Rows> ahead;              // per lead call: where it looks
+    std::vector<Frame> frames;            // per call that moves
     std::deque<std::string_view> behind;  // the last rows, as many as lag looks back
     State state;
 
@@ -237,7 +251,8 @@ class Window final : public Operator {
     for (auto change = changes.begin(); change != changes.end();) {
       // Peers share results, so that whole groups of them are done anew.
       const std::string begin = Back(rows, std::string(PeersOf(change->entry)), lead_);
-      const std::string history = Back(rows, begin, lag_);
+      const std::string history =
+          std::min(Back(rows, begin, history_rows_), Reach(begin));
       const auto after =
           std::lower_bound(marks->begin(), marks->end(), history,
                            [](const Marks::Mark& mark, const std::string& key) {
@@ -253,10 +268,24 @@ class Window final : public Operator {
       } else {
         state.values.resize(spec_.calls.size());
       }
+      // Frames that move hold nothing yet: what they hold at `begin` comes behind the
+      // mark.
+      for (size_t i = 0; i < spec_.calls.size(); ++i) {
+        if (Moves(spec_.calls[i])) state.values[i] = {};
+      }
 
       Walk now = WEIR_TRY(ComeTo(rows, from, begin, std::move(state), &fresh));
+      // Rows that no frame from here on has may be others in the two histories.
+      WEIR_TRY(LeaveBehind({}, true, 1, now));
+      WEIR_TRY(LeaveBehind(begin, false, 0, now));
       Walk before = now;
       before.rows = Sequence(rows, changes, begin);
+      for (Frame& frame : before.frames) {
+        const bool inside = !frame.first.AtEnd() && frame.first.entry() < begin;
+        frame.first = inside ? Rows(Sequence(rows, changes, frame.first.entry()),
+                                    frame.first.copy())
+                             : Rows(before.rows);
+      }
       for (Walk* walk : {&before, &now}) {
         for (const WindowCall& call : spec_.calls) {
           if (call.kind != WindowKind::kLead) continue;
@@ -289,10 +318,41 @@ class Window final : public Operator {
     return from;
   }
 
+  // The place of an order of the first column, and whether that is NULL.
+  static uint64_t PlaceOf(std::string_view peers) {
+    uint64_t out = 0;
+    for (size_t i = 0; i < sizeof out; ++i)
+      out = out << 8 | static_cast<uint8_t>(peers[i]);
+    return out;
+  }
+  static bool IsNullPlace(std::string_view peers) { return peers[sizeof(uint64_t)] != 0; }
+
+  // Where the widest RANGE frame of the peers begins.
+  std::string Reach(std::string_view peers) const {
+    if (range_reach_ < 0 || peers.size() <= sizeof(uint64_t) || IsNullPlace(peers))
+      return std::string(peers);
+    const uint64_t place = PlaceOf(peers);
+    const auto reach = static_cast<uint64_t>(range_reach_);
+    const uint64_t from = place > reach ? place - reach : 0;
+    std::string out;
+    for (int shift = 56; shift >= 0; shift -= 8)
+      out.push_back(static_cast<char>(from >> shift));
+    return out;
+  }
+  // Whether a RANGE frame of these peers reaches back to others.
+  static bool Reaches(std::string_view peers, std::string_view back, int64_t preceding) {
+    if (IsNullPlace(peers) != IsNullPlace(back)) return false;
+    return PlaceOf(peers) - PlaceOf(back) <= static_cast<uint64_t>(preceding);
+  }
+
   // Takes in the rows from one entry to another.
   Result<Walk> ComeTo(const SortedCounts& rows, std::string_view from,
                       std::string_view to, State state, MarkList* fresh) {
-    Walk walk{Sequence(rows, {}, from), {}, {}, std::move(state), {}, {}, {}};
+    Walk walk{Sequence(rows, {}, from), {}, {}, {}, std::move(state), {}, {}, {}};
+    for (const WindowCall& call : spec_.calls) {
+      if (Moves(call))
+        walk.frames.push_back({Rows(walk.rows), 0, FrameValues(ArgumentType(call))});
+    }
     int64_t unmarked = 0;
     while (!walk.rows.AtEnd() && PeersOf(walk.rows.entry()) < to) {
       TakeUnit(PeersOf(walk.rows.entry()), &walk);
@@ -316,6 +376,7 @@ class Window final : public Operator {
                  Walk& now, std::span<const Change>::iterator* change, MarkList* fresh,
                  std::string* last, Emitter& out) {
     int64_t unmarked = 0, unchanged = 0;
+    std::string changed_peers;  // the last ones
     while (!before.rows.AtEnd() || !now.rows.AtEnd()) {
       const bool only_before = now.rows.AtEnd();
       const bool only_now = before.rows.AtEnd();
@@ -336,9 +397,12 @@ class Window final : public Operator {
           std::max(before.unit.empty() ? std::string_view() : before.unit.back().entry,
                    now.unit.empty() ? std::string_view() : now.unit.back().entry);
       MarkIfDue(now, *last, &unmarked, fresh);
-      for (; *change != changes.end() && PeersOf((*change)->entry) <= peers; ++*change)
+      for (; *change != changes.end() && PeersOf((*change)->entry) <= peers; ++*change) {
         unchanged = 0;
-      if (unchanged < lag_ || !SameState(before.state, now.state)) continue;
+        changed_peers = peers;
+      }
+      if (unchanged < history_rows_ || !SameState(before.state, now.state)) continue;
+      if (range_reach_ >= 0 && Reaches(peers, changed_peers, range_reach_)) continue;
       if (*change == changes.end()) return {};
       if (Back(rows, std::string(PeersOf((*change)->entry)), lead_) > *last) return {};
     }
@@ -353,8 +417,11 @@ class Window final : public Operator {
   }
 
   bool SameState(const State& a, const State& b) const {
+    for (size_t i = 0; i < spec_.calls.size(); ++i) {
+      if (!Moves(spec_.calls[i]) && !(a.values[i] == b.values[i])) return false;
+    }
     return (!counts_rows_ || a.rows == b.rows) &&
-           (!counts_peers_ || a.peer_groups == b.peer_groups) && a.values == b.values;
+           (!counts_peers_ || a.peer_groups == b.peer_groups);
   }
 
   const data::Type& ArgumentType(const WindowCall& call) const {
@@ -373,14 +440,16 @@ class Window final : public Operator {
     unit_cells_.resize(std::max(unit_cells_.size(), walk.unit.size()));
     for (size_t i = 0; i < walk.unit.size(); ++i) {
       WEIR_TRY(ParseRow(RowOf(walk.unit[i].entry), input_, &unit_cells_[i]));
-      WEIR_TRY(AddToFrames(unit_cells_[i], walk.unit[i].weight, false, &walk.state));
+      WEIR_TRY(AddToFrames(unit_cells_[i], walk.unit[i].weight, false, walk));
     }
+    WEIR_TRY(LeaveBehind(PeersOf(walk.unit[0].entry), false, 0, walk));
     for (size_t i = 0; i < walk.unit.size(); ++i) {
       UnitRow& row = walk.unit[i];
       row.first_result = walk.result_ends.size();
       for (int64_t copy = 0; copy < row.weight; ++copy) {
         ++walk.state.rows;
-        WEIR_TRY(AddToFrames(unit_cells_[i], 1, true, &walk.state));
+        WEIR_TRY(AddToFrames(unit_cells_[i], 1, true, walk));
+        WEIR_TRY(LeaveBehind({}, true, 0, walk));
         if (results) {
           WEIR_TRY(AppendResults(unit_cells_[i], rank, walk));
           walk.result_ends.push_back(walk.results.size());
@@ -394,13 +463,51 @@ class Window final : public Operator {
   }
 
   Status AddToFrames(const std::vector<CellView>& cells, int64_t times, bool rows_frames,
-                     State* state) {
+                     Walk& walk) {
+    size_t moving = 0;
     for (size_t i = 0; i < spec_.calls.size(); ++i) {
       const WindowCall& call = spec_.calls[i];
+      Frame* frame = Moves(call) ? &walk.frames[moving++] : nullptr;
       if (!IsRunning(call.kind) || call.rows_frame != rows_frames) continue;
-      const CellView value =
-          call.argument < 0 ? CellView() : cells[static_cast<size_t>(call.argument)];
-      WEIR_TRY(AddRow(call, ArgumentType(call), value, times, &state->values[i]));
+      if (frame != nullptr) frame->rows += times;
+      WEIR_TRY(AddToFrame(call, cells, times, frame, &walk.state.values[i]));
+    }
+    return {};
+  }
+
+  Status AddToFrame(const WindowCall& call, const std::vector<CellView>& cells,
+                    int64_t times, Frame* frame, RunningValue* value) {
+    const CellView cell =
+        call.argument < 0 ? CellView() : cells[static_cast<size_t>(call.argument)];
+    const bool extreme = call.kind == WindowKind::kMin || call.kind == WindowKind::kMax;
+    if (frame == nullptr || !extreme)
+      return AddRow(call, ArgumentType(call), cell, times, value);
+    if (!cell.null) frame->values.Add(cell.cell, times);
+    return {};
+  }
+
+  // Takes out of the frames that move what they have left behind at the current row, or
+  // at the one that comes next, or at these peers.
+  Status LeaveBehind(std::string_view peers, bool rows_frames, int64_t rows_to_come,
+                     Walk& walk) {
+    size_t moving = 0;
+    for (size_t i = 0; i < spec_.calls.size(); ++i) {
+      const WindowCall& call = spec_.calls[i];
+      if (!Moves(call)) continue;
+      Frame& frame = walk.frames[moving++];
+      if (call.rows_frame != rows_frames) continue;
+      const bool takes_out =
+          call.kind != WindowKind::kFirstValue && call.kind != WindowKind::kLastValue;
+      const int64_t rows_max = call.preceding + 1 - rows_to_come;
+      for (; rows_frames ? frame.rows > rows_max
+                         : frame.rows > 0 && !Reaches(peers, PeersOf(frame.first.entry()),
+                                                      call.preceding);
+           frame.first.Next()) {
+        --frame.rows;
+        if (!takes_out) continue;
+        WEIR_TRY(ParseRow(RowOf(frame.first.entry()), input_, &other_cells_));
+        WEIR_TRY(AddToFrame(call, other_cells_, -1, &frame, &walk.state.values[i]));
+      }
     }
     return {};
   }
@@ -411,9 +518,12 @@ class Window final : public Operator {
       AppendCell({false, {reinterpret_cast<const char*>(&number), sizeof number}},
                  data::Simple(data::Kind::kInt64), &walk.results);
     };
-    size_t leads = 0;
+    size_t leads = 0, moving = 0;
     for (size_t i = 0; i < spec_.calls.size(); ++i) {
       const WindowCall& call = spec_.calls[i];
+      if (Moves(call) &&
+          WEIR_TRY(AppendFramed(call, walk.frames[moving++], &walk.results)))
+        continue;
       switch (call.kind) {
         case WindowKind::kRowNumber:
           append_number(walk.state.rows);
@@ -452,6 +562,24 @@ class Window final : public Operator {
       }
     }
     return {};
+  }
+
+  // The result of a frame that moves, if the running value has it not; whether it was.
+  Result<bool> AppendFramed(const WindowCall& call, const Frame& frame,
+                            std::string* out) {
+    switch (call.kind) {
+      case WindowKind::kFirstValue:
+        WEIR_TRY(AppendOther(call, {}, frame.first.entry(), out));
+        return true;
+      case WindowKind::kMin:
+        AppendCell(frame.values.Least(), call.result, out);
+        return true;
+      case WindowKind::kMax:
+        AppendCell(frame.values.Greatest(), call.result, out);
+        return true;
+      default:
+        return false;
+    }
   }
 
   // The argument in another row; empty: there is none.
@@ -519,7 +647,9 @@ class Window final : public Operator {
   const int64_t memory_bytes_max_;
   std::vector<int> all_columns_;
   OrderSpec peer_order_, tie_order_;
-  int64_t lag_ = 0, lead_ = 0;  // the furthest
+  int64_t lag_ = 0, lead_ = 0;                 // the furthest
+  int64_t rows_reach_ = 0, range_reach_ = -1;  // the widest of the frames that move
+  int64_t history_rows_ = 0;  // so many rows before the first one decide its results
   bool counts_rows_ = false, counts_peers_ = false;
 
   BatchColumns batch_columns_;
@@ -546,7 +676,14 @@ Result<std::unique_ptr<Operator>> NewWindow(WindowSpec spec, const data::Schema&
         return Invalid("a column of a window does not exist");
     }
   }
-  for (const WindowCall& call : spec.calls) WEIR_TRY(CheckCall(call, input));
+  for (const WindowCall& call : spec.calls) {
+    WEIR_TRY(CheckCall(call, input));
+    const data::Type& first = input.fields[static_cast<size_t>(spec.order[0])].type;
+    const bool counts = IsOrdinal(first) && first.kind != data::Kind::kFloat &&
+                        first.kind != data::Kind::kDouble;
+    if (Moves(call) && !call.rows_frame && (spec.peers != 1 || !counts))
+      return Invalid("a RANGE frame moves along one column of whole numbers or times");
+  }
   if (output.fields.size() != input.fields.size() + spec.calls.size())
     return Invalid("a window's output is its input and its calls");
   auto rows = WEIR_TRY(SortedRows::Make(1, store, space));

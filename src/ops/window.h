@@ -18,7 +18,7 @@ enum class WindowKind : uint8_t {
   kDenseRank,
   kLag,
   kLead,
-  // Of the rows from the first to the current one.
+  // Of the rows of the frame, which ends with the current one.
   kFirstValue,
   kLastValue,
   kCountStar,
@@ -37,9 +37,14 @@ struct WindowCall {
   int default_column = -1;    // of lag and lead: its value in the current row where there
                               // is no such row; -1: NULL
   bool ignore_nulls = false;  // of first_value and last_value
-  // ROWS UNBOUNDED PRECEDING; otherwise RANGE, where the peers of the current row belong
-  // to the frame.
+  // ROWS … PRECEDING; otherwise RANGE, where the peers of the current row belong to the
+  // frame.
   bool rows_frame = false;
+  // How far the frame reaches back; -1: to the first row. Of a ROWS frame rows; of a
+  // RANGE frame units of the first order column (microseconds of a timestamp, days of a
+  // date, units of the last digit of a decimal), which is then the only one that makes
+  // peers. Not with ignore_nulls.
+  int64_t preceding = -1;
 };
 
 struct WindowSpec {

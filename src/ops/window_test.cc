@@ -94,6 +94,20 @@ TEST(WindowTest, ExtremesStopWhereTheyAreWhatTheyWere) {
       << "9 is the greatest from the next row on";
 }
 
+TEST(WindowTest, FramesMoveAlongWithTheRow) {
+  WindowCall sum = Call(kSum, kN), max = Call(kMax, kN), first = Call(kFirstValue, kN);
+  sum.preceding = 10;
+  max.preceding = first.preceding = 1;
+  max.rows_frame = first.rows_frame = true;
+  WindowTest t({sum, max, first});
+  EXPECT_EQ(t.Step({"+ 1 0 1 1, + 1 10 2 2, + 1 11 4 3, + 1 30 8 4, + 1 NULL 5 5"}),
+            "+ 1 0 1 1 1 1 1, + 1 10 2 2 3 2 1, + 1 11 4 3 6 4 2, + 1 30 8 4 8 8 4, "
+            "+ 1 NULL 5 5 5 8 8");
+  EXPECT_EQ(t.Step({"- 1 0 1 1"}), "- 1 0 1 1 1 1 1, + 1 10 2 2 2 2 2, - 1 10 2 2 3 2 1");
+  EXPECT_EQ(t.Step({"+ 1 40 1 6"}),
+            "+ 1 40 1 6 9 8 8, + 1 NULL 5 5 5 5 1, - 1 NULL 5 5 5 8 8");
+}
+
 TEST(WindowTest, TheLastKnownValueIsCarriedOn) {
   WindowCall last = Call(kLastValue, kN);
   last.ignore_nulls = true;
@@ -132,6 +146,12 @@ TEST(WindowTest, WhatCannotBeIsRefused) {
     ASSERT_FALSE(made.ok());
     EXPECT_EQ(made.error().code, Code::kInvalid);
   }
+  WindowCall by_text = {.kind = kCountStar, .result = TypeOf("int"), .preceding = 5};
+  data::Schema counted = input;
+  counted.fields.push_back({"w", by_text.result});
+  EXPECT_FALSE(
+      NewWindow({.order = {1}, .calls = {by_text}}, input, counted, nullptr, "s", 0)
+          .ok());
   EXPECT_FALSE(NewWindow({}, input, input, nullptr, "s", 0).ok());
   EXPECT_FALSE(NewWindow({.order = {0}, .peers = 2}, input, input, nullptr, "s", 0).ok());
 }
@@ -198,9 +218,13 @@ Example RandomExample(std::mt19937_64& random, int peers, const std::string& dir
               .argument = numbers ? any({2, 3, 5}) : any({2, 3, 4, 5}),
               .rows_frame = below(2) == 0};
       if (kind == kAvg && call.argument == 5) call.argument = 3;
-      out.sql = fmt::format(
-          "{}({}) OVER ({}{})", name, argument(), call.rows_frame ? by_all : range,
-          call.rows_frame ? " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW" : "");
+      if (below(2) == 0 && (call.rows_frame || peers == 1))
+        call.preceding = static_cast<int64_t>(below(call.rows_frame ? 5 : 30));
+      const std::string from =
+          call.preceding < 0 ? "UNBOUNDED" : std::to_string(call.preceding);
+      out.sql = fmt::format("{}({}) OVER ({} {} BETWEEN {} PRECEDING AND CURRENT ROW)",
+                            name, argument(), call.rows_frame ? by_all : range,
+                            call.rows_frame ? "ROWS" : "RANGE", from);
     }
   }
   return out;

@@ -49,27 +49,6 @@ int CompareDoubles(double a, double b) {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-int CompareCells(const data::Type& type, std::string_view a, std::string_view b) {
-  switch (type.kind) {
-    case Kind::kBool:
-      return CompareAs<uint8_t>(a.data(), b.data());
-    case Kind::kInt32:
-    case Kind::kDate:
-      return CompareAs<int32_t>(a.data(), b.data());
-    case Kind::kFloat:
-    case Kind::kDouble:
-      return CompareDoubles(DoubleOf(type, a), DoubleOf(type, b));
-    case Kind::kDecimal:
-      return CompareAs<Int128>(a.data(), b.data());
-    case Kind::kUuid:
-    case Kind::kString:
-    case Kind::kBinary:
-      return a.compare(b);
-    default:
-      return CompareAs<int64_t>(a.data(), b.data());
-  }
-}
-
 void AppendNull(std::string* out) { out->push_back(1); }
 
 template <class T>
@@ -114,6 +93,27 @@ Status AddToSum(const data::Type& argument, std::string_view cell, int64_t times
 
 }  // namespace
 
+int CompareCells(const data::Type& type, std::string_view a, std::string_view b) {
+  switch (type.kind) {
+    case Kind::kBool:
+      return CompareAs<uint8_t>(a.data(), b.data());
+    case Kind::kInt32:
+    case Kind::kDate:
+      return CompareAs<int32_t>(a.data(), b.data());
+    case Kind::kFloat:
+    case Kind::kDouble:
+      return CompareDoubles(DoubleOf(type, a), DoubleOf(type, b));
+    case Kind::kDecimal:
+      return CompareAs<Int128>(a.data(), b.data());
+    case Kind::kUuid:
+    case Kind::kString:
+    case Kind::kBinary:
+      return a.compare(b);
+    default:
+      return CompareAs<int64_t>(a.data(), b.data());
+  }
+}
+
 Status ParseRow(std::string_view row, const data::Schema& schema,
                 std::vector<CellView>* out) {
   out->clear();
@@ -155,6 +155,8 @@ bool operator==(const RunningValue& a, const RunningValue& b) {
 }
 
 bool IsRunning(WindowKind kind) { return kind >= WindowKind::kFirstValue; }
+
+bool Moves(const WindowCall& call) { return IsRunning(call.kind) && call.preceding >= 0; }
 
 Status AddRow(const WindowCall& call, const data::Type& argument, CellView value,
               int64_t times, RunningValue* running) {
@@ -256,6 +258,8 @@ Status CheckCall(const WindowCall& call, const data::Schema& input) {
   if (call.result != argument) return wrong("the result has the argument's type");
   const bool extreme = call.kind == WindowKind::kMin || call.kind == WindowKind::kMax;
   if (extreme && argument.is_nested()) return wrong("nested values have no extremes");
+  if (Moves(call) && call.ignore_nulls)
+    return wrong("a frame that moves along takes NULLs for values");
   const bool moves = call.kind == WindowKind::kLag || call.kind == WindowKind::kLead;
   if (moves && call.offset < 0) return wrong("an offset is not below 0");
   if (moves && call.default_column >= 0 &&

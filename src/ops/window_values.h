@@ -2,6 +2,7 @@
 // the rows up to it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,6 +39,35 @@ struct RunningValue {
 };
 
 bool IsRunning(WindowKind kind);
+// Whether the frame leaves rows behind.
+bool Moves(const WindowCall& call);
+
+int CompareCells(const data::Type& type, std::string_view a, std::string_view b);
+
+// The values of a moving frame in order, with how often each is there.
+class FrameValues {
+ public:
+  explicit FrameValues(const data::Type& type) : counts_(Less{&type}) {}
+  void Add(std::string_view cell, int64_t times) {
+    const auto it = counts_.try_emplace(std::string(cell)).first;
+    if ((it->second += times) == 0) counts_.erase(it);
+  }
+  CellView Least() const {
+    return counts_.empty() ? CellView() : CellView{false, counts_.begin()->first};
+  }
+  CellView Greatest() const {
+    return counts_.empty() ? CellView() : CellView{false, counts_.rbegin()->first};
+  }
+
+ private:
+  struct Less {
+    const data::Type* type;
+    bool operator()(const std::string& a, const std::string& b) const {
+      return CompareCells(*type, a, b) < 0;
+    }
+  };
+  std::map<std::string, int64_t, Less> counts_;
+};
 
 // Takes a row that is there `times` times in.
 Status AddRow(const WindowCall& call, const data::Type& argument, CellView value,

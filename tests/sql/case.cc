@@ -500,7 +500,13 @@ Planned PlanCase(const Case& c) {
 }
 
 std::string KindText(const plan::ModelPlan& model) {
-  return std::string(plan::BlockKindName(model.kind));
+  if (model.stages.empty()) return std::string(plan::BlockKindName(model.kind));
+  std::string out;
+  for (const plan::Stage& stage : model.stages) {
+    if (stage.kind == plan::BlockKind::kRowWise) continue;
+    out += (out.empty() ? "" : ", ") + std::string(plan::BlockKindName(stage.kind));
+  }
+  return out.empty() ? std::string(plan::BlockKindName(plan::BlockKind::kRowWise)) : out;
 }
 
 Approximate ApproximateColumns(const Case& c, const plan::ModelPlan& model) {

@@ -59,7 +59,8 @@ struct Planned {
 };
 Planned PlanCase(const Case& c);
 
-// What `weir explain` calls the model's kind.
+// The kinds of the model's stages that are more than row by row, in their order: "join,
+// aggregate".
 std::string KindText(const plan::ModelPlan& model);
 
 // Empty when the case holds in all modes.

@@ -127,9 +127,11 @@ Status Engine::Build() {
   runners_.clear();
   for (const auto& model : plan_.models) {
     if (!IsKept(model) || IsRefreshed(model)) continue;
-    const data::Schema* input = SchemaOf(plan_, model.inputs.at(0));
+    std::map<std::string, data::Schema> inputs;
+    for (const std::string& input : model.inputs)
+      inputs[input] = *SchemaOf(plan_, input);
     runners_[model.model.name] = WEIR_TRY(flow::ModelRunner::New(
-        model, *input, pool_, *store_, {}, options_.memory_max, clock_));
+        model, inputs, pool_, *store_, {}, options_.memory_max, clock_));
   }
   return {};
 }
@@ -155,7 +157,7 @@ Result<Changes> Engine::Step(const Changes& sources) {
       data::Batch difference = WEIR_TRY(Sum(model.output, {now, before}));
       if (difference.num_rows() > 0) result.push_back(std::move(difference));
     } else {
-      WEIR_TRY(runners_.at(name)->Process(changes[model.inputs.at(0)], &result));
+      WEIR_TRY(runners_.at(name)->Process(changes, &result));
     }
     WEIR_TRY(tables_.at(name).Add(result));
     if (!result.empty()) out[name] = changes[name] = std::move(result);

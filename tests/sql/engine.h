@@ -18,7 +18,7 @@
 
 namespace weir::sqltest {
 
-using Changes = std::map<std::string, std::vector<data::Batch>>;  // by table
+using flow::Changes;  // by table
 
 struct EngineOptions {
   int shards = 1;
