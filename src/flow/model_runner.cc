@@ -163,7 +163,7 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, state::Store& store,
   for (size_t p = 0; p < stage.ports.size(); ++p) {
     const plan::Port& port = stage.ports[p];
     if (port.is_projection) continue;
-    if (port.stage >= 0) {
+    if (port.stage >= 0 && shard.declared.insert(port.stage).second) {
       WEIR_TRY(shard.session->DeclareInput(
           StageRelation(port.stage),
           WithWeight(plan_.stages[static_cast<size_t>(port.stage)].output)));

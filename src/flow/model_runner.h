@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -73,6 +74,9 @@ class ModelRunner {
   struct Shard {
     std::unique_ptr<duck::Session> session;  // null: no SQL is needed
     std::vector<StageAtWork> stages;
+    // Stages whose rows SQL reads. Once each: a statement keeps to the relation that was
+    // declared when it was prepared.
+    std::set<int> declared;
   };
 
   ModelRunner(const plan::ModelPlan& plan, ShardPool& pool, Clock& clock)

@@ -288,6 +288,9 @@ Result<Source> QueryPlanner::Join(JoinKind kind, Source left, Source right,
   const bool one_side = kind == JoinKind::kSemi || kind == JoinKind::kAnti;
   std::vector<size_t> odd;
   WEIR_TRY(UnifyKeys(left, right, &keys, &odd));
+  if (kind != JoinKind::kInner && !asof && (!residual.empty() || !odd.empty()))
+    return ConditionalJoin(kind, std::move(left), std::move(right), std::move(keys),
+                           residual);
   // Columns of either side: what the query uses, and the keys.
   Stage stage;
   stage.ports.resize(2);
@@ -383,13 +386,6 @@ Result<Source> QueryPlanner::Join(JoinKind kind, Source left, Source right,
   }
   const Input inputs[2] = {left.input, right.input};
   const bool appends = inputs[0].append_only && inputs[1].append_only;
-  std::string keyed;
-  for (size_t i = 0; i < key_columns[0].size(); ++i) {
-    keyed += fmt::format("{}{} {} {}", i == 0 ? "" : " AND ",
-                         columns[0].name(key_columns[0][i]),
-                         stage.join.null_safe[i] ? "IS NOT DISTINCT FROM" : "=",
-                         columns[1].name(key_columns[1][i]));
-  }
   if (asof) {
     stage.kind = BlockKind::kAsof;
     stage.asof.match = *asof;
@@ -400,20 +396,6 @@ Result<Source> QueryPlanner::Join(JoinKind kind, Source left, Source right,
     const auto op = ops::NewAsofJoin(stage.asof, stage.ports[0].schema,
                                      stage.ports[1].schema, nullptr, "check", 1);
     if (!op.ok()) return Invalid(op.error().message);
-  } else if (!rest.is_null() && kind != JoinKind::kInner) {
-    if (key_columns[0].empty())
-      return Invalid("it has an outer, semi or anti join without an equality");
-    static const char* const kNames[] = {"INNER JOIN", "LEFT JOIN", "RIGHT JOIN",
-                                         "FULL JOIN",  "SEMI JOIN", "ANTI JOIN"};
-    std::string list;
-    for (const data::Field& field : stage.output.fields)
-      list += (list.empty() ? "" : ", ") + field.name;
-    stage.kind = BlockKind::kRecompute;
-    stage.recompute_sql = fmt::format("SELECT {} FROM {} {} {} ON {} AND {}", list,
-                                      PortName(0), kNames[static_cast<size_t>(kind)],
-                                      PortName(1), keyed, WEIR_TRY(ast_.PrintExpr(rest)));
-    stage.why = "the join has conditions beside equality";
-    rest = Json();
   } else {
     stage.kind = BlockKind::kJoin;
     stage.join.kind = kind;
@@ -453,6 +435,148 @@ Result<Source> QueryPlanner::Join(JoinKind kind, Source left, Source right,
       if (!carried.empty()) out.input.keys.push_back(std::move(carried));
     }
   }
+  return out;
+}
+
+Status QueryPlanner::Settle(Source* source, std::vector<Json>* exprs) {
+  PortColumns columns;
+  for (ScopeTable& table : source->tables) {
+    std::erase_if(table.columns,
+                  [&](const Item& c) { return !table.ours && !IsUsed(c.name); });
+    for (const Item& column : table.columns) columns.Add(column.expr, "c");
+  }
+  for (const Item& column : source->merged) columns.Add(column.expr, "c");
+  std::vector<size_t> places;
+  for (const Json& expr : *exprs)
+    places.push_back(static_cast<size_t>(columns.Add(expr, "c")));
+  if (columns.items().empty())
+    columns.Add(WEIR_TRY(ast_.ParseExpr("CAST(true AS BOOLEAN)")), "c");
+  Stage stage;
+  stage.ports.resize(1);
+  WEIR_TRY(SetPort(source->input, source->where, columns.items(), &stage.ports[0]));
+  const auto natives = WEIR_TRY(NativeTypes(stage.ports[0].sql, columns.items().size()));
+  stage.output = stage.ports[0].schema;
+  stage.append_only = source->input.append_only;
+  WEIR_TRY(Remap(columns, stage, natives, source));
+  ScopeTable row;
+  row.ours = true;
+  for (size_t i = 0; i < natives.size(); ++i) {
+    const data::Field& field = stage.output.fields[i];
+    row.columns.push_back(
+        {field.name, WEIR_TRY(StoredColumn(field.name, field.type, natives[i]))});
+  }
+  for (size_t i = 0; i < places.size(); ++i) (*exprs)[i] = row.columns[places[i]].expr;
+  source->tables.push_back(std::move(row));
+  const bool few = source->input.few;
+  source->input = WEIR_TRY(AddStage(std::move(stage)));
+  source->input.few = few;
+  return {};
+}
+
+Result<Source> QueryPlanner::ConditionalJoin(JoinKind kind, Source left, Source right,
+                                             std::vector<JoinKey> keys,
+                                             const std::vector<Json>& residual) {
+  Source sides[2] = {std::move(left), std::move(right)};
+  std::vector<Json> exprs[2];
+  for (const JoinKey& key : keys) {
+    exprs[0].push_back(key.left);
+    exprs[1].push_back(key.right);
+  }
+  std::vector<Item> rows[2];
+  std::vector<std::string> types[2];
+  for (int side = 0; side < 2; ++side) {
+    WEIR_TRY(Settle(&sides[side], &exprs[side]));
+    rows[side] = sides[side].tables.back().columns;
+    for (const data::Field& field : sides[side].input.schema.fields) {
+      if (field.type.is_nested())
+        return Invalid("its join compares whole rows with nested columns");
+    }
+    std::vector<Json> columns;
+    for (const Item& column : rows[side]) columns.push_back(column.expr);
+    types[side] = WEIR_TRY(NativeTypes(sides[side].input, columns));
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    keys[i].left = exprs[0][i];
+    keys[i].right = exprs[1][i];
+  }
+  const size_t left_tables = sides[0].tables.size();
+  const Source pairs =
+      WEIR_TRY(Join(JoinKind::kInner, sides[0], sides[1], keys, residual));
+  const std::vector<Item> paired[2] = {pairs.tables[left_tables - 1].columns,
+                                       pairs.tables.back().columns};
+  // The rows of a side that are, or are not, among the pairs.
+  const auto among = [&](int side, JoinKind how) -> Result<Source> {
+    std::vector<JoinKey> whole;
+    for (size_t i = 0; i < rows[side].size(); ++i)
+      whole.push_back({rows[side][i].expr, paired[side][i].expr, true});
+    Source found;
+    found.input = pairs.input;
+    found.where = pairs.where;
+    return Join(how, sides[side], std::move(found), std::move(whole), {});
+  };
+  const auto without_row = [](Source source) {
+    source.tables.pop_back();
+    return source;
+  };
+  if (kind == JoinKind::kSemi || kind == JoinKind::kAnti)
+    return without_row(WEIR_TRY(among(0, kind)));
+  Stage stage;
+  stage.kind = BlockKind::kUnion;
+  const auto add_port = [&](const Input& input, const Json& where,
+                            const std::vector<Item>* lefts,
+                            const std::vector<Item>* rights) -> Status {
+    std::vector<Item> items;
+    const std::vector<Item>* const given[2] = {lefts, rights};
+    for (int side = 0; side < 2; ++side) {
+      for (size_t i = 0; i < rows[side].size(); ++i) {
+        items.push_back(
+            {fmt::format("{}{}", side == 0 ? "l" : "r", i),
+             given[side] != nullptr
+                 ? (*given[side])[i].expr
+                 : WEIR_TRY(ast_.ParseExpr(fmt::format(
+                       "CAST(NULL AS {})",
+                       types[side][i] == "\"NULL\"" ? "INTEGER" : types[side][i])))});
+      }
+    }
+    stage.ports.emplace_back();
+    return SetPort(input, where, items, &stage.ports.back());
+  };
+  WEIR_TRY(add_port(pairs.input, pairs.where, &paired[0], &paired[1]));
+  for (int side = 0; side < 2; ++side) {
+    if (kind != JoinKind::kFull &&
+        kind != (side == 0 ? JoinKind::kLeft : JoinKind::kRight))
+      continue;
+    const Source alone = WEIR_TRY(among(side, JoinKind::kAnti));
+    const std::vector<Item>& own = alone.tables.back().columns;
+    WEIR_TRY(add_port(alone.input, alone.where, side == 0 ? &own : nullptr,
+                      side == 1 ? &own : nullptr));
+  }
+  for (const Port& port : stage.ports) {
+    if (port.schema != stage.ports[0].schema)
+      return Invalid("its join could not be put together");
+  }
+  stage.output = stage.ports[0].schema;
+  Source out;
+  for (int side = 0; side < 2; ++side) {
+    std::map<std::string, Json> columns;
+    const data::Schema& schema = sides[side].input.schema;
+    for (size_t i = 0; i < schema.fields.size(); ++i) {
+      columns[schema.fields[i].name] =
+          ColumnRef({fmt::format("{}{}", side == 0 ? "l" : "r", i)});
+    }
+    const Source source = without_row(sides[side]);
+    for (ScopeTable table : source.tables) {
+      for (Item& column : table.columns)
+        column.expr = Substitute(std::move(column.expr), columns);
+      out.tables.push_back(std::move(table));
+    }
+    for (Item column : source.merged) {
+      column.expr = Substitute(std::move(column.expr), columns);
+      out.merged.push_back(std::move(column));
+    }
+  }
+  out.input = WEIR_TRY(AddStage(std::move(stage)));
+  out.input.few = sides[0].input.few && sides[1].input.few;
   return out;
 }
 

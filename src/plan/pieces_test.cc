@@ -507,9 +507,20 @@ INSTANTIATE_TEST_SUITE_P(
             "SELECT c.id, e.event_id, coalesce(e.event_name, 'none') AS name FROM "
             "silver.changing c LEFT JOIN bronze.ride_events e ON c.k = e.event_name "
             "AND e.payment_type > 2 WHERE c.ok"},
-        GraphCase{"LeftJoinResidual", "recompute by key",
+        GraphCase{"LeftJoinResidual", "join, join, union",
                   "SELECT c.id, e.event_id FROM silver.changing c LEFT JOIN "
                   "bronze.ride_events e ON c.k = e.event_name AND c.x < e.fare_amount"},
+        GraphCase{"FullJoinByInequality", "join, join, join, union",
+                  "SELECT c.id, c.k, e.event_id FROM silver.changing c FULL JOIN "
+                  "bronze.ride_events e ON c.x < e.fare_amount AND c.n > 2"},
+        GraphCase{
+            "RightJoinResidual", "aggregate, join, join, union",
+            "SELECT c.id, e.event_id FROM (SELECT k, id, sum(n) AS s FROM "
+            "silver.changing GROUP BY ALL) c RIGHT JOIN bronze.ride_events e ON c.k "
+            "= e.event_name AND c.s <> e.payment_type"},
+        GraphCase{"AntiJoinResidual", "join, join",
+                  "SELECT c.id FROM silver.changing c ANTI JOIN bronze.ride_events e ON "
+                  "c.n = e.payment_type AND c.x <= e.fare_amount"},
         GraphCase{
             "RightAndFull", "join, join",
             "SELECT c.id, e.event_id, f.n FROM silver.changing c RIGHT JOIN "
@@ -602,7 +613,7 @@ INSTANTIATE_TEST_SUITE_P(
             "SELECT id FROM silver.changing c WHERE n > 0 AND EXISTS (SELECT 1 FROM "
             "bronze.ride_events e WHERE e.event_name = c.k AND e.fare_amount > 0.1)"},
         GraphCase{
-            "NotExistsResidual", "recompute by key",
+            "NotExistsResidual", "join, join",
             "SELECT id FROM silver.changing c WHERE NOT EXISTS (SELECT 1 FROM "
             "bronze.ride_events e WHERE e.event_name = c.k AND e.fare_amount > c.x)"},
         GraphCase{
@@ -624,6 +635,15 @@ INSTANTIATE_TEST_SUITE_P(
                   "e.event_name = c.k) AS events, (SELECT max(fare_amount) FROM "
                   "bronze.ride_events e WHERE e.event_name = c.k) AS m FROM "
                   "silver.changing c"},
+        GraphCase{"CorrelatedByInequality", "distinct, join, aggregate, join",
+                  "SELECT id, (SELECT count(*) FROM bronze.ride_events e WHERE "
+                  "e.fare_amount > c.x AND e.event_name = c.k) AS more FROM "
+                  "silver.changing c"},
+        GraphCase{
+            "InnerNamesComeFirst", "join, join",
+            "SELECT id, x FROM silver.changing WHERE EXISTS (SELECT 1 FROM (SELECT n, "
+            "x, ts AS t FROM silver.changing WHERE ok) i WHERE n > 1 AND x < "
+            "changing.x AND t >= ts)"},
         GraphCase{"HavingSubquery", "aggregate, aggregate, join",
                   "SELECT k, sum(n) AS s FROM silver.changing GROUP BY k HAVING sum(n) > "
                   "(SELECT avg(n) FROM silver.changing)"},

@@ -163,6 +163,14 @@ class QueryPlanner {
   Result<Source> Join(ops::JoinKind kind, Source left, Source right,
                       std::vector<JoinKey> keys, const std::vector<Json>& residual,
                       std::optional<ops::AsofMatch> asof = std::nullopt);
+  // An outer, semi or anti join with conditions beside equality: the pairs of the inner
+  // join, and the rows of a side that are in none.
+  Result<Source> ConditionalJoin(ops::JoinKind kind, Source left, Source right,
+                                 std::vector<JoinKey> keys,
+                                 const std::vector<Json>& residual);
+  // The rows of `source` as the output of a stage; `exprs` follow. Its columns get a
+  // table of their own at the end.
+  Status Settle(Source* source, std::vector<Json>* exprs);
   Status UnifyKeys(const Source& left, const Source& right, std::vector<JoinKey>* keys,
                    std::vector<size_t>* not_equal);
 
@@ -230,6 +238,7 @@ class QueryPlanner {
     std::vector<Json> residual;  // other correlated conditions
   };
   Result<Inner> OpenInner(const Json& node, const Json& ctes, const Source& outer);
+  Status JoinOuterValues(const Source& outer, Inner* inner);
   bool IsSimple(const Json& node) const;
 
   // ---- pieces.cc: SQL

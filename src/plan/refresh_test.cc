@@ -30,18 +30,10 @@ INSTANTIATE_TEST_SUITE_P(
                     "it compares values of type struct<a: int, b: string>"},
         RefreshCase{"GlobalAverageTime", "SELECT avg(ts) AS m FROM silver.changing",
                     "it adds up values of type timestamptz"},
-        RefreshCase{"OuterJoinWithoutEquality",
-                    "SELECT c.k FROM silver.changing c LEFT JOIN bronze.ride_events e ON "
-                    "c.x < e.fare_amount",
-                    "it has an outer, semi or anti join without an equality"},
         RefreshCase{"ScalarRow",
                     "SELECT k FROM silver.changing WHERE n = (SELECT n FROM "
                     "silver.changing WHERE id = 1)",
                     "it has a subquery that is not one aggregate over its rows"},
-        RefreshCase{"CorrelatedByInequality",
-                    "SELECT id, (SELECT count(*) FROM bronze.ride_events e WHERE "
-                    "e.fare_amount > c.x) AS more FROM silver.changing c",
-                    "its subquery depends on the query by more than equality"},
         RefreshCase{"Recursive",
                     "WITH RECURSIVE r AS (SELECT id FROM silver.changing UNION SELECT id "
                     "- 1 FROM r WHERE id > 0) SELECT * FROM r",

@@ -36,8 +36,84 @@ Result<QueryPlanner::Inner> QueryPlanner::OpenInner(const Json& node, const Json
   }
   inner.source = WEIR_TRY(Conditions(node, ctes, &rest));
   TakeKeys(outer, inner.source, &rest, &inner.keys);
+  // Beside the outer columns, names of the inner query still mean its own.
+  ScopeTable own;
+  own.ours = true;
+  for (Json& condition : rest) {
+    Visit(condition, [&](Json& json) {
+      if (!IsClass(json, "COLUMN_REF")) return true;
+      auto resolved = Resolve(json, inner.source);
+      if (!resolved.ok()) return true;
+      own.columns.push_back(
+          {fmt::format("_inner{}", ++subqueries_), *std::move(resolved)});
+      json = ColumnRef({own.columns.back().name});
+      return false;
+    });
+  }
+  if (!own.columns.empty()) inner.source.tables.push_back(std::move(own));
   inner.residual = std::move(rest);
   return inner;
+}
+
+// For a subquery that depends on the query by more than equality: its rows beside each
+// different set of the outer values that it names. These values are its keys then.
+Status QueryPlanner::JoinOuterValues(const Source& outer, Inner* inner) {
+  std::set<std::string> names;
+  for (const Json& condition : inner->residual) {
+    Visit(condition, [&](const Json& json) {
+      if (IsClass(json, "COLUMN_REF")) {
+        for (const std::string& name : NamesOf(json)) names.insert(data::LowerName(name));
+      }
+      return true;
+    });
+  }
+  Select select;
+  select.input = outer.input;
+  select.where = outer.where;
+  Source values;
+  for (const ScopeTable& table : outer.tables) {
+    ScopeTable named = table;
+    std::erase_if(named.columns, [&](const Item& column) {
+      return !names.contains(data::LowerName(column.name));
+    });
+    for (const Item& column : named.columns) select.items.push_back(column);
+    named.ours = true;  // not pruned
+    values.tables.push_back(std::move(named));
+  }
+  const size_t named = select.items.size();
+  for (const JoinKey& key : inner->keys) select.items.push_back({"_key", key.left});
+  const std::vector<Item> outer_values = select.items;
+  WEIR_TRY(DistinctRows(&select));
+  values.input = select.input;
+  size_t next = 0;
+  for (ScopeTable& table : values.tables) {
+    for (Item& column : table.columns) column.expr = select.items[next++].expr;
+  }
+  ScopeTable keys;
+  keys.ours = true;
+  for (size_t i = 0; i < outer_values.size(); ++i)
+    keys.columns.push_back({fmt::format("_outer{}", i), select.items[i].expr});
+  values.tables.push_back(keys);
+  const size_t place = values.tables.size() - 1;
+  std::vector<JoinKey> equal;
+  for (size_t i = 0; i < inner->keys.size(); ++i) {
+    equal.push_back(
+        {select.items[named + i].expr, inner->keys[i].right, inner->keys[i].null_safe});
+  }
+  // Names of the inner query come first.
+  Source joined =
+      WEIR_TRY(Join(ops::JoinKind::kInner, std::move(values), std::move(inner->source),
+                    std::move(equal), inner->residual));
+  inner->keys.clear();
+  for (size_t i = 0; i < outer_values.size(); ++i) {
+    inner->keys.push_back(
+        {outer_values[i].expr, joined.tables[place].columns[i].expr, true});
+  }
+  std::rotate(joined.tables.begin(),
+              joined.tables.begin() + static_cast<std::ptrdiff_t>(place + 1),
+              joined.tables.end());
+  inner->source = std::move(joined);
+  return {};
 }
 
 Status QueryPlanner::SemiJoin(const Json& subquery, bool anti, const Json& ctes,
@@ -121,10 +197,10 @@ Result<Json> QueryPlanner::ScalarSubquery(const Json& node, const Json& ctes,
   const auto group = [&]() -> Result<std::pair<Select, std::vector<JoinKey>>> {
     const Inside inside(*this, node);
     Inner inner = WEIR_TRY(OpenInner(node, all, *source));
-    if (!inner.residual.empty())
-      return Invalid("its subquery depends on the query by more than equality");
+    if (!inner.residual.empty()) WEIR_TRY(JoinOuterValues(*source, &inner));
     for (const JoinKey& key : inner.keys) {
-      if (key.null_safe) return Invalid("its subquery depends by IS NOT DISTINCT FROM");
+      if (key.null_safe && inner.residual.empty())
+        return Invalid("its subquery depends by IS NOT DISTINCT FROM");
     }
     Select select;
     select.input = inner.source.input;

@@ -128,8 +128,7 @@ Status Engine::Build() {
   for (const auto& model : plan_.models) {
     if (!IsKept(model) || IsRefreshed(model)) continue;
     std::map<std::string, data::Schema> inputs;
-    for (const std::string& input : model.inputs)
-      inputs[input] = *SchemaOf(plan_, input);
+    for (const std::string& input : model.inputs) inputs[input] = *SchemaOf(plan_, input);
     runners_[model.model.name] = WEIR_TRY(flow::ModelRunner::New(
         model, inputs, pool_, *store_, {}, options_.memory_max, clock_));
   }
