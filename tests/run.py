@@ -186,7 +186,7 @@ def sanitized(preset):
     global BUILD
     BUILD = ROOT / "build" / preset
     # Arrow's own pools hide from a sanitizer what they hand out.
-    os.environ.update(WEIR=str(BUILD / "weir"), WEIR_CRASH_STRIDE="7", ARROW_DEFAULT_MEMORY_POOL="system")
+    os.environ.update(WEIR=str(BUILD / "weir"), WEIR_SANITIZED=preset, WEIR_CRASH_STRIDE="7", ARROW_DEFAULT_MEMORY_POOL="system")
     SECONDS_MAX.update(unit=3600, e2e=2700)
     print("note: flow_test cuts the power after each 7th operation only (WEIR_CRASH_STRIDE): all cuts take half an hour with a sanitizer")
     if preset == "asan":

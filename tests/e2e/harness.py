@@ -26,6 +26,7 @@ PROJECT = ROOT / "examples/rides"
 SHARED = ROOT.parent / "shared"  # holds ride_stream.py and two years of trips; not part of the repository
 CACHE = ROOT / "build/e2e-cache"
 SANITIZER_EXIT = 99  # tests/run.py tells sanitizers to end a process with it
+SANITIZED = "WEIR_SANITIZED" in os.environ  # a sanitizer's own memory is several times that of the program: bounds on memory say nothing then
 
 
 def long(f):
