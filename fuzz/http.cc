@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <mutex>
 #include <vector>
 
@@ -48,6 +49,14 @@ class TestServer {
   std::unique_ptr<net::Server> server_;
 };
 
+// A system call's result; libFuzzer's alarm interrupts each from time to time.
+template <class Call>
+auto Uninterrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 int Connect(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   WEIR_CHECK(fd >= 0);
@@ -58,7 +67,9 @@ int Connect(int port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  WEIR_CHECK(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  WEIR_CHECK(Uninterrupted([&] {
+               return connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
+             }) == 0);
   return fd;
 }
 
@@ -67,10 +78,10 @@ bool Drain(int fd, std::string* out, bool wait) {
   char buffer[8192];
   while (true) {
     pollfd ready{fd, POLLIN, 0};
-    const int n = poll(&ready, 1, wait ? 60'000 : 0);
+    const int n = Uninterrupted([&] { return poll(&ready, 1, wait ? 60'000 : 0); });
     WEIR_CHECK(n > 0 || !wait);  // the server answers or closes
     if (n <= 0) return true;
-    const ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+    const ssize_t got = Uninterrupted([&] { return recv(fd, buffer, sizeof buffer, 0); });
     if (got <= 0) return false;
     out->append(buffer, static_cast<size_t>(got));
   }
@@ -90,7 +101,8 @@ std::string Talk(int port, std::string_view bytes, const std::vector<size_t>& cu
   for (size_t at = 0, i = 0; i <= cuts.size(); ++i) {
     const size_t end = i < cuts.size() ? cuts[i] : bytes.size();
     while (at < end && open) {
-      const ssize_t sent = send(fd, bytes.data() + at, end - at, MSG_NOSIGNAL);
+      const ssize_t sent = Uninterrupted(
+          [&] { return send(fd, bytes.data() + at, end - at, MSG_NOSIGNAL); });
       if (sent > 0) at += static_cast<size_t>(sent);
       open = sent > 0 && Drain(fd, &out, false);
     }
