@@ -173,13 +173,23 @@ TEST_F(DirectoryTest, AnOwnerThatIsThereIsFollowedOnlyWhenItsLeaseHasRunOut) {
 }
 
 TEST_F(DirectoryTest, ALeaseThatIsLateIsWaitedFor) {
+  class SharedClock final : public Clock {
+   public:
+    explicit SharedClock(Micros now) : now_(now) {}
+    Micros Now() override { return now_; }
+    Micros Monotonic() override { return now_; }
+    void Advance(Micros by) { now_ += by; }
+
+   private:
+    std::atomic<Micros> now_;
+  };
   Must(lake_.Open());
-  clock_.Advance(6'000'000);  // more than half of it is gone
-  Lake second(io_, clock_, "/d");
+  SharedClock clock(clock_.Now() + 6'000'000);  // more than half of it is gone
+  Lake second(io_, clock, "/d");
   EXPECT_EQ(second.Open().error().code, Code::kConflict) << "unless one does not wait";
   std::thread time([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(60));
-    clock_.Advance(4'000'000);
+    clock.Advance(4'000'000);
   });
   Must(second.Open(/*wait_for_lease=*/true));
   time.join();
