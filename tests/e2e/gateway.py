@@ -10,7 +10,7 @@ import time
 import zstandard
 
 from answers import check_all, ledger
-from harness import PROJECT, Failure, counts_of
+from harness import PATIENCE, PROJECT, Failure, counts_of
 
 BATCH = 500
 
@@ -93,7 +93,7 @@ def wait_for_ledger(t, received, seconds=120):
 
 def stop(t, process):
     process.send_signal(signal.SIGTERM)
-    t.equal(process.wait(60), 0, f"exit code of a stopped server; it said:\n{process.err_path.read_text()[-3000:]}")
+    t.equal(process.wait(60 * PATIENCE), 0, f"exit code of a stopped server; it said:\n{process.err_path.read_text()[-3000:]}")
 
 
 def test_one_partition(t):

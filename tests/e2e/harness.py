@@ -27,6 +27,7 @@ SHARED = ROOT.parent / "shared"  # holds ride_stream.py and two years of trips; 
 CACHE = ROOT / "build/e2e-cache"
 SANITIZER_EXIT = 99  # tests/run.py tells sanitizers to end a process with it
 SANITIZED = "WEIR_SANITIZED" in os.environ  # a sanitizer's own memory is several times that of the program: bounds on memory say nothing then
+PATIENCE = 5 if SANITIZED else 1  # times what a process may take to end: a sanitizer makes it slow
 
 
 def long(f):

@@ -10,7 +10,7 @@ import threading
 import time
 
 from gateway import post, serve
-from harness import PROJECT, WEIR, Failure
+from harness import PATIENCE, PROJECT, WEIR, Failure
 
 HEAD = b"POST /v1/events/ride_events HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
 
@@ -46,7 +46,7 @@ def ask(s, name):
 
 def stop(t, process):
     process.terminate()
-    code = process.wait(60)
+    code = process.wait(60 * PATIENCE)
     said = process.err_path.read_text()
     # A stop in the second in which it waits to try again ends with 1: the next run does what is left.
     t.ok(code == 0 or code == 1 and "up_waits" in said, f"exit code of weir up: {code}; it said:\n{said[-2000:]}")
