@@ -550,6 +550,14 @@ TEST(DuckTest, ASumBeyond38DigitsIsAnError) {
       HasSubstr("error: "));
 }
 
+TEST(DuckTest, NoRowsHaveNoFirstRow) {
+  const auto session = OpenSession();
+  EXPECT_EQ(Ask(*session,
+                "SELECT i FROM range(0) t(i) QUALIFY row_number() OVER (ORDER "
+                "BY i) = 1"),
+            "");
+}
+
 TEST(DuckTest, ErrorsSayWhere) {
   const auto session = OpenSession();
   ASSERT_EQ(ErrorOf(session->DeclareInput("t", {{{"a", Simple(Kind::kString)}}})), "");
