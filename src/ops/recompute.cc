@@ -202,7 +202,7 @@ Result<std::unique_ptr<Operator>> NewRecompute(RecomputeSpec spec,
                                                RecomputeFunction function,
                                                state::Store* store, std::string space,
                                                int64_t memory_bytes_max) {
-  if (schemas.empty() || spec.keys.size() != schemas.size())
+  if (spec.keys.size() != schemas.size())
     return Invalid("a recomputation needs the keys of each of its ports");
   const auto key_type = [&](size_t port, size_t key) {
     return schemas[port].fields[static_cast<size_t>(spec.keys[port][key])].type;
@@ -223,7 +223,7 @@ Result<std::unique_ptr<Operator>> NewRecompute(RecomputeSpec spec,
                      std::make_unique<KeptRowReader>(schemas[i])});
   }
   bool has_result = false;
-  if (store != nullptr && spec.keys[0].empty()) {
+  if (store != nullptr && (spec.keys.empty() || spec.keys[0].empty())) {
     const std::string_view name = kHasResult;
     has_result = WEIR_TRY(store->GetMany(space, std::span(&name, 1)))[0].has_value();
   }

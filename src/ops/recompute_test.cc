@@ -148,7 +148,6 @@ TEST(RecomputeTest, ErrorsNameWhatIsWrong) {
   EXPECT_TRUE(refused({{{0}, {1}}}, {in, names})) << "keys of different types";
   EXPECT_TRUE(refused({{{0}, {}}}, {in, names}));
   EXPECT_TRUE(refused({{{0}, {9}}}, {in, names}));
-  EXPECT_TRUE(refused({{}}, {}));
   OperatorTest wrong(in, in, [&](state::Store* store) {
     return NewRecompute(
         {{{0}}}, {in}, names,
@@ -157,6 +156,25 @@ TEST(RecomputeTest, ErrorsNameWhatIsWrong) {
         store, "s", 0);
   });
   EXPECT_THAT(wrong.Feed("+ 1 2"), testing::HasSubstr("is declared"));
+}
+
+TEST(RecomputeTest, WithoutPortsItGivesItsRowsOnce) {
+  const data::Schema out = SchemaFromText(kNumbers);
+  OperatorTest t(out, out, [&](state::Store* store) {
+    return NewRecompute(
+        {}, {}, out,
+        [&](std::span<const std::vector<data::Batch>>)
+            -> Result<std::vector<data::Batch>> {
+          return std::vector<data::Batch>{BatchFromText(out, "+ 1 2")};
+        },
+        store, "s", 0);
+  });
+  ASSERT_TRUE(t.Flush().ok());
+  EXPECT_EQ(t.TakeEmitted().size(), 1U);
+  t.Commit();
+  t.Restart();
+  ASSERT_TRUE(t.Flush().ok());
+  EXPECT_EQ(t.TakeEmitted().size(), 0U);
 }
 
 class RandomRecomputeTest : public testing::TestWithParam<int> {};
