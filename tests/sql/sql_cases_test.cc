@@ -8,9 +8,12 @@
 #include <sstream>
 
 #include "case.h"
+#include "coverage.h"
 
 namespace weir::sqltest {
 namespace {
+
+const std::string kRoot = WEIR_SOURCE_DIR;
 
 class CaseTest : public testing::Test {
  public:
@@ -39,11 +42,15 @@ std::string TestName(std::string text) {
   return text;
 }
 
-void RegisterFile(const std::filesystem::path& path, const std::string& suite) {
+std::string Read(const std::filesystem::path& path) {
   std::ifstream in(path);
   std::stringstream text;
   text << in.rdbuf();
-  auto cases = ParseCases(path.filename().string(), text.str());
+  return text.str();
+}
+
+void RegisterFile(const std::filesystem::path& path, const std::string& suite) {
+  auto cases = ParseCases(path.filename().string(), Read(path));
   if (!cases.ok()) {
     testing::RegisterTest(suite.c_str(), "Parse", nullptr, nullptr, path.c_str(), 1,
                           [error = cases.error().message]() -> testing::Test* {
@@ -60,17 +67,65 @@ void RegisterFile(const std::filesystem::path& path, const std::string& suite) {
   }
 }
 
-void RegisterAll() {
-  const std::filesystem::path root(WEIR_SOURCE_DIR "/tests/sql");
+std::vector<std::filesystem::path> Files(const std::vector<const char*>& folders) {
   std::vector<std::filesystem::path> files;
-  for (const char* folder : {"", "found"}) {
-    if (!std::filesystem::exists(root / folder)) continue;
-    for (const auto& entry : std::filesystem::directory_iterator(root / folder)) {
+  for (const char* folder : folders) {
+    const std::filesystem::path path =
+        std::filesystem::path(kRoot) / "tests/sql" / folder;
+    if (!std::filesystem::exists(path)) continue;
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
       if (entry.path().extension() == ".test") files.push_back(entry.path());
     }
   }
   std::sort(files.begin(), files.end());
-  for (const auto& file : files) RegisterFile(file, TestName(file.stem().string()));
+  return files;
+}
+
+void RegisterAll() {
+  for (const auto& file : Files({"", "found"}))
+    RegisterFile(file, TestName(file.stem().string()));
+}
+
+Result<std::string> MakeCoverage() {
+  std::vector<Case> cases;
+  for (const auto& file : Files({""})) {
+    for (Case& c : WEIR_TRY(ParseCases(file.filename().string(), Read(file))))
+      cases.push_back(std::move(c));
+  }
+  return CoverageDocument(Read(kRoot + "/tests/sql/coverage.txt"), cases);
+}
+
+// The stages of every model of a file, for the one who looks for a fault.
+int PrintPlans(const std::filesystem::path& path) {
+  const auto cases = ParseCases(path.filename().string(), Read(path));
+  if (!cases.ok()) return fmt::print("{}\n", cases.error().message), 1;
+  for (const Case& c : *cases) {
+    fmt::print("case {}\n", c.name);
+    const Planned planned = PlanCase(c);
+    for (const std::string& problem : planned.problems) fmt::print("  {}\n", problem);
+    if (!planned.plan) continue;
+    for (const plan::ModelPlan& model : planned.plan->models) {
+      fmt::print("{}: {} {}\n  {}\n", model.model.name, KindText(model),
+                 model.why_not_better, model.completed_sql);
+      for (size_t i = 0; i < model.stages.size(); ++i) {
+        const plan::Stage& stage = model.stages[i];
+        fmt::print("  _s{} {}{}: {}\n", i, plan::BlockKindName(stage.kind),
+                   stage.one_group ? " of one group" : "", ColumnsText(stage.output));
+        for (const plan::Port& port : stage.ports)
+          fmt::print("    {} [{}] {}\n", port.table, fmt::join(port.exchange_keys, ","),
+                     port.sql);
+        if (!stage.recompute_sql.empty()) fmt::print("    {}\n", stage.recompute_sql);
+      }
+    }
+  }
+  return 0;
+}
+
+TEST(CoverageTest, TheDocumentIsWhatThePlannerSays) {
+  const auto made = MakeCoverage();
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_EQ(Read(kRoot + "/docs/sql_coverage.md"), *made)
+      << "sql_cases_test --coverage > docs/sql_coverage.md";
 }
 
 }  // namespace
@@ -78,7 +133,15 @@ void RegisterAll() {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  if (argc > 1 && std::string_view(argv[1]) == "--coverage") {
+    const auto made = weir::sqltest::MakeCoverage();
+    fmt::print("{}", made.ok() ? *made : made.error().message);
+    return made.ok() ? 0 : 1;
+  }
+  if (argc == 3 && std::string_view(argv[1]) == "--plan")
+    return weir::sqltest::PrintPlans(argv[2]);
   if (argc > 1) {  // single files, wherever they are
+    testing::GTEST_FLAG(filter) += "-CoverageTest.*";
     for (int i = 1; i < argc; ++i)
       weir::sqltest::RegisterFile(
           argv[i], weir::sqltest::TestName(std::filesystem::path(argv[i]).stem()));

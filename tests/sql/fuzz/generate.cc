@@ -434,14 +434,18 @@ class Generator {
       default:
         out = Call(Ty::kWild, PickText({"percent_rank()", "cume_dist()"}), {});
     }
+    const auto column = [&] {
+      const auto columns = ColumnsOf(scope, flat);
+      return columns.empty() ? any() : Pick(columns);
+    };
     std::string over;
     const auto add = [&](Expr e) {
       out.args.push_back(std::move(e));
       return fmt::format("${}", out.args.size() - 1);
     };
-    if (!OneIn(5)) over += "PARTITION BY " + add(any());
+    if (!OneIn(20)) over += "PARTITION BY " + add(column());
     if (needs_order) {
-      over += (over.empty() ? "ORDER BY " : " ORDER BY ") + add(any()) + Direction();
+      over += (over.empty() ? "ORDER BY " : " ORDER BY ") + add(column()) + Direction();
       if (frame && OneIn(2))
         over += PickText({" ROWS BETWEEN 1 PRECEDING AND CURRENT ROW",
                           " ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING",
@@ -512,6 +516,11 @@ class Generator {
     both.insert(both.end(), right.begin(), right.end());
     if (out->join != "CROSS JOIN") {
       out->on.push_back(JoinCondition(left, right));
+      if (out->on[0].args.empty() && !OneIn(20)) {  // nothing to compare
+        out->join = "CROSS JOIN";
+        out->on.clear();
+        return both;
+      }
       if (OneIn(4) && !out->join.starts_with("FULL"))
         out->on[0] = Call(Ty::kBool, "($0 AND $1)", {out->on[0], Condition(both, 0)});
     }

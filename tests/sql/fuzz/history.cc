@@ -126,7 +126,7 @@ plan::InputTable RandomTable(int number, bool nested, bool append_only, Dice& di
   std::vector<Ty> types = {Ty::kBool,    Ty::kInt,  Ty::kInt,   Ty::kBig,
                            Ty::kDecimal, Ty::kText, Ty::kText,  Ty::kDate,
                            Ty::kTs,      Ty::kTsTz, Ty::kDouble};
-  if (nested) {
+  if (nested && dice.OneIn(8)) {
     types.push_back(Ty::kList);
     types.push_back(Ty::kStruct);
   }

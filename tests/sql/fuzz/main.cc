@@ -181,8 +181,7 @@ class Fuzz {
         reasons_[model.why_not_better] += blocks;
       }
       for (const plan::Stage& stage : model.stages) {
-        const bool whole = stage.kind == plan::BlockKind::kRecompute &&
-                           stage.ports[0].exchange_keys.empty();
+        const bool whole = stage.kind == plan::BlockKind::kRecompute && stage.one_group;
         ++kinds_[std::string(plan::BlockKindName(stage.kind)) +
                  (whole ? " of all rows" : "")];
       }
