@@ -219,6 +219,14 @@ Result<Source> QueryPlanner::JoinRef(const Json& ref, const Json& ctes,
     keys.push_back({WEIR_TRY(Resolve(ColumnRef({name}), left)),
                     WEIR_TRY(Resolve(ColumnRef({name}), right)), false});
   if (how == "ASOF") return AsofJoin(ref, std::move(left), std::move(right), keys);
+  if (!inner && kind != JoinKind::kFull) {  // ON true
+    Source& other = kind == JoinKind::kRight ? left : right;
+    std::erase_if(on, [&](const Json& condition) {
+      if (HasColumn(condition)) return false;
+      other.where = And(std::move(other.where), condition);
+      return true;
+    });
+  }
   const std::vector<JoinKey> shared = keys;
   TakeKeys(left, right, inner ? conjuncts : &on, &keys);
   Source joined =

@@ -35,6 +35,11 @@ Result<QueryPlanner::Inner> QueryPlanner::OpenInner(const Json& node, const Json
     if (HasSubquery(condition)) return Invalid("it has a subquery in a subquery's WHERE");
   }
   inner.source = WEIR_TRY(Conditions(node, ctes, &rest));
+  std::erase_if(rest, [&](const Json& condition) {  // constants
+    if (HasColumn(condition)) return false;
+    inner.source.where = And(std::move(inner.source.where), condition);
+    return true;
+  });
   TakeKeys(outer, inner.source, &rest, &inner.keys);
   // Beside the outer columns, names of the inner query still mean its own.
   ScopeTable own;
@@ -82,6 +87,8 @@ Status QueryPlanner::JoinOuterValues(const Source& outer, Inner* inner) {
   }
   const size_t named = select.items.size();
   for (const JoinKey& key : inner->keys) select.items.push_back({"_key", key.left});
+  if (select.items.empty())
+    return Invalid("its subquery has a condition of its own kind");
   const std::vector<Item> outer_values = select.items;
   WEIR_TRY(DistinctRows(&select));
   values.input = select.input;
