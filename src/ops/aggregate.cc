@@ -233,6 +233,13 @@ class Aggregate final : public Operator {
               int32_t weight, Emitter& out) {
     if (rows.empty()) return {};
     std::vector<CellColumn> chosen;
+    if (columns.empty()) {  // neither keys nor calls: a row of no columns
+      data::Batch batch{
+          arrow::RecordBatch::Make(output_, static_cast<int64_t>(rows.size()),
+                                   arrow::ArrayVector()),
+          std::vector<int32_t>(rows.size(), weight)};
+      return out.Emit(std::move(batch));
+    }
     const bool all = rows.size() == columns[0].size();
     for (CellColumn& column : columns) {
       if (all) {

@@ -387,5 +387,17 @@ TEST(TopTest, AnAppendOnlyInputKeepsOnlyTheFirstRows) {
   EXPECT_THAT(t.Feed("- 1 0"), testing::HasSubstr("append-only"));
 }
 
+TEST(AggregateTest, WithNeitherKeysNorCallsThereIsOneRowOfNoColumns) {
+  const data::Schema in = SchemaFromText("k int");
+  OperatorTest t(in, {}, [&](state::Store* store) {
+    return NewAggregate({}, in, store, "op/none", 0);
+  });
+  ASSERT_TRUE(t.Flush().ok());
+  const std::vector<data::Batch> first = t.TakeEmitted();
+  ASSERT_EQ(first.size(), 1U);
+  EXPECT_EQ(first[0].num_rows(), 1);
+  EXPECT_EQ(t.Feed("+ 1"), "");
+}
+
 }  // namespace
 }  // namespace weir::ops
