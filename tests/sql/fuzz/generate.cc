@@ -14,6 +14,7 @@ namespace {
 struct Visible {
   std::string text;
   Ty type;
+  bool constant = false;
 };
 using Scope = std::vector<Visible>;
 
@@ -43,7 +44,9 @@ class Generator {
     Generated out;
     out.query = std::move(shape.query);
     out.columns = std::move(shape.columns);
-    out.approximate = std::move(approximate_);
+    for (const Column& column : out.columns) {
+      if (column.type == Ty::kWild) out.approximate.insert(column.name);
+    }
     return out;
   }
 
@@ -104,7 +107,7 @@ class Generator {
 
   Expr ColumnOr(Ty type, const Scope& scope) {
     const auto columns = ColumnsOf(scope, [&](Ty t) { return t == type; });
-    if (!columns.empty() && !OneIn(12)) return Pick(columns);
+    if (!columns.empty() && !OneIn(25)) return Pick(columns);
     return Literal(type);
   }
 
@@ -363,6 +366,7 @@ class Generator {
         out = Call(Ty::kHuge, "sum(DISTINCT $0)", {value(Ty::kInt)});
         break;
       case 17:
+        if (!is_outermost_) return Aggregate(scope);
         out = Call(Ty::kList, "list($0 ORDER BY $1" + Direction() + ")",
                    {value(Ty::kInt), any(flat)});
         break;
@@ -380,8 +384,11 @@ class Generator {
         break;
       }
       default:
-        out = Call(Ty::kHuge, "bit_xor($0)", {value(Ty::kInt)});
-        out.type = Ty::kInt;
+        if (OneIn(8)) {
+          out = Call(Ty::kInt, "bit_xor($0)", {value(Ty::kInt)});
+        } else {
+          out = Call(Ty::kWild, "var_pop($0)", {value(Ty::kInt)});
+        }
     }
     if (OneIn(4)) {
       out.args.push_back(Condition(scope, 1));
@@ -390,6 +397,12 @@ class Generator {
     return out;
   }
   Ty PickType(std::vector<Ty> from) { return from[Below(from.size())]; }
+
+  // Now and then with the constants, too.
+  Scope Varying(Scope scope) {
+    if (!OneIn(60)) std::erase_if(scope, [](const Visible& v) { return v.constant; });
+    return scope;
+  }
 
   // ---- windows
 
@@ -435,7 +448,7 @@ class Generator {
         out = Call(Ty::kWild, PickText({"percent_rank()", "cume_dist()"}), {});
     }
     const auto column = [&] {
-      const auto columns = ColumnsOf(scope, flat);
+      const auto columns = ColumnsOf(Varying(scope), flat);
       return columns.empty() ? any() : Pick(columns);
     };
     std::string over;
@@ -463,7 +476,7 @@ class Generator {
   Scope ScopeOf(const std::string& alias, const std::vector<Column>& columns) {
     Scope out;
     for (const Column& column : columns)
-      out.push_back({alias + "." + column.name, column.type});
+      out.push_back({alias + "." + column.name, column.type, column.constant});
     return out;
   }
 
@@ -500,6 +513,10 @@ class Generator {
     if (OneIn(6)) {  // a third
       Source inner = out;
       *scope = Join(&inner, left, right);
+      if (inner.join == "CROSS JOIN") {  // see known/cross_join_in_a_join.test
+        inner.join = "JOIN";
+        inner.on.push_back(Leaf(Ty::kBool, "true"));
+      }
       Scope third;
       out.sides = {std::move(inner), Single(depth - 1, &third)};
       *scope = Join(&out, *scope, third);
@@ -549,15 +566,16 @@ class Generator {
     Expr out;
     out.type = Ty::kBool;
     const bool correlated = Maybe(Feature::kCorrelated, 2);
+    const int below = OneIn(4) ? depth - 1 : 0;
     if (OneIn(2)) {  // [NOT] EXISTS
       out.text = PickText({"EXISTS ($q)", "(NOT EXISTS ($q))"});
-      out.query.push_back(RowWise(depth - 1, {}, correlated ? scope : Scope()).query);
+      out.query.push_back(RowWise(below, {}, correlated ? scope : Scope()).query);
       return out;
     }
     const Ty type = SomeType(scope, [](Ty t) { return IsFlat(t) && IsKeyType(t); });
     out.text = PickText({"($0 IN ($q))", "($0 NOT IN ($q))"});
     out.args.push_back(ColumnOr(type, scope));
-    out.query.push_back(RowWise(depth - 1, {type}, correlated ? scope : Scope()).query);
+    out.query.push_back(RowWise(below, {type}, correlated ? scope : Scope()).query);
     return out;
   }
 
@@ -577,7 +595,7 @@ class Generator {
 
   Expr Where(const Scope& scope, int depth) {
     Expr out = Condition(scope, 2);
-    if (depth > 0 && Maybe(Feature::kInSubquery, 3)) {
+    if (depth > 0 && Maybe(Feature::kInSubquery, 4)) {
       const Expr query = QueryCondition(scope, depth);
       out = OneIn(2) ? query : Call(Ty::kBool, "($0 AND $1)", {out, query});
     }
@@ -595,13 +613,25 @@ class Generator {
       AddItem(shape, std::move(expr));
     }
   }
+  // Whether no column and no query stands in it.
+  static bool IsConstant(const Expr& expr) {
+    if (!expr.query.empty() || expr.text.find("count(*)") != std::string::npos ||
+        expr.text.find("OVER") != std::string::npos)
+      return false;
+    if (expr.args.empty())
+      return expr.text.find(".c") == expr.text.npos &&
+             expr.text.find(".v") == expr.text.npos &&
+             expr.text.find(".id") == expr.text.npos;
+    return std::all_of(expr.args.begin(), expr.args.end(), IsConstant);
+  }
   void AddItem(Shape* shape, Expr expr) {
     const std::string name = fmt::format("c{}", shape->columns.size());
-    shape->columns.push_back({name, expr.type});
+    shape->columns.push_back({name, expr.type, IsConstant(expr)});
     shape->query.items.push_back({std::move(expr), name});
   }
 
   Shape RowWise(int depth, const std::vector<Ty>& wanted, const Scope& outer = {}) {
+    body_is_top_ = false;
     Shape out;
     Scope scope;
     out.query.from.push_back(outer.empty() ? From(depth, &scope) : Single(0, &scope));
@@ -616,11 +646,12 @@ class Generator {
     return out;
   }
   Ty AnyType(const Scope& scope) {
-    return OneIn(6) ? PickType({Ty::kBool, Ty::kInt, Ty::kBig, Ty::kText, Ty::kDate})
-                    : SomeType(scope, [](Ty) { return true; });
+    return OneIn(25) ? PickType({Ty::kBool, Ty::kInt, Ty::kBig, Ty::kText, Ty::kDate})
+                     : SomeType(scope, [](Ty) { return true; });
   }
 
   Shape Grouped(int depth, const std::vector<Ty>& wanted) {
+    const bool outermost = std::exchange(body_is_top_, false);
     Shape out;
     Scope scope;
     out.query.from.push_back(From(depth, &scope));
@@ -636,9 +667,18 @@ class Generator {
              std::none_of(scope.begin(), scope.end(),
                           [&](const Visible& v) { return v.text == key.text; });
     });
+    // Nor one twice: CUBE(a, a) is read differently (known/one_key_twice.test).
+    for (size_t i = 0; i < keys.size(); ++i) {
+      for (size_t j = keys.size() - 1; j > i; --j) {
+        if (Sql(keys[i]) == Sql(keys[j]))
+          keys.erase(keys.begin() + static_cast<int64_t>(j));
+      }
+    }
     std::vector<Expr> unused = keys;
     const auto result = [&]() -> Expr {
+      is_outermost_ = outermost;
       Expr value = Aggregate(scope);
+      is_outermost_ = false;
       if (OneIn(6) && !IsNested(value.type))
         value = Call(value.type, "coalesce($0, $1)", {value, Literal(value.type)});
       return value;
@@ -689,6 +729,7 @@ class Generator {
   }
 
   Shape Top(int depth, const std::vector<Ty>& wanted) {
+    body_is_top_ = false;
     Shape out;
     Scope scope;
     out.query.from.push_back(From(depth, &scope));
@@ -698,8 +739,7 @@ class Generator {
         [&] { return Value(AnyType(scope), scope, OneIn(3) ? 1 : 0); });
     const auto flat = [](Ty t) { return IsFlat(t); };
     const auto key = [&] {
-      const Ty type = SomeType(scope, flat);
-      const auto columns = ColumnsOf(scope, [&](Ty t) { return t == type; });
+      const auto columns = ColumnsOf(Varying(scope), flat);
       return columns.empty() ? Leaf(Ty::kBool, "(1 = 1)") : Pick(columns);
     };
     if (Maybe(Feature::kDistinctOn, 3)) {
@@ -724,10 +764,10 @@ class Generator {
 
   Shape Windowed(int depth, const std::vector<Ty>& wanted) {
     Shape out = RowWise(depth, wanted);
-    // The scope of the block again: its columns are written in the items' sources.
-    Scope scope;
-    for (const Item& item : out.query.items)
-      scope.push_back({Sql(item.expr), item.expr.type});
+    if (std::all_of(out.columns.begin(), out.columns.end(), [](const Column& column) {
+          return column.constant || IsNested(column.type);
+        }))
+      return out;
     Query outer;
     Source from;
     from.alias = NewAlias();
@@ -749,11 +789,14 @@ class Generator {
     for (const Visible& v : visible) {
       if (!OneIn(3)) AddItem(&shape, Leaf(v.type, v.text));
     }
-    for (uint64_t n = 1 + Below(2); n > 0; --n) AddItem(&shape, Window(visible));
+    // One: of equal rows, two functions of different orders can be paired in more than
+    // one way (known/two_windows_over_equal_rows.test).
+    AddItem(&shape, Window(visible));
     return shape;
   }
 
   Shape SetOperation(int depth, const std::vector<Ty>& wanted) {
+    body_is_top_ = false;
     Shape left = Block(depth - 1, wanted);
     std::vector<Ty> types;
     for (const Column& column : left.columns) types.push_back(column.type);
@@ -795,7 +838,7 @@ class Generator {
         !out.query.distinct && out.query.distinct_on.empty() && IsRowWise(out.query)) {
       AddItem(&out, ScalarQuery({}, depth));
     }
-    if (Maybe(Feature::kLimit, 12) && out.query.order.empty()) {
+    if (Maybe(Feature::kLimit, 12) && out.query.order.empty() && !HasWindow(out.query)) {
       const size_t by = 1 + Below(out.columns.size());
       if (!IsNested(out.columns[by - 1].type)) {
         out.query.order.push_back(Leaf(Ty::kInt, std::to_string(by) + Direction()));
@@ -804,6 +847,14 @@ class Generator {
       }
     }
     return out;
+  }
+
+  // Equal rows can have different row numbers, and nothing decides which of them is in a
+  // LIMIT (known/limit_over_windows.test).
+  static bool HasWindow(const Query& query) {
+    return std::any_of(query.items.begin(), query.items.end(), [](const Item& item) {
+      return item.expr.text.find(" OVER (") != std::string::npos;
+    });
   }
 
   static bool IsRowWise(const Query& query) {
@@ -835,6 +886,7 @@ class Generator {
       choices.push_back({Feature::kSetOperation, 2, &Generator::SetOperation});
     std::erase_if(choices,
                   [&](const Choice& c) { return c.make != nullptr && !Has(c.feature); });
+    body_is_top_ = top;
     uint64_t sum = 0;
     for (const Choice& choice : choices) sum += choice.weight;
     uint64_t dice = Below(sum);
@@ -853,9 +905,9 @@ class Generator {
   const Features& features_;
   std::mt19937_64& random_;
   std::vector<Relation> ctes_;
-  std::set<std::string> approximate_;
   int aliases_ = 0;
-  bool is_top_ = false;
+  bool is_top_ = false, body_is_top_ = false;
+  bool is_outermost_ = false;  // in the aggregates of the query as a whole
 };
 
 }  // namespace

@@ -115,7 +115,9 @@ plan::InputTable RandomTable(int number, bool nested, bool append_only, Dice& di
                              std::vector<Column>* columns) {
   plan::InputTable table;
   table.name = fmt::format("b.t{}", number);
-  const bool keyed = !dice.OneIn(3);
+  // The order of rows without a key is decided by all columns, and nested ones have none.
+  nested = nested && dice.OneIn(30);
+  const bool keyed = nested || !dice.OneIn(3);
   table.append_only = append_only && dice.OneIn(2);
   const auto add = [&](std::string name, Ty type) {
     columns->push_back({name, type});
@@ -126,7 +128,7 @@ plan::InputTable RandomTable(int number, bool nested, bool append_only, Dice& di
   std::vector<Ty> types = {Ty::kBool,    Ty::kInt,  Ty::kInt,   Ty::kBig,
                            Ty::kDecimal, Ty::kText, Ty::kText,  Ty::kDate,
                            Ty::kTs,      Ty::kTsTz, Ty::kDouble};
-  if (nested && dice.OneIn(8)) {
+  if (nested) {
     types.push_back(Ty::kList);
     types.push_back(Ty::kStruct);
   }

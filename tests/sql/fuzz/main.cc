@@ -70,6 +70,7 @@ class Fuzz {
     const auto began = std::chrono::steady_clock::now();
     fmt::print("seed {} (again: sql_fuzz --seed {} --histories {})\n", options_.seed,
                options_.seed, options_.histories);
+    std::fflush(stdout);
     std::vector<std::thread> threads;
     for (int i = 0; i < (options_.one ? 1 : options_.jobs); ++i)
       threads.emplace_back([this] { Work(); });

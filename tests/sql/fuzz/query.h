@@ -113,6 +113,7 @@ using Features = std::set<Feature>;
 struct Column {
   std::string name;
   Ty type;
+  bool constant = false;  // the same in all rows
 };
 struct Relation {
   std::string name;
@@ -122,7 +123,7 @@ struct Relation {
 struct Generated {
   Query query;
   std::vector<Column> columns;
-  std::set<std::string> approximate;  // columns that hold float sums
+  std::set<std::string> approximate;  // columns of any doubles: averages, variances
 };
 
 // A random query over these relations.
