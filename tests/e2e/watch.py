@@ -4,7 +4,7 @@ import time
 
 from answers import SOURCE, check_all
 from gateway import post_file, serve, stop, wait_for_ledger
-from harness import PROJECT, counts_of
+from harness import PATIENCE, PROJECT, counts_of
 
 
 def received(t):
@@ -17,7 +17,7 @@ def test_files_are_taken_when_they_are_whole(t):
     lines = (data / "events.ndjson").read_bytes().splitlines(keepends=True)
     folder = t.dir / "in"
     folder.mkdir()
-    process, _ = serve(t, "--source", f"ride_events={folder}", "--set", "weir.file.quiet=2s", "--set", "weir.epoch.interval=200ms")
+    process, _ = serve(t, "--source", f"ride_events={folder}", "--set", f"weir.file.quiet={2 * PATIENCE}s", "--set", "weir.epoch.interval=200ms")
     third = len(lines) // 3
     # Written under a name that is left alone, and renamed into place.
     (folder / "events-1.ndjson.part").write_bytes(b"".join(lines[:third]))
