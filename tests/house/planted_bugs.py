@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TREE = ROOT / "build/planted"
 BUILD = TREE / "build/release"
-LINKS = (".deps", "examples", "bench", "fuzz")
+LINKS = (".deps", "examples", "bench", "fuzz", "tests")
 SECONDS_MAX = 1800  # the longest test takes a minute on two idle cores
 
 
