@@ -83,6 +83,7 @@ class Completer {
  private:
   Status Select(Json& node, const Json& ctes) {
     WEIR_TRY(From(node["from_table"], node["from_table"], ctes));
+    if (TellsEqualRowsApart(node)) WEIR_TRY(NumberCopies(node, ctes));
     Rows rows;
     WEIR_TRY(
         FindRelations(node["from_table"], node["from_table"], ctes, &rows.relations));
@@ -106,6 +107,82 @@ class Completer {
     return Modifiers(node, rows, ctes);
   }
 
+  // Whether what this SELECT makes of equal rows must fit together: the values of windows
+  // of different orders, or those of a window and a place in an order.
+  bool TellsEqualRowsApart(const Json& node) const {
+    if (IsAggregated(node, functions_)) return false;
+    std::set<std::string> orders;
+    const auto find = [&](const Json& json) {
+      if (IsClass(json, "SUBQUERY")) return false;
+      if (IsClass(json, "WINDOW") && OrdersEqualRows(json))
+        orders.insert(Json{Plain(json["partitions"]), Plain(json["orders"])}.dump());
+      return true;
+    };
+    Visit(node["select_list"], find);
+    Visit(node["qualify"], find);
+    Visit(node["modifiers"], find);
+    if (orders.empty()) return false;
+    return orders.size() > 1 ||
+           std::any_of(
+               node["modifiers"].begin(), node["modifiers"].end(),
+               [](const Json& modifier) {
+                 return modifier["type"].get<std::string>().starts_with("LIMIT") ||
+                        (IsType(modifier, "DISTINCT_MODIFIER") &&
+                         !modifier["distinct_on_targets"].empty());
+               });
+  }
+
+  // Equal rows of a relation without a key are numbered, by a column that is part of no
+  // `*`: which of them has which number does not matter, but then they stay apart.
+  Status NumberCopies(Json& node, const Json& ctes) {
+    const Json whole = node["from_table"];
+    std::vector<std::pair<std::string, std::string>> added;  // alias, column
+    WEIR_TRY(NumberCopiesOf(node["from_table"], whole, ctes, &added));
+    if (added.empty()) return {};
+    for (const char* part : {"select_list", "qualify", "modifiers"}) {
+      Visit(node[part], [&](Json& json) {
+        if (IsClass(json, "SUBQUERY")) return false;
+        if (!IsClass(json, "STAR")) return true;
+        for (const auto& [alias, column] : added) {
+          const std::string of = json.value("relation_name", "");
+          if (of.empty() || SameName(of, alias)) json["exclude_list"].push_back(column);
+        }
+        return true;
+      });
+    }
+    return {};
+  }
+
+  Status NumberCopiesOf(Json& ref, const Json& whole, const Json& ctes,
+                        std::vector<std::pair<std::string, std::string>>* added) {
+    if (IsType(ref, "JOIN")) {
+      const std::string type = ref.value("join_type", "");
+      WEIR_TRY(NumberCopiesOf(ref["left"], whole, ctes, added));
+      if (type == "SEMI" || type == "ANTI") return {};
+      return NumberCopiesOf(ref["right"], whole, ctes, added);
+    }
+    if (!IsType(ref, "BASE_TABLE") && !IsType(ref, "SUBQUERY")) return {};
+    std::vector<Relation> relations;
+    WEIR_TRY(FindRelations(ref, whole, ctes, &relations));
+    const Relation& relation = relations[0];
+    if (!relation.is_known || relation.columns.empty() || !relation.keys.empty())
+      return {};
+    const std::string column = fmt::format("weir_copy_{}", ++copies_);
+    Json query = WEIR_TRY(ast_.Parse(fmt::format(
+        "SELECT *, row_number() OVER (PARTITION BY 1) AS {} FROM x", column)));
+    Json& partitions = query["select_list"][1]["partitions"];
+    partitions = Json::array();
+    for (const std::string& name : relation.columns)
+      partitions.push_back(ColumnRef({relation.alias, name}));
+    query["from_table"] = std::move(ref);
+    Json wrapped = WEIR_TRY(ast_.Parse("SELECT * FROM (SELECT 1) AS x"))["from_table"];
+    wrapped["alias"] = relation.alias;
+    wrapped["subquery"]["node"] = std::move(query);
+    ref = std::move(wrapped);
+    added->emplace_back(relation.alias, column);
+    return {};
+  }
+
   // Queries inside FROM. A subquery without a name gets one, so that its columns can be
   // named.
   Status From(Json& ref, const Json& whole, const Json& ctes) {
@@ -114,6 +191,9 @@ class Completer {
       return Query(ref["subquery"]["node"], ctes);
     }
     if (!IsType(ref, "JOIN")) return {};
+    if (ref.value("ref_type", "") != "CROSS") {
+      for (const char* side : {"left", "right"}) WEIR_TRY(SpellOutCrossJoins(ref[side]));
+    }
     WEIR_TRY(From(ref["left"], whole, ctes));
     WEIR_TRY(From(ref["right"], whole, ctes));
     if (ref.value("ref_type", "") == "ASOF") {
@@ -127,6 +207,14 @@ class Completer {
              "NONDETERMINISTIC before AS"});
       }
     }
+    return {};
+  }
+
+  // A side of a join that is a CROSS JOIN: DuckDB prints it as a comma, which binds less.
+  Status SpellOutCrossJoins(Json& ref) {
+    if (!IsType(ref, "JOIN") || ref.value("ref_type", "") != "CROSS") return {};
+    ref["ref_type"] = "REGULAR";
+    ref["condition"] = WEIR_TRY(ast_.ParseExpr("TRUE"));
     return {};
   }
 
@@ -328,11 +416,13 @@ class Completer {
     call["filter"] = And(call["filter"], IsNotNull(std::move(by)));
   }
 
-  void Window(Json& window, const Rows& rows) {
-    Json& orders = window["orders"];
-    Json& inner = window["arg_orders"];
-    MakeExplicit(&orders);
-    MakeExplicit(&inner);
+  // Which orders of a window call decide its value among peers: that of the window, that
+  // of the arguments.
+  struct Deciding {
+    bool order = false, inner = false;
+  };
+
+  static Deciding DecidingOrders(const Json& window) {
     const std::string type = window["type"];
     const bool aggregate = type == "WINDOW_AGGREGATE";
     const bool ordered_aggregate =
@@ -341,17 +431,32 @@ class Completer {
     const bool counts_rows =
         Ends(window["start"], "_ROWS") || Ends(window["end"], "_ROWS");
     if (!aggregate && !kOrderedWindows.contains(type))
-      return;  // ranks depend on peers, not on their order
-    if (aggregate && !ordered_aggregate && !counts_rows) return;
+      return {};  // ranks depend on peers, not on their order
+    if (aggregate && !ordered_aggregate && !counts_rows) return {};
     // A frame by value takes one order column only, and rows with equal values stay
     // together in it.
     const bool by_value =
         (Ends(window["start"], "_RANGE") && window["start_expr"].is_object()) ||
         (Ends(window["end"], "_RANGE") && window["end_expr"].is_object());
-    const bool inside = !inner.empty() || by_value || (ordered_aggregate && !counts_rows);
-    Json& target = inside ? inner : orders;
-    if (inside && inner.empty()) inner = orders;
-    Append(&target, MissingIn(window, rows, target));
+    const bool inner =
+        !window["arg_orders"].empty() || by_value || (ordered_aggregate && !counts_rows);
+    return {!inner || counts_rows, inner};
+  }
+
+  // Whether equal rows can get different values from this call.
+  static bool OrdersEqualRows(const Json& window) { return DecidingOrders(window).order; }
+
+  void Window(Json& window, const Rows& rows) {
+    Json& orders = window["orders"];
+    Json& inner = window["arg_orders"];
+    MakeExplicit(&orders);
+    MakeExplicit(&inner);
+    const Deciding deciding = DecidingOrders(window);
+    if (deciding.inner) {
+      if (inner.empty()) inner = orders;
+      Append(&inner, MissingIn(window, rows, inner));
+    }
+    if (deciding.order) Append(&orders, MissingIn(window, rows, orders));
   }
 
   static bool Ends(const Json& text, std::string_view suffix) {
@@ -469,7 +574,8 @@ class Completer {
   const Tables& tables_;
   const Functions& functions_;
   std::vector<Fault>* faults_;
-  int aliases_ = 0;
+  int aliases_ = 0;  // names given to subqueries without one
+  int copies_ = 0;   // columns that number equal rows
 };
 
 // Select items by alias, for GROUP BY's aliases and ordinals.

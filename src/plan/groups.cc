@@ -130,6 +130,13 @@ Status QueryPlanner::GroupBy(const Json& node, const Json& ctes, const Source& s
   if (sets.size() <= 1) {  // GROUP BY ALL has none
     sets.assign(1, {});
     for (size_t i = 0; i < keys.size(); ++i) sets[0].push_back(i);
+  } else {
+    // The select list does not tell which of the two a column means.
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (std::find(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(i),
+                    keys[i]) != keys.begin() + static_cast<std::ptrdiff_t>(i))
+        return Invalid("its grouping sets name one column twice");
+    }
   }
   WEIR_TRY(Group(keys, sets, select));
   WEIR_TRY(AttachPending(ctes, select));

@@ -22,9 +22,12 @@ std::vector<Json> WindowsIn(Select& select) {
   return windows;
 }
 
+// What a window partitions by; a constant does not part rows.
 std::set<std::string> PartitionOf(const Json& window) {
   std::set<std::string> out;
-  for (const Json& key : window["partitions"]) out.insert(Plain(key).dump());
+  for (const Json& key : window["partitions"]) {
+    if (HasColumn(key)) out.insert(Plain(key).dump());
+  }
   return out;
 }
 
@@ -43,9 +46,6 @@ Status QueryPlanner::OneWindowStage(Select* select) {
   const std::string name = CallName(windows[0]);
   if (partition.empty() && !select->input.few)
     return Invalid(fmt::format("the window function {}() looks at all rows", name));
-  for (const Json& key : windows[0]["partitions"]) {
-    if (!HasColumn(key)) return Invalid("it partitions by a constant");
-  }
   Stage stage;
   stage.kind = BlockKind::kRecompute;
   stage.why =
@@ -54,8 +54,9 @@ Status QueryPlanner::OneWindowStage(Select* select) {
   stage.ports.resize(1);
   Port& port = stage.ports[0];
   PortColumns columns;
-  for (const Json& key : windows[0]["partitions"])
-    port.exchange_keys.push_back(columns.Add(key, "k"));
+  for (const Json& key : windows[0]["partitions"]) {
+    if (HasColumn(key)) port.exchange_keys.push_back(columns.Add(key, "k"));
+  }
   // Columns: the largest parts without a window, and what windows compute from.
   const std::function<void(Json&, bool)> add = [&](Json& json, bool inside) {
     if (IsExpr(json) && HasColumn(json) && !IsClass(json, "WINDOW") && !HasWindow(json))

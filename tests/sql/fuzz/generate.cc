@@ -513,10 +513,6 @@ class Generator {
     if (OneIn(6)) {  // a third
       Source inner = out;
       *scope = Join(&inner, left, right);
-      if (inner.join == "CROSS JOIN") {  // see known/cross_join_in_a_join.test
-        inner.join = "JOIN";
-        inner.on.push_back(Leaf(Ty::kBool, "true"));
-      }
       Scope third;
       out.sides = {std::move(inner), Single(depth - 1, &third)};
       *scope = Join(&out, *scope, third);
@@ -667,13 +663,6 @@ class Generator {
              std::none_of(scope.begin(), scope.end(),
                           [&](const Visible& v) { return v.text == key.text; });
     });
-    // Nor one twice: CUBE(a, a) is read differently (known/one_key_twice.test).
-    for (size_t i = 0; i < keys.size(); ++i) {
-      for (size_t j = keys.size() - 1; j > i; --j) {
-        if (Sql(keys[i]) == Sql(keys[j]))
-          keys.erase(keys.begin() + static_cast<int64_t>(j));
-      }
-    }
     std::vector<Expr> unused = keys;
     const auto result = [&]() -> Expr {
       is_outermost_ = outermost;
@@ -789,9 +778,7 @@ class Generator {
     for (const Visible& v : visible) {
       if (!OneIn(3)) AddItem(&shape, Leaf(v.type, v.text));
     }
-    // One: of equal rows, two functions of different orders can be paired in more than
-    // one way (known/two_windows_over_equal_rows.test).
-    AddItem(&shape, Window(visible));
+    for (uint64_t n = 1 + Below(2); n > 0; --n) AddItem(&shape, Window(visible));
     return shape;
   }
 
@@ -838,7 +825,7 @@ class Generator {
         !out.query.distinct && out.query.distinct_on.empty() && IsRowWise(out.query)) {
       AddItem(&out, ScalarQuery({}, depth));
     }
-    if (Maybe(Feature::kLimit, 12) && out.query.order.empty() && !HasWindow(out.query)) {
+    if (Maybe(Feature::kLimit, 12) && out.query.order.empty()) {
       const size_t by = 1 + Below(out.columns.size());
       if (!IsNested(out.columns[by - 1].type)) {
         out.query.order.push_back(Leaf(Ty::kInt, std::to_string(by) + Direction()));
@@ -847,14 +834,6 @@ class Generator {
       }
     }
     return out;
-  }
-
-  // Equal rows can have different row numbers, and nothing decides which of them is in a
-  // LIMIT (known/limit_over_windows.test).
-  static bool HasWindow(const Query& query) {
-    return std::any_of(query.items.begin(), query.items.end(), [](const Item& item) {
-      return item.expr.text.find(" OVER (") != std::string::npos;
-    });
   }
 
   static bool IsRowWise(const Query& query) {
