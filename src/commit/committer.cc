@@ -165,8 +165,12 @@ Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch,
                              {model.model, model.fingerprint, model.lane,
                               SealJson(InputsJson(model)), model.halted}));
     }
+    for (const auto& [model, work] : commit.work)
+      WEIR_TRY(
+          catalog_->Sql("INSERT OR REPLACE INTO weir_work VALUES (?, ?)", {model, work}));
     for (const std::string& model : commit.dropped_models) {
       WEIR_TRY(catalog_->Sql("DELETE FROM weir_models WHERE model = ?", {model}));
+      WEIR_TRY(catalog_->Sql("DELETE FROM weir_work WHERE model = ?", {model}));
       if (WEIR_TRY(catalog_->Find(model))) WEIR_TRY(catalog_->Drop(model));
     }
     for (const iceberg::Staged& staged : commit.tables) {

@@ -38,8 +38,10 @@ struct EpochCommit {
   std::vector<iceberg::Staged> tables;  // written and synced
   state::Delta* delta = nullptr;        // emptied by a commit that stands
   std::map<std::string, std::string>
-      ledger;                               // source -> its ledger line as JSON, absolute
-  std::vector<ModelState> models;           // changed ones
+      ledger;                      // source -> its ledger line as JSON, absolute
+  std::vector<ModelState> models;  // changed ones
+  std::map<std::string, std::string>
+      work;  // model -> what keeping it cost so far, as JSON; nothing depends on it
   std::vector<std::string> dropped_models;  // forgotten, with their tables
 };
 

@@ -35,6 +35,7 @@ constexpr const char* kTables[] = {
     "CREATE TABLE IF NOT EXISTS weir_models (model TEXT PRIMARY KEY, fingerprint TEXT "
     "NOT NULL, lane TEXT NOT NULL, inputs TEXT NOT NULL, halted TEXT "
     "NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS weir_work (model TEXT PRIMARY KEY, work TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS weir_readers (id TEXT PRIMARY KEY, snapshots TEXT NOT "
     "NULL, since INTEGER NOT NULL, expires INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS weir_garbage (path TEXT PRIMARY KEY, since INTEGER NOT "

@@ -195,7 +195,10 @@ Status Behind::CommitRound(Round& round) {
       versions[staged->table] = staged->metadata.current_snapshot->value;
     round.commit.tables.push_back(*std::move(staged));
   }
-  for (ModelRunner* runner : round.runners) WEIR_TRY(runner->Checkpoint(round.delta));
+  for (ModelRunner* runner : round.runners) {
+    WEIR_TRY(runner->Checkpoint(round.delta));
+    round.commit.work[runner->plan().model.name] = runner->WorkJson();
+  }
   for (const plan::ModelPlan* plan : round.touched) {
     commit::ModelState& model = round.models->at(plan->model.name);
     for (auto& [table, version] : model.inputs) {

@@ -645,7 +645,7 @@ class FlowImpl final : public Flow {
     };
     ++frontier_.marker;
     commit::EpochCommit commit{
-        kLiveLane, FrontierJson(frontier_), {}, &epoch_delta_, {}, {}, {}};
+        kLiveLane, FrontierJson(frontier_), {}, &epoch_delta_, {}, {}, {}, {}};
     WEIR_TRY(JournalCuts(epoch));
     WEIR_TRY(PassTime());
     for (const auto& runner : live_) {
@@ -747,6 +747,7 @@ class FlowImpl final : public Flow {
         }
       }
       commit.models.push_back(model);
+      commit.work[model.model] = runner->WorkJson();
     }
   }
 

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 #include "data/arrow.h"
@@ -127,6 +129,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::New(
   out->output_ = data::ToArrow(plan.output);
   for (const plan::Stage& stage : plan.stages)
     out->outputs_.push_back(data::ToArrow(stage.output));
+  out->work_.stages.resize(plan.stages.size());
   out->shards_.resize(static_cast<size_t>(pool.size()));
   for (Shard& shard : out->shards_) {
     Status opened = out->OpenShard(shard, inputs, store, duck, memory_max / pool.size());
@@ -331,7 +334,11 @@ Status ModelRunner::RunStage(size_t number, const Changes& changes) {
         }
       }
     }
-    for (const auto& part : parts[p]) any |= !part.empty();
+    for (const auto& part : parts[p]) {
+      any |= !part.empty();
+      for (const data::Batch& batch : part)
+        work_.stages[number].rows_in += batch.num_rows();
+    }
   }
   if (!any) return {};
   WEIR_TRY(pool_.Run([&](int i) -> Status {
@@ -374,9 +381,17 @@ Status ModelRunner::Process(const Changes& changes, std::vector<data::Batch>* ou
     if (found == changes.end()) continue;
     for (const data::Batch& batch : found->second) work_.rows_in += batch.num_rows();
   }
+  ++work_.steps;
   for (size_t stage = 0; stage < plan_.stages.size(); ++stage) {
+    const Micros stage_began = clock_.Monotonic();
     Status status = RunStage(stage, changes);
     if (!status.ok()) return std::move(status).error().Within(plan_.model.name);
+    StageWork& work = work_.stages[stage];
+    work.time += clock_.Monotonic() - stage_began;
+    for (const Shard& shard : shards_) {
+      for (const data::Batch& batch : shard.stages[stage].out)
+        work.rows_out += batch.num_rows();
+    }
   }
   for (Shard& shard : shards_) {
     for (const data::Batch& batch : shard.stages.back().out) {
@@ -418,13 +433,39 @@ int64_t ModelRunner::state_bytes() const {
   return sum;
 }
 
-int64_t ModelRunner::state_keys() const {
-  int64_t sum = 0;
+ModelWork ModelRunner::work() const {
+  ModelWork work = work_;
   for (const Shard& shard : shards_) {
-    for (const StageAtWork& stage : shard.stages)
-      sum += stage.op == nullptr ? 0 : stage.op->state_keys();
+    for (size_t i = 0; i < shard.stages.size(); ++i) {
+      const ops::Operator* op = shard.stages[i].op.get();
+      if (op == nullptr) continue;
+      work.stages[i].memory_keys += op->state_keys();
+      work.stages[i].memory_bytes += op->state_bytes();
+    }
   }
-  return sum;
+  return work;
+}
+
+std::string ModelRunner::WorkJson() const {
+  const ModelWork work = this->work();
+  nlohmann::json stages = nlohmann::json::array();
+  for (size_t i = 0; i < work.stages.size(); ++i) {
+    const StageWork& stage = work.stages[i];
+    stages.push_back({{"kind", plan::BlockKindName(plan_.stages[i].kind)},
+                      {"rows_in", stage.rows_in},
+                      {"rows_out", stage.rows_out},
+                      {"micros", stage.time},
+                      {"memory_keys", stage.memory_keys},
+                      {"memory_bytes", stage.memory_bytes}});
+  }
+  return nlohmann::json{{"fingerprint", plan_.fingerprint},
+                        {"since", since_},
+                        {"steps", work.steps},
+                        {"rows_in", work.rows_in},
+                        {"rows_out", work.rows_out},
+                        {"micros", work.time},
+                        {"stages", std::move(stages)}}
+      .dump();
 }
 
 }  // namespace weir::flow

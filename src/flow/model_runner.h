@@ -19,10 +19,16 @@
 
 namespace weir::flow {
 
-// What a model did so far in this process.
+// What a stage of a model did so far in this process, and what it holds in memory.
+struct StageWork {
+  int64_t rows_in = 0, rows_out = 0;  // changed rows
+  Micros time = 0;                    // of all shards together with waiting for them
+  int64_t memory_keys = 0, memory_bytes = 0;
+};
 struct ModelWork {
-  int64_t rows_in = 0, rows_out = 0;
+  int64_t steps = 0, rows_in = 0, rows_out = 0;
   Micros time = 0;
+  std::vector<StageWork> stages;
 };
 
 // The changes of tables, by name.
@@ -54,9 +60,10 @@ class ModelRunner {
   void Committed();
 
   const plan::ModelPlan& plan() const { return plan_; }
-  const ModelWork& work() const { return work_; }
+  ModelWork work() const;
+  // The same as `weir explain --analyze` reads it (docs/formats/system_tables.md).
+  std::string WorkJson() const;
   int64_t state_bytes() const;
-  int64_t state_keys() const;
   // Where the operators' states are kept: names that begin so.
   static std::string StateSpace(std::string_view model, std::string_view fingerprint);
 
@@ -80,7 +87,7 @@ class ModelRunner {
   };
 
   ModelRunner(const plan::ModelPlan& plan, ShardPool& pool, Clock& clock)
-      : plan_(plan), pool_(pool), clock_(clock) {}
+      : plan_(plan), pool_(pool), clock_(clock), since_(clock.Now()) {}
   Status OpenShard(Shard& shard, const std::map<std::string, data::Schema>& inputs,
                    state::Store& store, const duck::InstanceOptions& duck,
                    int64_t memory_max);
@@ -95,6 +102,7 @@ class ModelRunner {
   const plan::ModelPlan plan_;
   ShardPool& pool_;
   Clock& clock_;
+  const Micros since_;
   std::vector<std::shared_ptr<arrow::Schema>> outputs_;  // of the stages
   std::shared_ptr<arrow::Schema> output_;
   std::vector<Shard> shards_;

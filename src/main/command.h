@@ -60,7 +60,7 @@ int RunQuery(io::Io& io, const Options& options, const std::string& sql,
 int List(io::Io& io, const Options& options);
 int Show(io::Io& io, const Options& options, const std::string& what,
          const std::string& name);
-int Explain(io::Io& io, const Options& options, const std::string& model);
+int Explain(io::Io& io, const Options& options, const std::string& model, bool analyze);
 int Relocate(io::Io& io, const Options& options);
 
 }  // namespace weir::main

@@ -9,15 +9,9 @@
 #include "flow/frontier.h"
 #include "iceberg/catalog.h"
 #include "ingest/judged.h"
-#include "main/command.h"
-#include "state/state.h"
+#include "main/inspect_internal.h"
 
 namespace weir::main {
-namespace {
-
-using iceberg::SqlRow;
-using nlohmann::json;
-
 Result<std::unique_ptr<iceberg::Catalog>> OpenCatalog(io::Io& io,
                                                       const Options& options) {
   const std::string path = commit::CatalogPath(DataDir(options));
@@ -30,25 +24,6 @@ Result<std::unique_ptr<iceberg::Catalog>> OpenCatalog(io::Io& io,
   return catalog;
 }
 
-std::string Text(const iceberg::SqlValue& value) {
-  return std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : "";
-}
-int64_t Integer(const iceberg::SqlValue& value) {
-  return std::holds_alternative<int64_t>(value) ? std::get<int64_t>(value) : 0;
-}
-
-// A text of catalog.db without its checksum; kCorrupt says what it is `of`.
-Result<std::string> Unsealed(const iceberg::SqlValue& value, const std::string& of,
-                             const Options& options) {
-  auto text = UnsealJson(Text(value));
-  if (text.ok()) return text;
-  return Corrupt(fmt::format(
-      "catalog.db: {} has a bad checksum: bytes of the file were changed; put back a "
-      "copy of {}",
-      of, DataDir(options)));
-}
-
-// Columns as wide as their widest cell; numbers to the right.
 void PrintTable(const std::vector<std::string>& header,
                 const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> width(header.size());
@@ -69,6 +44,29 @@ void PrintTable(const std::vector<std::string>& header,
   };
   print(header);
   for (const auto& row : rows) print(row);
+}
+
+namespace {
+
+using iceberg::SqlRow;
+using nlohmann::json;
+
+std::string Text(const iceberg::SqlValue& value) {
+  return std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : "";
+}
+int64_t Integer(const iceberg::SqlValue& value) {
+  return std::holds_alternative<int64_t>(value) ? std::get<int64_t>(value) : 0;
+}
+
+// A text of catalog.db without its checksum; kCorrupt says what it is `of`.
+Result<std::string> Unsealed(const iceberg::SqlValue& value, const std::string& of,
+                             const Options& options) {
+  auto text = UnsealJson(Text(value));
+  if (text.ok()) return text;
+  return Corrupt(fmt::format(
+      "catalog.db: {} has a bad checksum: bytes of the file were changed; put back a "
+      "copy of {}",
+      of, DataDir(options)));
 }
 
 // Beside the counts: what was never framed is in none of them.
@@ -272,7 +270,36 @@ json StagesJson(const plan::ModelPlan& model) {
   return out;
 }
 
-void ExplainStage(size_t number, const plan::Stage& stage) {
+// What the stages of a model did in the process that kept it last, as weir_work has it;
+// null: nothing is known of this plan.
+Result<json> WorkOf(iceberg::Catalog& catalog, const plan::ModelPlan& model) {
+  const auto rows =
+      catalog.Sql("SELECT work FROM weir_work WHERE model = ?", {model.model.name});
+  if (!rows.ok() || rows->empty()) return json();  // written by an earlier version
+  json work = json::parse(Text((*rows)[0][0]), nullptr, /*allow_exceptions=*/false);
+  if (!work.is_object() || work.value("fingerprint", "") != model.fingerprint ||
+      work.value("stages", json()).size() != model.stages.size())
+    return json();
+  return work;
+}
+
+std::string Seconds(const json& micros) {
+  const double value = micros.get<double>();
+  return value < 1e6 ? fmt::format("{:.1f} ms", value / 1e3)
+                     : fmt::format("{:.1f} s", value / 1e6);
+}
+
+void ExplainWork(const json& work) {
+  if (work.is_null()) {
+    fmt::print("  measured  nothing yet: no process has kept this version of it\n");
+    return;
+  }
+  fmt::print("  measured  since {}: {} steps, {} changed rows in, {} out, {}\n",
+             FormatTimestamp(work["since"].get<int64_t>()), work["steps"].dump(),
+             work["rows_in"].dump(), work["rows_out"].dump(), Seconds(work["micros"]));
+}
+
+void ExplainStage(size_t number, const plan::Stage& stage, const json& work) {
   fmt::print("  stage {}   {}{}\n", number, plan::BlockKindName(stage.kind),
              stage.why.empty() ? "" : ": " + stage.why);
   for (size_t i = 0; i < stage.ports.size(); ++i) {
@@ -287,9 +314,14 @@ void ExplainStage(size_t number, const plan::Stage& stage) {
   }
   if (!stage.recompute_sql.empty()) fmt::print("    again   {}\n", stage.recompute_sql);
   fmt::print("    keeps   {}\n", CostOf(stage));
+  if (work.is_null()) return;
+  const json& did = work["stages"][number];
+  fmt::print("    did     {} changed rows in, {} out, {}; {} keys, {} bytes in memory\n",
+             did["rows_in"].dump(), did["rows_out"].dump(), Seconds(did["micros"]),
+             did["memory_keys"].dump(), did["memory_bytes"].dump());
 }
 
-void ExplainOne(const plan::ModelPlan& model) {
+void ExplainOne(const plan::ModelPlan& model, bool analyze, const json& work) {
   fmt::print("{}\n  reads     {}\n  kept by   {}{}\n", model.model.name,
              fmt::join(model.inputs, ", "), plan::BlockKindName(model.kind),
              model.kind == plan::BlockKind::kFullRefresh
@@ -298,7 +330,8 @@ void ExplainOne(const plan::ModelPlan& model) {
   fmt::print("  key       {}\n", model.key.empty()
                                      ? "none known: equal rows are counted"
                                      : fmt::format("{}", fmt::join(model.key, ", ")));
-  for (size_t i = 0; i < model.stages.size(); ++i) ExplainStage(i, model.stages[i]);
+  if (analyze) ExplainWork(work);
+  for (size_t i = 0; i < model.stages.size(); ++i) ExplainStage(i, model.stages[i], work);
 }
 
 }  // namespace
@@ -378,14 +411,16 @@ int Show(io::Io& io, const Options& options, const std::string& what,
       return Fail("show sql needs a model: weir show sql silver.trips", kWrongCall);
     return ShowSql(io, options, name);
   }
-  const auto near = project::DidYouMean(what, {"ledger", "models", "epochs", "sql"});
+  if (what == "state") return ShowState(io, options, name);
+  const auto near =
+      project::DidYouMean(what, {"ledger", "models", "epochs", "state", "sql"});
   return Fail(fmt::format("nothing called '{}' to show; {}", what,
                           near ? fmt::format("did you mean {}?", *near)
-                               : "there are ledger, models, epochs and sql MODEL"),
+                               : "there are ledger, models, epochs, state and sql MODEL"),
               kWrongCall);
 }
 
-int Explain(io::Io& io, const Options& options, const std::string& name) {
+int Explain(io::Io& io, const Options& options, const std::string& name, bool analyze) {
   int faults = 0;
   const auto loaded = Load(io, options, &faults);
   if (!loaded) return kFailed;
@@ -399,6 +434,16 @@ int Explain(io::Io& io, const Options& options, const std::string& name) {
                                  : fmt::format("there are {}", fmt::join(names, ", "))),
                 kWrongCall);
   }
+  std::map<std::string, json> work;
+  if (analyze) {
+    auto catalog = OpenCatalog(io, options);
+    if (!catalog.ok()) return Fail(catalog.error());
+    for (const plan::ModelPlan& model : loaded->plan->models) {
+      auto one = WorkOf(**catalog, model);
+      if (!one.ok()) return Fail(one.error());
+      work[model.model.name] = *std::move(one);
+    }
+  }
   if (options.format == Format::kJson) {
     json out = json::array();
     for (const plan::ModelPlan& model : loaded->plan->models) {
@@ -410,12 +455,14 @@ int Explain(io::Io& io, const Options& options, const std::string& name) {
                      {"why_not_better", model.why_not_better},
                      {"stages", StagesJson(model)},
                      {"completed_sql", model.completed_sql}});
+      if (analyze) out.back()["measured"] = work[model.model.name];
     }
     fmt::print("{}\n", out.dump(1));
     return kFine;
   }
   for (const plan::ModelPlan& model : loaded->plan->models) {
-    if (name.empty() || model.model.name == name) ExplainOne(model);
+    if (name.empty() || model.model.name == name)
+      ExplainOne(model, analyze, work[model.model.name]);
   }
   return kFine;
 }

@@ -32,7 +32,7 @@ struct Arguments {
   RunFlags run;
   std::string format = "text";
   std::vector<std::string> sets, sources;
-  bool once = false, verbose = false;
+  bool once = false, verbose = false, analyze = false;
   std::string dir, sql, as_of, what, name, generator;
   generate::RidesOptions rides;
   std::string months;
@@ -132,7 +132,7 @@ int Dispatch(CLI::App& app, Arguments& a, io::Io& io) {
   if (verb == "query") return RunQuery(io, a.options, a.sql, a.as_of);
   if (verb == "ls") return List(io, a.options);
   if (verb == "show") return Show(io, a.options, a.what, a.name);
-  if (verb == "explain") return Explain(io, a.options, a.name);
+  if (verb == "explain") return Explain(io, a.options, a.name, a.analyze);
   if (verb == "relocate") return Relocate(io, a.options);
   return Generate(io, a);
 }
@@ -193,13 +193,15 @@ int Main(int argc, char** argv) {
   AddData(ls, a);
   AddFormat(ls, a);
 
-  CLI::App* show =
-      app.add_subcommand("show", "show ledger | models | epochs | sql MODEL");
-  show->add_option("WHAT", a.what,
-                   "ledger: where every record went; models: lanes and versions; epochs: "
-                   "the last commits; sql: a model's completed SQL")
+  CLI::App* show = app.add_subcommand(
+      "show", "show ledger | models | epochs | state [MODEL] | sql MODEL");
+  show->add_option(
+          "WHAT", a.what,
+          "ledger: where every record went; models: lanes and versions; epochs: "
+          "the last commits; state: what is kept to continue, by operator; sql: a "
+          "model's completed SQL")
       ->required();
-  show->add_option("NAME", a.name, "the model, for sql");
+  show->add_option("NAME", a.name, "the model, for sql and state");
   AddProject(show, a);
   AddData(show, a);
   AddFormat(show, a);
@@ -207,7 +209,11 @@ int Main(int argc, char** argv) {
   CLI::App* explain =
       app.add_subcommand("explain", "how a model is kept up to date, and why so");
   explain->add_option("MODEL", a.name, "one model; all when left out");
+  explain->add_flag("--analyze", a.analyze,
+                    "with the rows, time and memory of each stage that the process at "
+                    "work, or the last one, measured up to its last commit");
   AddProject(explain, a);
+  AddData(explain, a);
   AddFormat(explain, a);
 
   CLI::App* relocate = app.add_subcommand(

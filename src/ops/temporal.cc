@@ -291,4 +291,14 @@ Result<std::unique_ptr<Operator>> NewTemporal(TemporalSpec spec,
                                  std::move(space), memory_bytes_max));
 }
 
+Result<Micros> OldestTime(state::Store& store, const std::string& space) {
+  const auto rows = WEIR_TRY(KeyedRows::Make(data::Schema(), true, &store, space, '0'));
+  Micros oldest = kNoTime;
+  WEIR_TRY(rows->ForEachStoredKey([&](Hash128 key) {
+    const Micros begin = static_cast<int64_t>(key.low) << kBucketBits;
+    if (oldest == kNoTime || begin < oldest) oldest = begin;
+  }));
+  return oldest;
+}
+
 }  // namespace weir::ops

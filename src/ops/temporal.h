@@ -33,4 +33,8 @@ Result<std::unique_ptr<Operator>> NewTemporal(TemporalSpec spec,
                                               state::Store* store, std::string space,
                                               int64_t memory_bytes_max);
 
+// The begin of the 17 seconds in which the earliest of the rows that such an operator
+// keeps in `space` changes next; kNoTime: it keeps none.
+Result<Micros> OldestTime(state::Store& store, const std::string& space);
+
 }  // namespace weir::ops

@@ -1,4 +1,5 @@
 #include <charconv>
+#include <limits>
 
 #include "base/event.h"
 #include "state/state_internal.h"
@@ -161,6 +162,14 @@ Result<std::string> PrepareOwnerDir(io::Io& io, const std::string& state_dir,
   }
   if (!io.Exists(own)) WEIR_TRY(std::move(taken));
   return own;
+}
+
+Status CopyNewestState(io::Io& io, const std::string& state_dir, Epoch committed,
+                       const std::string& to) {
+  const Source source =
+      WEIR_TRY(FindSource(io, state_dir, std::numeric_limits<int64_t>::max()));
+  if (source.dir.empty()) return NotFound("state store: nothing is kept in " + state_dir);
+  return CopyState(io, source.dir, committed, to);
 }
 
 void RemoveEarlierOwners(io::Io& io, const std::string& state_dir,

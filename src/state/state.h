@@ -95,6 +95,15 @@ class Store {
   static Result<std::unique_ptr<Store>> Reset(io::Io& io, const std::string& state_dir,
                                               Epoch committed, StoreOptions options);
 
+  // Opens a copy, made in the folder `copy`, of what the newest owner has, which may be
+  // at work meanwhile: to look at it. `committed` asks for the last committed epoch,
+  // again when the state moved on in between. kUnavailable: it did so each time, try
+  // later; kNotFound: there is no state. The caller removes `copy` when the store is
+  // closed.
+  static Result<std::unique_ptr<Store>> OpenCopy(
+      io::Io& io, const std::string& state_dir, const std::string& copy,
+      const std::function<Result<Epoch>()>& committed, StoreOptions options);
+
   // Applies a delta that is durable and whose epoch row is committed. It becomes part of
   // the store's files at the next flush, which happens by itself (write buffer full, 16
   // deltas waiting); the delta files are removed only after that flush. Epochs are
@@ -116,7 +125,7 @@ class Store {
   virtual Status Scan(
       std::string_view space, std::string_view prefix,
       const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
-  // Rows and bytes of each space (approximate), for `weir show state`.
+  // Entries and bytes of each space, counted by reading all of them.
   struct SpaceInfo {
     std::string space;
     int64_t keys, bytes;
@@ -128,5 +137,8 @@ class Store {
   virtual const std::string& dir() const = 0;  // this owner's: deltas, rocks/, ids/
   virtual bool deterministic() const = 0;      // no threads of one's own
 };
+
+// Removes a folder and all in it; fine when it is missing.
+Status RemoveTree(io::Io& io, const std::string& dir);
 
 }  // namespace weir::state

@@ -16,10 +16,13 @@ std::optional<Epoch> ParseDeltaName(std::string_view name);
 // `committed` and the store. Whole and durable, or not there.
 Result<std::string> PrepareOwnerDir(io::Io& io, const std::string& state_dir,
                                     Epoch committed, const StoreOptions& options);
+// Copies the state of the newest owner as it is at one moment, with the deltas up to
+// `committed`, to the folder `to`. kUnavailable: it changed on the way; kNotFound: there
+// is no state.
+Status CopyNewestState(io::Io& io, const std::string& state_dir, Epoch committed,
+                       const std::string& to);
 // Removes what earlier owners left, if they cannot be alive. Failing costs only space.
 void RemoveEarlierOwners(io::Io& io, const std::string& state_dir,
                          const StoreOptions& options);
-// A folder and all in it; fine when it is missing.
-Status RemoveTree(io::Io& io, const std::string& dir);
 
 }  // namespace weir::state

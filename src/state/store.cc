@@ -494,6 +494,30 @@ Result<std::unique_ptr<Store>> Store::Open(io::Io& io, const std::string& state_
   return std::unique_ptr<Store>(std::move(store));
 }
 
+Result<std::unique_ptr<Store>> Store::OpenCopy(
+    io::Io& io, const std::string& state_dir, const std::string& copy,
+    const std::function<Result<Epoch>()>& committed, StoreOptions options) {
+  constexpr int kTriesMax = 20;
+  options.owner = 0;
+  Status failed;
+  for (int i = 0; i < kTriesMax; ++i) {
+    const Epoch epoch = WEIR_TRY(committed());
+    failed = CopyNewestState(io, state_dir, epoch, copy);
+    if (failed.ok()) {
+      auto store = std::make_unique<RocksStore>(io, copy, options);
+      failed = store->OpenRocks();
+      if (failed.ok()) failed = store->Recover(epoch);
+      if (failed.ok()) return std::unique_ptr<Store>(std::move(store));
+    }
+    // An epoch was committed in between.
+    if (failed.error().code == Code::kNotFound && !io.Exists(state_dir)) break;
+    if (WEIR_TRY(committed()) == epoch && failed.error().code != Code::kUnavailable &&
+        failed.error().code != Code::kNotFound)
+      break;
+  }
+  return std::move(failed).error();
+}
+
 Result<std::unique_ptr<Store>> Store::Reset(io::Io& io, const std::string& state_dir,
                                             Epoch committed, StoreOptions options) {
   const std::string dir = WEIR_TRY(PrepareOwnerDir(io, state_dir, committed, options));

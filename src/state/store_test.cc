@@ -688,6 +688,51 @@ TEST(StoreOwnerTest, AnOwnerThatWakesAfterATakeoverAtAnyCallChangesNothing) {
   }
 }
 
+// A copy to look at, made before each call of an owner at work, has what is committed
+// then, and costs the owner nothing.
+TEST(StoreOwnerTest, ACopyHasWhatIsCommittedAtAnyCallOfTheOwner) {
+  uint64_t calls = 0;
+  for (uint64_t at = UINT64_MAX; calls == 0 || at < calls; ++at) {
+    io::SimIo io;
+    Truth truth;
+    Begin(io, 1, truth);
+    io::HookedIo hooked(io, at, [&] {
+      const auto copy =
+          Store::OpenCopy(io, "state", "tmp/copy",
+                          [&]() -> Result<Epoch> { return Epoch{truth.committed}; },
+                          {.deterministic = true});
+      ASSERT_TRUE(copy.ok()) << "call " << at << ": " << copy.error().message;
+      std::string rows;
+      ASSERT_TRUE((*copy)
+                      ->Scan("s", "",
+                             [&](std::string_view key, std::string_view value) {
+                               rows += fmt::format("{}{}={}", rows.empty() ? "" : " ",
+                                                   key, value);
+                               return true;
+                             })
+                      .ok());
+      ASSERT_EQ(rows, truth.Rows()) << "call " << at;
+    });
+    OldLife(hooked, truth);
+    ASSERT_EQ(truth.committed, 7) << "call " << at;
+    ASSERT_TRUE(RemoveTree(io, "tmp/copy").ok());
+    ExpectRows(io, 3, truth, fmt::format("copied before call {}", at));
+    if (HasFatalFailure()) return;
+    calls = hooked.calls();
+  }
+  EXPECT_GT(calls, 100u);
+}
+
+TEST(StoreOwnerTest, ACopyOfNothingSaysSo) {
+  io::SimIo io;
+  const auto committed = []() -> Result<Epoch> { return Epoch{0}; };
+  ASSERT_TRUE(io.CreateDirs("state").ok());
+  const auto copy =
+      Store::OpenCopy(io, "state", "tmp/copy", committed, {.deterministic = true});
+  ASSERT_FALSE(copy.ok());
+  EXPECT_EQ(copy.error().code, Code::kNotFound) << copy.error().message;
+}
+
 // The takeover itself under power cuts, of a dead owner (its folder is moved) and of one
 // that may live (it is copied).
 TEST(StoreOwnerTest, ATakeoverIsWholeWhereverThePowerIsCut) {

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 
 from answers import SOURCE, check_all, connect, difference, read, catalog
+from gateway import serve
 from harness import PROJECT
 
 
@@ -133,6 +134,35 @@ def test_ls_show_and_explain(t):
         t.ok(word in text, f"show ledger does not say {word}:\n{text}")
     text = t.weir("explain", "silver.trips", "--project", PROJECT).out
     t.ok("aggregate" in text, f"explain does not name the kind of work:\n{text}")
+
+
+def test_explain_analyze_and_show_state(t):
+    """What the stages of a model measured, and what is kept for them, of a lake at rest and of one at work."""
+    data, lake = t.stream(months="2018-02", trips=300), t.dir / "lake"
+    t.run_once(data / "events.ndjson")
+    trips = t.weir("query", "SELECT count(*) AS n FROM silver.trips", "--data", lake, "-o", "json").json[0]["n"]
+    rows = t.weir("query", f"SELECT count(*) AS n FROM bronze.{SOURCE}", "--data", lake, "-o", "json").json[0]["n"]
+    measured = t.weir("explain", "silver.trips", "--analyze", "--project", PROJECT, "--data", lake, "-o", "json").json[0]["measured"]
+    t.equal(measured["rows_in"], rows, "changed rows that silver.trips took")
+    aggregate = next(stage for stage in measured["stages"] if stage["kind"] == "aggregate")
+    t.equal(aggregate["memory_keys"], trips, "groups in memory")
+    text = t.weir("explain", "silver.trips", "--analyze", "--project", PROJECT, "--data", lake).out
+    t.ok("measured  since " in text and "did     " in text, f"explain --analyze:\n{text}")
+
+    def entries():
+        lines = t.weir("show", "state", "silver.trips", "--data", lake, "-o", "json").json
+        return {line["what"]: line["entries"] for line in lines}
+
+    kept = entries()
+    t.equal(kept["where each row stands"], trips, f"rows in the index: {kept}")
+    t.ok(kept["stage 0: aggregate"] >= trips, f"groups kept: {kept}")
+    server, _ = serve(t)
+    t.equal(entries(), kept, "the same while a server has the state")
+    server.terminate()
+    t.equal(server.wait(60), 0, "exit code of the server")
+    t.ok(not list((lake / "tmp").glob("state-*")), "the copy is gone")
+    done = t.weir("show", "state", "no.such", "--data", lake, code=2)
+    t.ok("weir show state" in done.err, done.err)
 
 
 def test_the_completed_sql_is_the_meaning(t):
