@@ -1,5 +1,6 @@
 #include "case.h"
 
+#include <arrow/api.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -150,19 +151,28 @@ class Parser {
     if (c->name.empty())
       return Invalid(fmt::format("'{}' stands before the first case", word));
     if (word == "step") {
-      c->steps.push_back({{}, {}, number_});
+      BeginStep(c);
+      return {};
+    }
+    if (word == "watermark") {
+      if (c->steps.empty() || !c->steps.back().expected.empty()) BeginStep(c);
+      const auto time = ParseRows({{{"time", data::Simple(data::Kind::kTimestampTz)}}},
+                                  {{std::string(rest), number_}}, false);
+      WEIR_TRY(time);
+      const auto& column =
+          static_cast<const arrow::TimestampArray&>(*time->rows->column(0));
+      c->steps.back().watermark = column.Value(0);
       return {};
     }
     if (word == "feed") {
-      if (c->steps.empty() || !c->steps.back().expected.empty())
-        c->steps.push_back({{}, {}, number_});
+      if (c->steps.empty() || !c->steps.back().expected.empty()) BeginStep(c);
       Feed feed{data::LowerName(TakeWord(&rest)), {}};
       feed.rows = Rows(rest);
       c->steps.back().feeds.push_back(std::move(feed));
       return {};
     }
     if (word == "change" || word == "result") {
-      if (c->steps.empty()) c->steps.push_back({{}, {}, number_});
+      if (c->steps.empty()) BeginStep(c);
       Expectation expectation{
           data::LowerName(TakeWord(&rest)), word == "change", {}, number_};
       expectation.rows = Rows(rest);
@@ -170,6 +180,11 @@ class Parser {
       return {};
     }
     return Invalid(fmt::format("there is no '{}'", word));
+  }
+
+  void BeginStep(Case* c) const {
+    c->steps.emplace_back();
+    c->steps.back().line = number_;
   }
 
   // NAME (COLUMNS) [KEY (…)] [ORDER (…)] [APPEND ONLY]
@@ -294,6 +309,7 @@ class Judge {
             feed.table, WEIR_TRY(ParseRows(source->second.schema(), feed.rows, true)));
         WEIR_TRY(source->second.Add({out.feeds.back().second}));
       }
+      if (step.watermark) WEIR_TRY(oracle->SetWatermark(*step.watermark));
       auto answers = oracle->Answers(sources);
       if (!answers.ok())
         return Invalid(
@@ -372,6 +388,9 @@ class Judge {
     Changes changes;
     for (const auto& [table, batches] : all)
       changes[table] = {WEIR_TRY(data::Concat(batches))};
+    for (const CaseStep& step : case_.steps) {
+      if (step.watermark) WEIR_TRY(engine->SetWatermark(*step.watermark));
+    }
     WEIR_TRY(engine->Step(changes));
     Check(*engine, steps_.size() - 1);
     return {};
@@ -388,6 +407,10 @@ class Judge {
             WEIR_TRY(engine->Step({{table, {{rows.rows->Slice(row, 1), {sign}}}}}));
         }
       }
+      if (case_.steps[i].watermark) {
+        WEIR_TRY(engine->SetWatermark(*case_.steps[i].watermark));
+        WEIR_TRY(engine->Step({}));
+      }
       if (!Check(*engine, i)) return {};
     }
     return {};
@@ -402,6 +425,8 @@ class Judge {
     for (size_t i = 0; i < steps_.size(); ++i) {
       Changes changes;
       for (const auto& [table, rows] : steps_[i].feeds) changes[table].push_back(rows);
+      if (case_.steps[i].watermark)
+        WEIR_TRY(engine->SetWatermark(*case_.steps[i].watermark));
       const Changes first = WEIR_TRY(engine->Step(changes));
       WEIR_TRY(engine->Checkpoint());
       WEIR_TRY(engine->Crash());
@@ -467,6 +492,8 @@ std::string CaseText(const Case& c) {
       out += "feed " + feed.table + "\n";
       rows(feed.rows);
     }
+    if (step.watermark)
+      out += fmt::format("watermark {}\n", FormatTimestamp(*step.watermark));
     for (const Expectation& expected : step.expected) {
       out += (expected.is_change ? "change " : "result ") + expected.model + "\n";
       rows(expected.rows);

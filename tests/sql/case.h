@@ -32,6 +32,7 @@ struct Expectation {
 
 struct CaseStep {
   std::vector<Feed> feeds;
+  std::optional<Micros> watermark;  // when the rows of the step are in
   std::vector<Expectation> expected;
   int line = 0;
 };

@@ -49,14 +49,23 @@ const data::Schema* SchemaOf(const plan::Plan& plan, const std::string& table) {
 
 Result<std::unique_ptr<Oracle>> Oracle::Open(const plan::Plan& plan, uint64_t seed) {
   auto out = std::unique_ptr<Oracle>(new Oracle(plan, seed));
-  out->session_ = WEIR_TRY(duck::Session::Open({}));
-  for (const auto& source : plan.sources)
-    WEIR_TRY(out->session_->DeclareInput(source.name, source.schema));
-  for (const auto& model : plan.models) {
-    if (IsKept(model))
-      WEIR_TRY(out->session_->DeclareInput(model.model.name, model.output));
-  }
+  WEIR_TRY(out->SetWatermark(kNoTime));
   return out;
+}
+
+// A session's macros come before its statements, so it is a new one.
+Status Oracle::SetWatermark(Micros time) {
+  statements_.clear();
+  session_ = WEIR_TRY(duck::Session::Open({}));
+  WEIR_TRY(session_->Execute(fmt::format(
+      "CREATE MACRO watermark() AS CAST({} AS TIMESTAMPTZ)",
+      time == kNoTime ? "NULL" : fmt::format("'{}'", FormatTimestamp(time)))));
+  for (const auto& source : plan_.sources)
+    WEIR_TRY(session_->DeclareInput(source.name, source.schema));
+  for (const auto& model : plan_.models) {
+    if (IsKept(model)) WEIR_TRY(session_->DeclareInput(model.model.name, model.output));
+  }
+  return {};
 }
 
 Result<data::Batch> Oracle::Run(const plan::ModelPlan& model) {
@@ -135,6 +144,13 @@ Status Engine::Build() {
   return {};
 }
 
+Status Engine::SetWatermark(Micros time) {
+  if (watermark_ != kNoTime && time < watermark_) return Invalid("a watermark never falls");
+  watermark_ = time;
+  time_passed_ = true;
+  return refresh_ == nullptr ? Status() : refresh_->SetWatermark(time);
+}
+
 Result<Changes> Engine::Step(const Changes& sources) {
   Changes changes;
   for (const auto& [name, batches] : sources) {
@@ -146,7 +162,8 @@ Result<Changes> Engine::Step(const Changes& sources) {
     if (!IsKept(model)) continue;
     const std::string& name = model.model.name;
     const bool touched =
-        fresh_ || std::any_of(model.inputs.begin(), model.inputs.end(),
+        fresh_ || time_passed_ ||
+        std::any_of(model.inputs.begin(), model.inputs.end(),
                               [&](const auto& input) { return changes.contains(input); });
     if (!touched) continue;
     std::vector<data::Batch> result;
@@ -156,12 +173,13 @@ Result<Changes> Engine::Step(const Changes& sources) {
       data::Batch difference = WEIR_TRY(Sum(model.output, {now, before}));
       if (difference.num_rows() > 0) result.push_back(std::move(difference));
     } else {
+      if (watermark_ != kNoTime) runners_.at(name)->SetWatermark(watermark_);
       WEIR_TRY(runners_.at(name)->Process(changes, &result));
     }
     WEIR_TRY(tables_.at(name).Add(result));
     if (!result.empty()) out[name] = changes[name] = std::move(result);
   }
-  fresh_ = false;
+  fresh_ = time_passed_ = false;
   return out;
 }
 
@@ -186,6 +204,7 @@ Status Engine::Crash() {
   pending_.reset();
   tables_ = committed_;
   fresh_ = committed_fresh_;
+  time_passed_ = watermark_ != kNoTime;
   return Build();
 }
 

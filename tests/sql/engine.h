@@ -34,6 +34,8 @@ class Oracle {
   // What every kept model holds when the sources hold `sources`. An Error is DuckDB's.
   Result<std::map<std::string, data::Batch>> Answers(
       const std::map<std::string, Content>& sources);
+  // What watermark() is from now on; kNoTime: NULL.
+  Status SetWatermark(Micros time);
   // One model over its direct inputs.
   Result<data::Batch> Answer(const plan::ModelPlan& model,
                              const std::map<std::string, Content>& tables);
@@ -56,6 +58,8 @@ class Engine {
                                               EngineOptions options);
   ~Engine();
 
+  // What watermark() is from the next step on. It never falls.
+  Status SetWatermark(Micros time);
   // One step: takes the sources' changes, and returns those of the models.
   Result<Changes> Step(const Changes& sources);
   // The state of now is put aside …
@@ -90,6 +94,8 @@ class Engine {
   };
   std::optional<Pending> pending_;
   bool fresh_ = true, committed_fresh_ = true, pending_fresh_ = true;  // no step yet
+  Micros watermark_ = kNoTime;
+  bool time_passed_ = false;  // since the last step
 };
 
 // The schema of a source or model.

@@ -275,7 +275,10 @@ Case ToCase(const Project& project, const History& history) {
   for (const FuzzModel& model : project.models)
     out.models.push_back({model.name, "", Sql(model.query), 0});
   out.approximate = project.approximate;
-  for (const HistoryStep& step : history.steps) out.steps.push_back({step.feeds, {}, 0});
+  for (const HistoryStep& step : history.steps) {
+    out.steps.emplace_back();
+    out.steps.back().feeds = step.feeds;
+  }
   return out;
 }
 
