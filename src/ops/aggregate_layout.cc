@@ -80,6 +80,8 @@ Status DescribeWinner(const AggregateCall& call, const data::Schema& input, bool
   out->form = retracts                                    ? SlotForm::kRange
               : by_value && IsOrdinal(out->argument_type) ? SlotForm::kOrdinal
                                                           : SlotForm::kWinner;
+  // arg_max(x, x): the argument is the order.
+  if (out->form == SlotForm::kOrdinal) out->order_present = false;
   return {};
 }
 
