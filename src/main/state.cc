@@ -20,7 +20,7 @@ using nlohmann::json;
 // One line of the answer.
 struct Kept {
   std::string owner;  // the model, table or source
-  std::string what;   // "stage 1: aggregate", "index of rows", "identities of partition 0"
+  std::string what;  // "stage 1: aggregate", "index of rows", "identities of partition 0"
   int64_t entries = 0, bytes = 0;
   Micros oldest = kNoTime;  // of rows that wait for their time
 };
@@ -111,19 +111,20 @@ int ShowState(io::Io& io, const Options& options, const std::string& model) {
   if (!model.empty()) {
     std::erase_if(*kept, [&](const Kept& one) { return one.owner != model; });
     if (kept->empty())
-      return Fail(fmt::format("nothing is kept for '{}'; `weir show state` lists all",
-                              model),
-                  kWrongCall);
+      return Fail(
+          fmt::format("nothing is kept for '{}'; `weir show state` lists all", model),
+          kWrongCall);
   }
   if (options.format == Format::kJson) {
     json out = json::array();
     for (const Kept& one : *kept) {
-      out.push_back({{"of", one.owner},
-                     {"what", one.what},
-                     {"entries", one.entries},
-                     {"bytes", one.bytes},
-                     {"oldest", one.oldest == kNoTime ? json()
-                                                      : json(FormatTimestamp(one.oldest))}});
+      out.push_back(
+          {{"of", one.owner},
+           {"what", one.what},
+           {"entries", one.entries},
+           {"bytes", one.bytes},
+           {"oldest",
+            one.oldest == kNoTime ? json() : json(FormatTimestamp(one.oldest))}});
     }
     fmt::print("{}\n", out.dump(1));
     return kFine;

@@ -149,4 +149,13 @@ void Visit(const Json& json, const std::function<bool(const Json&)>& visit) {
   for (const Json& child : json) Visit(child, visit);
 }
 
+bool HasColumn(const Json& expr) {
+  bool has = false;
+  Visit(expr, [&](const Json& json) {
+    has |= IsClass(json, "COLUMN_REF");
+    return !has;
+  });
+  return has;
+}
+
 }  // namespace weir::plan

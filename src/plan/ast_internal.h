@@ -41,6 +41,7 @@ std::string CallName(const Json& call);  // lower case
 std::optional<size_t> LocationOf(const Json& json);
 std::string AliasOf(const Json& json);
 std::vector<std::string> NamesOf(const Json& column_ref);
+bool HasColumn(const Json& expr);  // in it, or in a subquery of it
 
 Json ColumnRef(std::vector<std::string> names);
 Json Call(std::string_view name, std::vector<Json> arguments);

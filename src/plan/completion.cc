@@ -394,7 +394,9 @@ class Completer {
     // Only the argument itself can tell distinct values apart, and mode() looks at
     // nothing else.
     if (call["distinct"] == true || (name == "mode" && orders.empty())) {
-      if (orders.empty()) orders.push_back(OrderTerm(call["children"][0]));
+      // DuckDB takes a constant order of mode() for the share of a percentile.
+      if (orders.empty() && HasColumn(call["children"][0]))
+        orders.push_back(OrderTerm(call["children"][0]));
       return MakeExplicit(&orders);
     }
     Append(&orders, Missing(call, rows.relations, orders));

@@ -89,7 +89,6 @@ struct OperatorOrder {
 OperatorOrder ForOperator(const std::vector<Json>& orders);
 
 bool IsColumn(const Json& expr);  // by one name
-bool HasColumn(const Json& expr);
 bool HasSubquery(const Json& expr);
 bool HasWatermark(const Json& expr);
 bool HasWindow(const Json& expr);

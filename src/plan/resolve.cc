@@ -63,15 +63,6 @@ bool IsColumn(const Json& expr) {
   return IsClass(expr, "COLUMN_REF") && expr["column_names"].size() == 1;
 }
 
-bool HasColumn(const Json& expr) {
-  bool has = false;
-  Visit(expr, [&](const Json& json) {
-    has |= IsClass(json, "COLUMN_REF");
-    return !has;
-  });
-  return has;
-}
-
 bool HasSubquery(const Json& expr) {
   bool has = false;
   Visit(expr, [&](const Json& json) {

@@ -145,7 +145,8 @@ Status Engine::Build() {
 }
 
 Status Engine::SetWatermark(Micros time) {
-  if (watermark_ != kNoTime && time < watermark_) return Invalid("a watermark never falls");
+  if (watermark_ != kNoTime && time < watermark_)
+    return Invalid("a watermark never falls");
   watermark_ = time;
   time_passed_ = true;
   return refresh_ == nullptr ? Status() : refresh_->SetWatermark(time);
@@ -164,7 +165,7 @@ Result<Changes> Engine::Step(const Changes& sources) {
     const bool touched =
         fresh_ || time_passed_ ||
         std::any_of(model.inputs.begin(), model.inputs.end(),
-                              [&](const auto& input) { return changes.contains(input); });
+                    [&](const auto& input) { return changes.contains(input); });
     if (!touched) continue;
     std::vector<data::Batch> result;
     if (IsRefreshed(model)) {
