@@ -201,18 +201,32 @@ Result<std::shared_ptr<arrow::RecordBatch>> FinishRows(
   return arrow::RecordBatch::Make(schema, rows, std::move(arrays));
 }
 
-void AppendRow(std::span<const InputColumn> columns, size_t row, std::string* out) {
+namespace {
+template <bool kCanonical>
+void AppendCells(std::span<const InputColumn> columns, size_t row, std::string* out) {
+  char scratch[8];
   for (const InputColumn& column : columns) {
     const bool null = column.IsNull(row);
     out->push_back(null ? 1 : 0);
     if (null) continue;
-    const std::string_view cell = column.Cell(row);
+    std::string_view cell = column.Cell(row);
+    if constexpr (kCanonical) cell = CanonicalCell(cell, column.type(), scratch);
     if (column.width() == 0) {
       const auto size = static_cast<uint32_t>(cell.size());
       out->append(reinterpret_cast<const char*>(&size), sizeof size);
     }
     out->append(cell);
   }
+}
+}  // namespace
+
+void AppendRow(std::span<const InputColumn> columns, size_t row, std::string* out) {
+  AppendCells<false>(columns, row, out);
+}
+
+void AppendCanonicalRow(std::span<const InputColumn> columns, size_t row,
+                        std::string* out) {
+  AppendCells<true>(columns, row, out);
 }
 
 Status DecodeRow(std::string_view bytes, std::span<CellColumn> columns) {

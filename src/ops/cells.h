@@ -131,6 +131,10 @@ Result<std::shared_ptr<arrow::RecordBatch>> FinishRows(
 // A whole row as bytes: per column one byte (0 value, 1 NULL), then the cell, of a
 // variable one its length (uint32) before it.
 void AppendRow(std::span<const InputColumn> columns, size_t row, std::string* out);
+// The same with canonical cells, for rows that are known by their bytes: what an earlier
+// stage gave with -0.0 it may take back with 0.0.
+void AppendCanonicalRow(std::span<const InputColumn> columns, size_t row,
+                        std::string* out);
 // The inverse: appends the row's cells to `columns`.
 Status DecodeRow(std::string_view bytes, std::span<CellColumn> columns);
 

@@ -15,7 +15,7 @@ void AppendSortedRow(const OrderKeys& order, std::span<const InputColumn> column
                      size_t row, std::string* out) {
   order.AppendTo(row, out);
   const auto order_bytes = static_cast<uint32_t>(out->size());
-  AppendRow(columns, row, out);
+  AppendCanonicalRow(columns, row, out);
   out->append(reinterpret_cast<const char*>(&order_bytes), sizeof order_bytes);
 }
 

@@ -20,7 +20,7 @@
 
 namespace weir::ops {
 
-// order key, row (AppendRow), uint32 bytes of the order key
+// order key, row (AppendCanonicalRow), uint32 bytes of the order key
 void AppendSortedRow(const OrderKeys& order, std::span<const InputColumn> columns,
                      size_t row, std::string* out);
 std::string_view RowOfEntry(std::string_view entry);

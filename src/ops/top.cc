@@ -141,7 +141,7 @@ class Top final : public Operator {
     entry_.clear();
     keys_.AppendTo(row, &entry_);
     const auto order_bytes = static_cast<uint32_t>(entry_.size());
-    AppendRow(inputs_, row, &entry_);
+    AppendCanonicalRow(inputs_, row, &entry_);
     entry_.append(reinterpret_cast<const char*>(&order_bytes), sizeof order_bytes);
 
     SortedCounts& rows = *RowsOf(group);

@@ -179,7 +179,7 @@ class Window final : public Operator {
       const auto peer_bytes = static_cast<uint32_t>(entry_.size());
       if (!tie_order_.columns.empty()) tie_keys_.AppendTo(row, &entry_);
       const auto order_bytes = static_cast<uint32_t>(entry_.size());
-      AppendRow(inputs, row, &entry_);
+      AppendCanonicalRow(inputs, row, &entry_);
       for (const uint32_t size : {peer_bytes, order_bytes})
         entry_.append(reinterpret_cast<const char*>(&size), sizeof size);
       rows_->Add(rows_->FindOrInsert(keys[row]), 0, entry_,
