@@ -202,6 +202,10 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, state::Store& store,
       work.op =
           WEIR_TRY(ops::NewTemporal(stage.temporal, input, &store, space, memory_max));
       return {};
+    case plan::BlockKind::kWindow:
+      work.op = WEIR_TRY(ops::NewWindow(stage.window, input, stage.output, &store, space,
+                                        memory_max));
+      return {};
     case plan::BlockKind::kRecompute: {
       ops::RecomputeSpec spec;
       std::vector<data::Schema> ports;

@@ -243,6 +243,9 @@ std::string_view CostOf(const plan::Stage& stage) {
     case plan::BlockKind::kTemporal:
       return "rows whose time is not over; a row costs once as it comes and once for "
              "each end of its time";
+    case plan::BlockKind::kWindow:
+      return "all rows of each key, in order; a changed row costs the rows from it to "
+             "where results stop changing";
     case plan::BlockKind::kRecompute:
       return stage.one_group ? "all rows; any change computes all of them again"
                              : "all rows of each key; a changed row costs the rows of "

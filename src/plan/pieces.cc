@@ -166,6 +166,15 @@ Result<Input> QueryPlanner::AddStage(Stage stage) {
   text += fmt::format("\n{} {} {} {} {} {}", static_cast<int>(stage.asof.match),
                       stage.asof.outer, stage.asof.left_time, stage.asof.right_time,
                       stage.temporal.from, stage.temporal.to);
+  text += fmt::format("\n{} {} {} {}", Numbers(stage.window.keys),
+                      Numbers(stage.window.order), Flags(stage.window.descending),
+                      stage.window.peers);
+  for (const ops::WindowCall& call : stage.window.calls) {
+    text += fmt::format("\n{} {} {} {} {} {} {} {}", static_cast<int>(call.kind),
+                        call.argument, data::TypeName(call.result), call.offset,
+                        call.default_column, call.ignore_nulls, call.rows_frame,
+                        call.preceding);
+  }
   const auto same = std::find(signatures_.begin(), signatures_.end(), text);
   if (same != signatures_.end())
     return inputs_[static_cast<size_t>(same - signatures_.begin())];

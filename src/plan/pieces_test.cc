@@ -117,6 +117,43 @@ std::string CallSql(const ops::AggregateCall& call, const data::Schema& input) {
                      duck::TypeInSql(call.result));
 }
 
+std::string WindowSql(const ops::WindowSpec& spec, const ops::WindowCall& call,
+                      const data::Schema& input) {
+  using K = ops::WindowKind;
+  static const char* const kNames[] = {
+      "row_number", "rank",  "dense_rank", "lag", "lead", "first_value", "last_value",
+      "count",      "count", "sum",        "avg", "min",  "max"};
+  const bool places = call.kind == K::kRowNumber || call.kind == K::kLag ||
+                      call.kind == K::kLead || call.rows_frame;
+  std::string partition, order;
+  for (const int key : spec.keys)
+    partition += (partition.empty() ? "PARTITION BY " : ", ") + Name(input, key);
+  const size_t columns = places ? spec.order.size() : static_cast<size_t>(spec.peers);
+  for (size_t i = 0; i < columns; ++i) {
+    const bool descending = i < spec.descending.size() && spec.descending[i];
+    order += fmt::format("{}{}{} NULLS LAST", i == 0 ? "" : ", ",
+                         Name(input, spec.order[i]), descending ? " DESC" : "");
+  }
+  std::string arguments = call.argument < 0 ? "" : Name(input, call.argument), frame;
+  if (call.kind == K::kLag || call.kind == K::kLead) {
+    arguments +=
+        fmt::format(", {}, {}", call.offset,
+                    call.default_column < 0 ? "NULL" : Name(input, call.default_column));
+  } else if (call.kind > K::kLead) {
+    std::string from = "UNBOUNDED";
+    if (call.preceding >= 0) from = std::to_string(call.preceding);
+    if (call.preceding >= 0 && !call.rows_frame &&
+        input.fields[static_cast<size_t>(spec.order[0])].type.kind >= data::Kind::kDate)
+      from = fmt::format("to_microseconds({})", from);
+    frame = fmt::format(" {} BETWEEN {} PRECEDING AND CURRENT ROW",
+                        call.rows_frame ? "ROWS" : "RANGE", from);
+  }
+  return fmt::format("CAST({}({}{}) OVER ({} ORDER BY {}{}) AS {})",
+                     kNames[static_cast<size_t>(call.kind)], arguments,
+                     call.ignore_nulls ? " IGNORE NULLS" : "", partition, order, frame,
+                     duck::TypeInSql(call.result));
+}
+
 // DuckDB in the place of the operator: from the relations `_in0`, `_in1` … (what the
 // ports give, with weights where the stage only hands rows on) to the stage's rows and
 // their weights.
@@ -174,6 +211,11 @@ std::string OperatorSql(const Stage& stage, size_t number) {
       return fmt::format("SELECT *, 1 AS _weight FROM _in0 WHERE {} AND {}",
                          bound(stage.temporal.from, "<="), bound(stage.temporal.to, ">"));
     }
+    case BlockKind::kWindow:
+      for (size_t i = 0; i < stage.window.calls.size(); ++i)
+        select += fmt::format("{} AS w{}, ",
+                              WindowSql(stage.window, stage.window.calls[i], input), i);
+      return "SELECT *, " + select + "1 AS _weight FROM _in0";
     case BlockKind::kRecompute: {
       std::string with;
       for (size_t i = 0; i < stage.ports.size(); ++i)
@@ -588,20 +630,61 @@ INSTANTIATE_TEST_SUITE_P(
                   "CURRENT ROW) AS s, x - avg(x) OVER (PARTITION BY k) AS off FROM "
                   "silver.changing WHERE ok"},
         GraphCase{
-            "WindowsOverTwoPartitions", "recompute by key, recompute by key",
+            "WindowsOverTwoPartitions", "window, recompute by key",
             "SELECT id, rank() OVER (PARTITION BY k ORDER BY n) AS a, count(*) OVER "
             "(PARTITION BY n) AS b FROM silver.changing"},
         GraphCase{
-            "WindowOverGroups", "aggregate, recompute by key",
+            "WindowOverGroups", "aggregate, window, window",
             "SELECT k, n, sum(x) AS s, sum(sum(x)) OVER (PARTITION BY k ORDER BY n) "
             "AS running, rank() OVER (PARTITION BY k ORDER BY count(*) DESC) AS r "
             "FROM silver.changing GROUP BY k, n"},
-        GraphCase{"QualifyRank", "recompute by key",
+        GraphCase{"QualifyRank", "window",
                   "SELECT id, k FROM silver.changing QUALIFY rank() OVER (PARTITION BY k "
                   "ORDER BY n) <= 2"},
-        GraphCase{"NumberedRows", "recompute by key",
+        GraphCase{"NumberedRows", "window",
                   "SELECT id, row_number() OVER (PARTITION BY k ORDER BY ts) AS r FROM "
                   "silver.changing QUALIFY r <= 3"},
+        GraphCase{
+            "WindowsOfOneOrder", "window",
+            "SELECT id, k, lag(n, 2, 7) OVER w AS l, lead(ts) OVER w AS d, "
+            "row_number() OVER w AS r, first_value(n) OVER w AS f, last_value(x "
+            "IGNORE NULLS) OVER w AS v, sum(n) OVER (w ROWS BETWEEN 2 PRECEDING AND "
+            "CURRENT ROW) AS s, max(n) FILTER (WHERE ok) OVER (w ROWS UNBOUNDED "
+            "PRECEDING) AS m FROM silver.changing WHERE n > 0 WINDOW w AS (PARTITION "
+            "BY k ORDER BY ts DESC NULLS FIRST, id)"},
+        GraphCase{
+            "WindowsOfPeers", "window",
+            "SELECT id, rank() OVER w AS r, dense_rank() OVER w AS d, sum(n) OVER w "
+            "AS s, avg(n) OVER w AS a, count(x) OVER w AS c, min(k) OVER w AS m, "
+            "row_number() OVER w AS o FROM silver.changing WINDOW w AS (PARTITION BY "
+            "k ORDER BY n DESC)"},
+        GraphCase{
+            "FramesByValue", "window",
+            "SELECT id, sum(n) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN "
+            "INTERVAL 1 HOUR PRECEDING AND CURRENT ROW) AS s, count(*) FILTER (WHERE "
+            "ok) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL 2 HOURS "
+            "PRECEDING AND CURRENT ROW) AS c FROM silver.changing"},
+        GraphCase{
+            "FramesByNumber", "window",
+            "SELECT id, max(n) OVER (PARTITION BY k ORDER BY n DESC RANGE BETWEEN 2 "
+            "PRECEDING AND CURRENT ROW) AS s FROM silver.changing"},
+        GraphCase{
+            "FramesAhead", "window",
+            "SELECT id, sum(n) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN "
+            "CURRENT ROW AND UNBOUNDED FOLLOWING) AS s, count(n) OVER (PARTITION BY k "
+            "ORDER BY ts ROWS BETWEEN CURRENT ROW AND 2 FOLLOWING) AS c FROM "
+            "silver.changing"},
+        GraphCase{"FramesOnBothSides", "recompute by key",
+                  "SELECT id, sum(n) OVER (PARTITION BY k ORDER BY ts, id ROWS BETWEEN 1 "
+                  "PRECEDING AND 1 FOLLOWING) AS s FROM silver.changing"},
+        GraphCase{"FramesWithout", "recompute by key",
+                  "SELECT id, sum(n) OVER (PARTITION BY k ORDER BY ts, id ROWS BETWEEN 1 "
+                  "PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW) AS s FROM "
+                  "silver.changing"},
+        GraphCase{
+            "FramesOfMonths", "recompute by key",
+            "SELECT id, sum(n) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN "
+            "INTERVAL 1 MONTH PRECEDING AND CURRENT ROW) AS s FROM silver.changing"},
         GraphCase{"OtherAggregates", "recompute by key",
                   "SELECT k, count(DISTINCT n) AS c, product(n) AS p, list(n ORDER BY x) "
                   "FILTER (WHERE ok) AS l, sum(n) AS s FROM silver.changing GROUP BY k"},

@@ -458,6 +458,8 @@ std::string_view BlockKindName(BlockKind kind) {
       return "as-of join";
     case BlockKind::kTemporal:
       return "temporal filter";
+    case BlockKind::kWindow:
+      return "window";
     case BlockKind::kRecompute:
       return "recompute by key";
     case BlockKind::kDistinct:

@@ -214,6 +214,12 @@ class QueryPlanner {
   // ---- windows.cc: OVER (…), QUALIFY, DISTINCT ON, LIMIT
   Status Windows(Select* select);
   Status OneWindowStage(Select* select);
+  struct WindowPlan;   // a window of the operator
+  struct WindowStage;  // those of one stage
+  Result<WindowPlan> PlanWindow(const Json& window, const Input& input);
+  Result<int64_t> RangeOf(const Json& expr, const data::Type& order);
+  Result<WindowStage> StageOf(const std::vector<Json>& windows, const Input& input);
+  Status OperatorStage(const WindowStage& windows, Select* select);
   Result<bool> FirstRows(Select* select);  // QUALIFY row_number() OVER (…) <= n
   Status Top(const std::vector<Json>& keys, const std::vector<Json>& orders, int64_t n,
              Select* select);

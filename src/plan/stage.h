@@ -10,6 +10,7 @@
 #include "ops/asof.h"
 #include "ops/join.h"
 #include "ops/temporal.h"
+#include "ops/window.h"
 
 namespace weir::plan {
 
@@ -23,6 +24,7 @@ enum class BlockKind : uint8_t {
   kJoin,       // pairs, from the rows that changed and those they meet
   kAsof,       // pairs of a row and the one next to it in time
   kTemporal,   // rows that are there while the watermark is in their interval
+  kWindow,     // window functions, from the place of a change to where it ends
   kRecompute,  // all rows of a key whose rows changed, again by SQL
   kFullRefresh
 };
@@ -54,6 +56,7 @@ struct Stage {
   ops::JoinSpec join;            // kJoin
   ops::AsofSpec asof;            // kAsof
   ops::TemporalSpec temporal;    // kTemporal: columns of the port
+  ops::WindowSpec window;        // kWindow: columns of the port
   // kRecompute: the keys are the ports' exchange keys; reads `_p<stage>_<port>`: all rows
   // of the keys on each port, a row as often as it is there.
   std::string recompute_sql;

@@ -207,35 +207,36 @@ class Expander {
         "BIGINT))) AS _weir_n FROM %s) WHERE window_end > %t)");
   }
 
-  // OVER (PARTITION BY keys, more)
-  void Over(std::string_view more, bool ordered) {
+  // OVER (PARTITION BY keys ORDER BY time)
+  void Over(bool descending = false) {
     Say(" OVER (");
     for (size_t i = 0; i < keys_.size(); ++i) {
       Say(i == 0 ? "PARTITION BY " : ", ");
       Copy(keys_[i]);
     }
-    if (!more.empty()) {
-      Say(keys_.empty() ? "PARTITION BY " : ", ");
-      Say(std::string(more));
-    }
-    if (ordered) Write(" ORDER BY %t");
-    Say(")");
+    Write(descending ? " ORDER BY %t DESC)" : " ORDER BY %t)");
   }
 
-  // A row begins a session when it is farther than the gap behind the row before; the
-  // number of beginnings up to a row tells sessions of a key apart.
+  // A row begins a session when it is farther than the gap behind the row before, and
+  // ends one when the next is. Its session begins at the last beginning up to it and ends
+  // at the first end from it on, so that a change matters to no other session. A row
+  // without a time is in none.
   void Session() {
-    Write("(SELECT * EXCLUDE (_weir_begins, _weir_session), min(%t)");
-    Over("_weir_session", false);
-    Write(" AS window_start, max(%t)");
-    Over("_weir_session", false);
-    Write(" + %0 AS window_end FROM (SELECT *, sum(_weir_begins)");
-    Over("", true);
     Write(
-        " AS _weir_session FROM (SELECT *, CASE WHEN epoch_us(%t) - "
+        "(SELECT * EXCLUDE (_weir_begins, _weir_ends), CASE WHEN %t IS NOT NULL THEN "
+        "max(_weir_begins)");
+    Over();
+    Write(" END AS window_start, CASE WHEN %t IS NOT NULL THEN min(_weir_ends)");
+    Over(/*descending=*/true);
+    Write(
+        " END + %0 AS window_end FROM (SELECT *, CASE WHEN coalesce(epoch_us(%t) - "
         "epoch_us(lag(%t)");
-    Over("", true);
-    Write(") > epoch_us(%0) THEN 1 ELSE 0 END AS _weir_begins FROM %s)))");
+    Over();
+    Write(
+        ") > epoch_us(%0), true) THEN %t END AS _weir_begins, CASE WHEN "
+        "coalesce(epoch_us(lead(%t)");
+    Over();
+    Write(") - epoch_us(%t) > epoch_us(%0), true) THEN %t END AS _weir_ends FROM %s))");
   }
 
   const std::vector<Token>& tokens_;

@@ -13,6 +13,7 @@ constexpr std::string_view kHead = R"(# What becomes of each construct of SQL
 Made by `sql_cases_test --coverage` from what the planner says; do not edit. A change of a row costs work that follows
 
 - *row-wise*, *union*, *distinct*, *aggregate*, *top*, *join*: the change, and the rows it meets,
+- *window*: the rows of its key from its place to where results stop changing,
 - *recompute*: the rows of the keys that changed,
 - *recompute of all rows*: the whole input of that block, on each change of it,
 - *full refresh*: the whole table; it is computed again on its own lane.

@@ -411,8 +411,8 @@ class Generator {
     const auto any = [&] { return ColumnOr(SomeType(scope, flat), scope); };
     const Expr arg = any();
     Expr out;
-    bool needs_order = true, frame = false;
-    switch (Below(9)) {
+    bool needs_order = true, frame = false, aggregate = false;
+    switch (Below(11)) {
       case 0:
         out = Call(Ty::kBig, "row_number()", {});
         break;
@@ -421,25 +421,39 @@ class Generator {
         break;
       case 2:
         out = Call(arg.type, PickText({"lag($0)", "lead($0)", "lag($0, 2)"}), {arg});
+        if (OneIn(4))
+          out = Call(arg.type, PickText({"lag($0, 1, $1)", "lead($0, 2, $1)"}),
+                     {arg, Literal(arg.type)});
         break;
       case 3:
-        out = Call(arg.type, PickText({"first_value($0)", "last_value($0)"}), {arg});
+        out = Call(arg.type,
+                   PickText({"first_value($0)", "last_value($0)",
+                             "last_value($0 IGNORE NULLS)"}),
+                   {arg});
         frame = true;
         break;
       case 4:
         out = Call(Ty::kHuge, "sum($0)", {ColumnOr(Ty::kInt, scope)});
-        needs_order = OneIn(2);
-        frame = true;
+        needs_order = !OneIn(4);
+        frame = aggregate = true;
         break;
       case 5:
         out = Call(Ty::kBig, "count(*)", {});
-        needs_order = OneIn(2);
-        frame = true;
+        needs_order = !OneIn(4);
+        frame = aggregate = true;
         break;
       case 6:
         out = Call(arg.type, PickText({"min($0)", "max($0)"}), {arg});
-        needs_order = OneIn(2);
-        frame = true;
+        needs_order = !OneIn(4);
+        frame = aggregate = true;
+        break;
+      case 9:
+        out = Call(Ty::kBig, "count($0)", {arg});
+        frame = aggregate = true;
+        break;
+      case 10:
+        out = Call(Ty::kWild, "avg($0)", {ColumnOr(Ty::kInt, scope)});
+        frame = aggregate = true;
         break;
       case 7:
         out = Call(Ty::kBig, "ntile(3)", {});
@@ -456,14 +470,29 @@ class Generator {
       out.args.push_back(std::move(e));
       return fmt::format("${}", out.args.size() - 1);
     };
+    if (aggregate && OneIn(5))
+      out.text += fmt::format(" FILTER (WHERE {})", add(Condition(scope, 0)));
     if (!OneIn(20)) over += "PARTITION BY " + add(column());
     if (needs_order) {
-      over += (over.empty() ? "ORDER BY " : " ORDER BY ") + add(column()) + Direction();
-      if (frame && OneIn(2))
+      const Expr by = column();
+      const bool time = by.type == Ty::kTs || by.type == Ty::kTsTz;
+      const bool number = by.type == Ty::kInt || by.type == Ty::kBig;
+      over += (over.empty() ? "ORDER BY " : " ORDER BY ") + add(by) + Direction();
+      if (aggregate && (time || number) && OneIn(3)) {
+        over +=
+            time ? PickText({" RANGE BETWEEN INTERVAL 1 HOUR PRECEDING AND CURRENT ROW",
+                             " RANGE BETWEEN INTERVAL 2 DAYS PRECEDING AND CURRENT ROW",
+                             " RANGE BETWEEN CURRENT ROW AND INTERVAL 1 HOUR FOLLOWING"})
+                 : PickText({" RANGE BETWEEN 1 PRECEDING AND CURRENT ROW",
+                             " RANGE BETWEEN CURRENT ROW AND 2 FOLLOWING"});
+      } else if (frame && OneIn(2)) {
         over += PickText({" ROWS BETWEEN 1 PRECEDING AND CURRENT ROW",
                           " ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING",
-                          " ROWS UNBOUNDED PRECEDING",
-                          " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"});
+                          " ROWS UNBOUNDED PRECEDING", " ROWS 3 PRECEDING",
+                          " ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING",
+                          " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+                          " RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"});
+      }
     }
     out.text += " OVER (" + over + ")";
     return out;
