@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "base/check.h"
-#include "base/time.h"
 #include "generate/rides_internal.h"
 
 namespace weir::generate {
@@ -14,16 +13,8 @@ const std::array<std::string_view, kKinds> kKindNames = {
 
 namespace {
 
-constexpr Millis kDay = 86'400'000;
 constexpr Millis kNewAppFrom =
     1'561'939'200'000;  // 2019-07-01: the app sends a field that nobody announced
-
-void AppendDigits(uint64_t value, int width, std::string* out) {
-  size_t start = out->size();
-  out->resize(start + static_cast<size_t>(width));
-  for (int i = width - 1; i >= 0; --i, value /= 10)
-    (*out)[start + static_cast<size_t>(i)] = static_cast<char>('0' + value % 10);
-}
 
 void AppendInt(int64_t value, std::string* out) {
   char buffer[24];
@@ -104,40 +95,6 @@ void ReplaceMember(std::string_view key, std::string_view value, size_t start,
 }
 
 }  // namespace
-
-void AppendStamp(Millis time, std::string* out) {
-  // Consecutive events mostly share their day.
-  thread_local int64_t cached_day = INT64_MIN;
-  thread_local std::string cached_date;
-  int64_t day = time / kDay;
-  if (day != cached_day) {
-    cached_day = day;
-    cached_date = FormatDate(static_cast<int32_t>(day));
-  }
-  uint64_t of_day = static_cast<uint64_t>(time % kDay);
-  out->append(cached_date).push_back('T');
-  AppendDigits(of_day / 3'600'000, 2, out);
-  out->push_back(':');
-  AppendDigits(of_day / 60'000 % 60, 2, out);
-  out->push_back(':');
-  AppendDigits(of_day / 1000 % 60, 2, out);
-  out->push_back('.');
-  AppendDigits(of_day % 1000, 3, out);
-  out->push_back('Z');
-}
-
-void AppendHundredths(int64_t value, std::string* out) {
-  if (value < 0) out->push_back('-');
-  uint64_t positive = static_cast<uint64_t>(value < 0 ? -value : value);
-  AppendInt(static_cast<int64_t>(positive / 100), out);
-  out->push_back('.');
-  uint64_t cents = positive % 100;
-  if (cents % 10 == 0) {
-    AppendDigits(cents / 10, 1, out);
-  } else {
-    AppendDigits(cents, 2, out);
-  }
-}
 
 void EventWriter::AppendTripId(const Ride& ride, std::string* out) const {
   if (ride.hot) {

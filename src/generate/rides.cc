@@ -7,14 +7,15 @@
 #include <memory>
 
 #include "base/hash.h"
+#include "generate/output_file.h"
 #include "generate/rides_internal.h"
 
 namespace weir::generate {
 namespace {
 
-constexpr Millis kSecond = 1000, kMinute = 60 * kSecond, kHour = 60 * kMinute,
-                 kDay = 24 * kHour;
-constexpr size_t kBufferBytes = 4 << 20;
+// weir.lateness of the contract, and how far the watermark moves before an identity is
+// forgotten.
+constexpr Millis kLateness = 48 * kHour, kMemory = kLateness + kDay;
 constexpr int64_t kProgressEvery = 1 << 16;
 
 // The dice of one purpose for one trip.
@@ -161,49 +162,6 @@ Result<Stream> MakeStream(const RidesOptions& options) {
   return stream;
 }
 
-// Appends to a file under a temporary name, which readers of the folder leave alone,
-// until Finish.
-class OutputFile {
- public:
-  static Result<OutputFile> Open(io::Io& io, const std::string& path) {
-    if (io.Exists(path))
-      return Conflict(
-          fmt::format("{} is there already: remove it or choose another --out", path));
-    auto file = WEIR_TRY(io.Open(path + ".part", io::OpenMode::kCreate));
-    WEIR_TRY(file->Truncate(0));
-    return OutputFile(io, path, std::move(file));
-  }
-  std::string& buffer() { return buffer_; }
-  Status FlushIfFull() {
-    if (buffer_.size() >= kBufferBytes) return Flush();
-    return {};
-  }
-  Result<int64_t> Finish() {  // the bytes written
-    WEIR_TRY(Flush());
-    file_.reset();
-    WEIR_TRY(io_->Rename(path_ + ".part", path_));
-    return bytes_;
-  }
-
- private:
-  OutputFile(io::Io& io, std::string path, std::unique_ptr<io::File> file)
-      : io_(&io), path_(std::move(path)), file_(std::move(file)) {
-    buffer_.reserve(kBufferBytes + (1 << 12));
-  }
-  Status Flush() {
-    bytes_ += static_cast<int64_t>(buffer_.size());
-    WEIR_TRY(file_->Append(buffer_));
-    buffer_.clear();
-    return {};
-  }
-
-  io::Io* io_;
-  std::string path_;
-  std::unique_ptr<io::File> file_;
-  std::string buffer_;
-  int64_t bytes_ = 0;
-};
-
 void CountRejected(Form form, RidesCounts* counts) {
   ++counts->rejected;
   switch (form) {
@@ -231,7 +189,7 @@ class EventFiles {
       : options_(options),
         stream_(stream),
         writer_(writer),
-        judge_(stream.rides.size()),
+        judge_(stream.rides.size() * kKinds, kLateness, kMemory),
         newest_(static_cast<size_t>(options.partitions), Judge::kNever),
         accepted_(stream.rides.size(), 0) {}
 
@@ -250,7 +208,10 @@ class EventFiles {
       files_[p].buffer().push_back('\n');
       WEIR_TRY(files_[p].FlushIfFull());
       if (good) {
-        Count(judge_.Decide(ride, arrival, &newest_[p]), arrival);
+        const size_t identity = size_t{arrival.ride} * kKinds + arrival.kind;
+        Count(judge_.Decide(identity, ride.at[arrival.kind],
+                            arrival.form == Form::kConflicting, &newest_[p]),
+              arrival);
       } else {
         CountRejected(arrival.form, &counts_);
       }
@@ -273,21 +234,23 @@ class EventFiles {
     return Crc32(trip_id_) % static_cast<uint32_t>(options_.partitions);
   }
 
-  void Count(Judge::Verdict verdict, const Arrival& arrival) {
+  void Count(Verdict verdict, const Arrival& arrival) {
     switch (verdict) {
-      case Judge::Verdict::kAccepted:
+      case Verdict::kAccepted:
         ++counts_.accepted;
         accepted_[arrival.ride] |= static_cast<uint8_t>(1 << arrival.kind);
         break;
-      case Judge::Verdict::kConflictingDuplicate:
+      case Verdict::kConflictingDuplicate:
         ++counts_.conflicting;
         [[fallthrough]];
-      case Judge::Verdict::kDuplicate:
+      case Verdict::kDuplicate:
         ++counts_.duplicate;
         break;
-      case Judge::Verdict::kLate:
+      case Verdict::kLate:
         ++counts_.late;
         break;
+      case Verdict::kRejected:
+        break;  // counted by CountRejected
     }
   }
 

@@ -1,5 +1,4 @@
-// The parts of the ride generator: real trips, the dice, the text of an event, the
-// verdicts.
+// The parts of the ride generator: real trips, and the text of an event.
 #pragma once
 
 #include <array>
@@ -10,7 +9,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "generate/dice.h"
 #include "generate/rides.h"
+#include "generate/stream.h"
+#include "generate/text.h"
 
 namespace weir::generate {
 
@@ -20,8 +22,6 @@ struct TaxiMonth {
   std::string_view gzip;
 };
 std::vector<TaxiMonth> EmbeddedTaxiMonths();
-
-using Millis = int64_t;  // since 1970
 
 // A real trip, as far as events carry it. Amounts in hundredths.
 struct TaxiTrip {
@@ -56,27 +56,6 @@ struct Ride {
   int32_t rider = 0, driver = 0;
   bool hot = false;  // its events carry the trip id kHotTrip
   const TaxiTrip* trip = nullptr;
-};
-
-// Independent dice for each purpose, so that an option that is off changes no other byte.
-class Dice {
- public:
-  explicit Dice(uint64_t seed) : state_(seed) {}
-  uint64_t Next() {  // splitmix64
-    uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
-  int64_t Between(int64_t low, int64_t high) {  // both included
-    return low + static_cast<int64_t>(Next() % static_cast<uint64_t>(high - low + 1));
-  }
-  bool Chance(double share) {
-    return static_cast<double>(Next() >> 11) * 0x1.0p-53 < share;
-  }
-
- private:
-  uint64_t state_;
 };
 
 inline constexpr std::string_view kHotTrip = "t-hot";  // after all other trip ids
@@ -133,27 +112,6 @@ class EventWriter {
   void AppendPlain(const Ride& ride, const Arrival& arrival, std::string* out) const;
   std::vector<std::string> months_;
   std::optional<WideFields> wide_;
-};
-
-void AppendStamp(Millis time, std::string* out);         // 2019-05-01T10:00:00.123Z
-void AppendHundredths(int64_t value, std::string* out);  // 12.5
-
-// Gives each arrival of one partition its verdict, after the contract of examples/rides.
-class Judge {
- public:
-  explicit Judge(size_t rides)
-      : seen_(rides * kKinds, kNever), conflicting_(rides * kKinds, false) {}
-  enum class Verdict : uint8_t { kAccepted, kDuplicate, kConflictingDuplicate, kLate };
-  // `newest` is the newest accepted event time of the arrival's partition.
-  Verdict Decide(const Ride& ride, const Arrival& arrival, Millis* newest);
-
-  static constexpr Millis kNever = INT64_MIN;
-
- private:
-  std::vector<Millis>
-      seen_;  // by identity: the watermark right after its record was judged
-  std::vector<bool>
-      conflicting_;  // whether the record kept under the identity was the conflicting one
 };
 
 }  // namespace weir::generate

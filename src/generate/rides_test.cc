@@ -204,29 +204,6 @@ TEST(EventWriterTest, BreaksEventsInTheWayTheirFormSays) {
   EXPECT_EQ(text(Form::kPlain, 0).size() - text(Form::kNotJson, 0).size(), 2u);
 }
 
-TEST(JudgeTest, AnIdentityIsForgottenWhenTheWatermarkHasMovedByThreeDays) {
-  constexpr Millis kHour = 3'600'000;
-  TaxiTrip trip;
-  Ride old{.trip = &trip}, fresh{.trip = &trip};
-  old.at[kRequested] = 1000 * kHour;
-  Judge judge(2);
-  Millis newest = Judge::kNever;
-  Arrival first{0, 0, kRequested, Form::kPlain, 0},
-      conflicting{0, 0, kRequested, Form::kConflicting, 0};
-  EXPECT_EQ(judge.Decide(old, first, &newest), Judge::Verdict::kAccepted);
-  EXPECT_EQ(judge.Decide(old, first, &newest), Judge::Verdict::kDuplicate);
-  EXPECT_EQ(judge.Decide(old, conflicting, &newest),
-            Judge::Verdict::kConflictingDuplicate);
-  fresh.at[kRequested] = 1072 * kHour - 1;
-  EXPECT_EQ(judge.Decide(fresh, {0, 1, kRequested, Form::kPlain, 0}, &newest),
-            Judge::Verdict::kAccepted);
-  EXPECT_EQ(judge.Decide(old, first, &newest), Judge::Verdict::kDuplicate);
-  fresh.at[kAssigned] = 1072 * kHour;
-  EXPECT_EQ(judge.Decide(fresh, {0, 1, kAssigned, Form::kPlain, 0}, &newest),
-            Judge::Verdict::kAccepted);
-  EXPECT_EQ(judge.Decide(old, first, &newest), Judge::Verdict::kLate);
-}
-
 TEST(TaxiTest, EveryBuiltInMonthUnpacks) {
   ASSERT_FALSE(EmbeddedTaxiMonths().empty());
   for (const TaxiMonth& month : EmbeddedTaxiMonths()) {

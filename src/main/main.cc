@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/event.h"
+#include "generate/generator.h"
 #include "generate/rides.h"
 #include "main/command.h"
 
@@ -94,14 +95,7 @@ std::string Suggestion(CLI::App& app, const std::vector<std::string>& words) {
   return fmt::format("see `weir {} --help`", verb->get_name());
 }
 
-int Generate(io::Io& io, Arguments& a) {
-  if (a.generator != "rides") {
-    const auto near = project::DidYouMean(a.generator, {"rides"});
-    return Fail(
-        near ? fmt::format("no generator '{}'; did you mean {}?", a.generator, *near)
-             : fmt::format("no generator '{}'; there is rides", a.generator),
-        kWrongCall);
-  }
+int GenerateRides(io::Io& io, Arguments& a) {
   for (size_t from = 0; from < a.months.size();) {
     const size_t comma = std::min(a.months.find(',', from), a.months.size());
     a.rides.months.push_back(a.months.substr(from, comma - from));
@@ -114,6 +108,38 @@ int Generate(io::Io& io, Arguments& a) {
       counts->received, counts->trips, a.rides.out, counts->accepted, counts->rejected,
       counts->duplicate, counts->late);
   return kFine;
+}
+
+int Generate(CLI::App& app, io::Io& io, Arguments& a) {
+  if (a.generator == "rides") return GenerateRides(io, a);
+  std::vector<std::string> names = {"rides"};
+  for (const generate::Generator& generator : generate::Generators()) {
+    names.emplace_back(generator.name);
+    if (generator.name != a.generator) continue;
+    for (const CLI::Option* option : app.get_options()) {
+      const std::string name = option->get_name();
+      if (option->count() > 0 && name != "NAME" && name != "--out" && name != "--scale" &&
+          name != "--seed") {
+        return Fail(fmt::format("{} is an option of rides; {} takes --out, --scale and "
+                                "--seed",
+                                name, a.generator),
+                    kWrongCall);
+      }
+    }
+    if (!(a.rides.scale > 0 && a.rides.scale <= 1'000'000))
+      return Fail("--scale goes from above 0 to 1000000", kWrongCall);
+    const auto written = generator.run(
+        io, {.out = a.rides.out, .scale = a.rides.scale, .seed = a.rides.seed});
+    if (!written.ok()) return Fail(written.error());
+    fmt::print("{}\n", *written);
+    return kFine;
+  }
+  const auto near = project::DidYouMean(a.generator, names);
+  return Fail(near
+                  ? fmt::format("no generator '{}'; did you mean {}?", a.generator, *near)
+                  : fmt::format("no generator '{}'; there are {}", a.generator,
+                                fmt::join(names, ", ")),
+              kWrongCall);
 }
 
 int Dispatch(CLI::App& app, Arguments& a, io::Io& io) {
@@ -134,7 +160,7 @@ int Dispatch(CLI::App& app, Arguments& a, io::Io& io) {
   if (verb == "show") return Show(io, a.options, a.what, a.name);
   if (verb == "explain") return Explain(io, a.options, a.name, a.analyze);
   if (verb == "relocate") return Relocate(io, a.options);
-  return Generate(io, a);
+  return Generate(*app.get_subcommands().front(), io, a);
 }
 
 int Main(int argc, char** argv) {
@@ -226,9 +252,11 @@ int Main(int argc, char** argv) {
 
   CLI::App* generate = app.add_subcommand(
       "generate", "write an example's input and the right answer to it");
-  generate->add_option("NAME", a.generator, "rides")->required();
+  generate->add_option("NAME", a.generator, "rides, attribution: an example's name")
+      ->required();
   generate->add_option("--out", a.rides.out, "the folder to write to")->required();
-  generate->add_option("--scale", a.rides.scale, "trips per real trip")
+  generate
+      ->add_option("--scale", a.rides.scale, "how much: of rides, trips per real trip")
       ->capture_default_str();
   generate->add_option("--seed", a.rides.seed, "another seed gives other dice")
       ->capture_default_str();

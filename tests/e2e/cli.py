@@ -228,3 +228,5 @@ def test_the_generator_helps(t):
     t.ok("2019-06" in t.weir("generate", "rides", "--out", t.dir / "x", "--months", "1999-01", code=None).err, "unknown months are not explained")
     done = t.weir("generate", "rids", "--out", t.dir / "x", code=2)
     t.ok("rides" in done.err, f"no suggestion for a mistyped generator: {done.err}")
+    done = t.weir("generate", "attribution", "--out", t.dir / "x", "--late", "0.3", code=2)
+    t.ok("--late is an option of rides" in done.err, f"an option that says nothing is taken: {done.err}")
