@@ -51,6 +51,17 @@ std::string DataDir(const Options& options) {
                                            : options.data);
 }
 
+int PrintProblems(const std::vector<contract::Problem>& problems) {
+  for (const contract::Problem& problem : problems) {
+    std::string line = problem.file;
+    if (problem.line > 0) line += ":" + std::to_string(problem.line);
+    line += ": " + problem.message;
+    if (!problem.fix.empty()) line += "; " + problem.fix;
+    fmt::print(stderr, "{}\n", line);
+  }
+  return static_cast<int>(problems.size());
+}
+
 namespace {
 
 // Clauses and properties that are understood but that nothing acts on yet: silence would
@@ -112,14 +123,7 @@ std::optional<Loaded> Load(io::Io& io, const Options& options, int* faults) {
     }
   }
   if (project) RefuseWhatIsNotKept(*project, &problems);
-  for (const contract::Problem& problem : problems) {
-    std::string line = problem.file;
-    if (problem.line > 0) line += ":" + std::to_string(problem.line);
-    line += ": " + problem.message;
-    if (!problem.fix.empty()) line += "; " + problem.fix;
-    fmt::print(stderr, "{}\n", line);
-  }
-  *faults = static_cast<int>(problems.size());
+  *faults = PrintProblems(problems);
   // Paths of files are remembered: they must not depend on where a command is called.
   if (project) project->dir = AbsolutePath(project->dir);
   if (!project || !plan || !problems.empty()) return std::nullopt;

@@ -42,6 +42,9 @@ struct Loaded {
 };
 std::optional<Loaded> Load(io::Io& io, const Options& options, int* faults);
 
+// Prints "file:line: message; fix" for each to stderr; returns how many there are.
+int PrintProblems(const std::vector<contract::Problem>& problems);
+
 std::string AbsolutePath(const std::string& path);
 // --data, else <project>/.weir
 std::string DataDir(const Options& options);
@@ -61,6 +64,7 @@ int List(io::Io& io, const Options& options);
 int Show(io::Io& io, const Options& options, const std::string& what,
          const std::string& name);
 int Explain(io::Io& io, const Options& options, const std::string& model, bool analyze);
+int Test(io::Io& io, const Options& options, const std::vector<std::string>& select);
 int Relocate(io::Io& io, const Options& options);
 
 }  // namespace weir::main

@@ -55,6 +55,20 @@ AS SELECT page,
     GROUP BY page;
 )";
 
+constexpr const char* kTest =
+    R"(unit_tests:
+  - name: a page counts its views and knows its first one
+    model: gold.pages
+    given:
+      - input: bronze.page_views
+        rows:
+          - {page: /, viewed_at: 2026-01-01T10:05:00Z, visitor_id: bob}
+          - {page: /, viewed_at: 2026-01-01T10:00:00Z, visitor_id: ann}
+    expect:
+      rows:
+        - {page: /, views: 2, first_viewed_at: 2026-01-01T10:00:00Z, latest_visitor_id: bob}
+)";
+
 constexpr const char* kData =
     R"({"view_id": "v1", "viewed_at": "2026-01-01T10:00:00Z", "page": "/", "visitor_id": "ann"}
 {"view_id": "v2", "viewed_at": "2026-01-01T10:00:05Z", "page": "/prices", "visitor_id": "ann"}
@@ -73,6 +87,7 @@ int Init(io::Io& io, const std::string& dir) {
       {"weir.yml", fmt::format(fmt::runtime(kProject), name)},
       {"contracts/page_views.odcs.yaml", kContract},
       {"models/gold/pages.sql", kModel},
+      {"tests/pages.yml", kTest},
       {"data/views.ndjson", kData}};
   for (const auto& [file, text] : files) {
     const std::string path = io::Join(dir, file);
@@ -81,9 +96,9 @@ int Init(io::Io& io, const std::string& dir) {
     if (!made.ok()) return Fail(made.error());
   }
   fmt::print(
-      "made {0}: a contract, a model and five records to try it on\n\nnext:\n  weir "
-      "check --project {0}\n  weir run --once --project {0}\n  weir query --project {0} "
-      "\"SELECT * FROM gold.pages\"\n",
+      "made {0}: a contract, a model, its test and five records to try it on\n\n"
+      "next:\n  weir check --project {0}\n  weir test --project {0}\n  weir run --once "
+      "--project {0}\n  weir query --project {0} \"SELECT * FROM gold.pages\"\n",
       dir);
   return kFine;
 }

@@ -32,7 +32,7 @@ struct Arguments {
   Options options;
   RunFlags run;
   std::string format = "text";
-  std::vector<std::string> sets, sources;
+  std::vector<std::string> sets, sources, select;
   bool once = false, verbose = false, analyze = false;
   std::string dir, sql, as_of, what, name, generator;
   generate::RidesOptions rides;
@@ -159,6 +159,7 @@ int Dispatch(CLI::App& app, Arguments& a, io::Io& io) {
   if (verb == "ls") return List(io, a.options);
   if (verb == "show") return Show(io, a.options, a.what, a.name);
   if (verb == "explain") return Explain(io, a.options, a.name, a.analyze);
+  if (verb == "test") return Test(io, a.options, a.select);
   if (verb == "relocate") return Relocate(io, a.options);
   return Generate(*app.get_subcommands().front(), io, a);
 }
@@ -241,6 +242,19 @@ int Main(int argc, char** argv) {
   AddProject(explain, a);
   AddData(explain, a);
   AddFormat(explain, a);
+
+  CLI::App* test = app.add_subcommand(
+      "test",
+      "run the unit tests of the models: rows given and expected, in tests/*.yml");
+  test->add_option("--select", a.select,
+                   "only these: names of models, tests or files, with * for anything and "
+                   "commas between")
+      ->delimiter(',')
+      ->take_all();
+  AddProject(test, a);
+  test->add_option("-o,--output", a.format, "how to print: text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
 
   CLI::App* relocate = app.add_subcommand(
       "relocate", "mend the tables of a data directory that was moved");

@@ -27,7 +27,7 @@ def line_of(path, text):
 
 def test_help_names_every_verb(t):
     text = t.weir("--help").out
-    for verb in ("init", "check", "up", "run", "query", "ls", "show", "explain", "generate", "relocate"):
+    for verb in ("init", "check", "test", "up", "run", "query", "ls", "show", "explain", "generate", "relocate"):
         t.ok(re.search(rf"^\s+{verb}\b", text, re.M), f"--help does not list {verb}:\n{text}")
         help = t.weir(verb, "--help").out
         t.ok(len(help.splitlines()) > 2, f"weir {verb} --help says next to nothing: {help}")
@@ -198,6 +198,7 @@ def test_show_names_a_changed_text_of_the_catalog(t):
 def test_a_project_from_nothing(t):
     t.weir("init", t.dir / "mine")
     t.ok((t.dir / "mine/weir.yml").exists(), "init made no weir.yml")
+    t.ok("1 passed, 0 failed" in t.weir("test", "--project", t.dir / "mine").out, "the test that init wrote did not pass")
     t.weir("check", "--project", t.dir / "mine")
     t.ok(t.weir("init", t.dir / "mine", code=None).code != 0, "init over an existing project did not refuse")
 

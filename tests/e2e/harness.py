@@ -76,6 +76,10 @@ class Test:
         if got != want:
             raise Failure(f"{what}: got {got!r}, want {want!r}")
 
+    def contains(self, text, part, what):
+        if part not in text:
+            raise Failure(f"{what}: {part!r} is missing in {text!r}")
+
     # -------------------------------------------------------------------------------- commands
 
     def weir(self, *args, code=0, timeout=600, cwd=None, env=None):

@@ -6,11 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "engine.h"
+#include "modeltest/engine.h"
 #include "plan/plan.h"
 #include "values.h"
 
 namespace weir::sqltest {
+
+using flow::Changes;
+using modeltest::Engine;
+using modeltest::IsKept;
+using modeltest::Oracle;
+using modeltest::SchemaOf;
 
 struct ModelText {
   std::string name, kind;  // kind: empty: any but a full refresh

@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include "base/time.h"
 #include "data/arrow.h"
@@ -411,34 +410,6 @@ Result<data::Type> TypeAt(Reader& in) {
   return type;
 }
 
-bool NearlyEqual(double a, double b) {
-  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
-  if (a == b) return true;
-  return std::abs(a - b) <= 1e-9 * std::max(std::abs(a), std::abs(b));
-}
-
-std::vector<int> AllColumns(const arrow::RecordBatch& rows) {
-  std::vector<int> out(static_cast<size_t>(rows.num_columns()));
-  std::iota(out.begin(), out.end(), 0);
-  return out;
-}
-
-data::Batch Empty(const data::Schema& schema) {
-  return {*arrow::RecordBatch::MakeEmpty(data::ToArrow(schema)), {}};
-}
-
-// The columns named differently by DuckDB's result or nested names do not matter.
-data::Batch Renamed(const data::Schema& schema, const data::Batch& batch) {
-  return {arrow::RecordBatch::Make(data::ToArrow(schema), batch.num_rows(),
-                                   batch.rows->columns()),
-          batch.weights};
-}
-
-struct Unmatched {
-  int64_t row;
-  int64_t weight;
-};
-
 }  // namespace
 
 Result<data::Type> ParseType(std::string_view text) {
@@ -538,108 +509,27 @@ std::vector<std::string> RowTexts(const data::Schema& schema, const data::Batch&
   return out;
 }
 
-Content::Content(data::Schema schema)
-    : schema_(std::move(schema)), rows_(Empty(schema_)) {}
-
-Status Content::Add(const std::vector<data::Batch>& changes) {
-  std::vector<data::Batch> all = {rows_};
-  for (const data::Batch& batch : changes) {
-    if (batch.num_rows() > 0) all.push_back(Renamed(schema_, batch));
-  }
-  if (all.size() == 1) return {};
-  rows_ = WEIR_TRY(data::Consolidate(WEIR_TRY(data::Concat(all))));
-  return {};
-}
-
-Result<data::Batch> Content::Expanded(std::mt19937_64& random) const {
-  std::vector<int32_t> order;
-  for (int64_t row = 0; row < rows_.num_rows(); ++row) {
-    if (rows_.weight(row) < 0)
-      return Internal("a row is there less than no time: " +
-                      RowText(schema_, *rows_.rows, row));
-    order.insert(order.end(), static_cast<size_t>(rows_.weight(row)),
-                 static_cast<int32_t>(row));
-  }
-  std::shuffle(order.begin(), order.end(), random);
-  data::Batch out = WEIR_TRY(data::Take(rows_, order));
-  out.weights.clear();
-  return out;
-}
-
-Result<data::Batch> Sum(const data::Schema& schema,
-                        const std::vector<data::Batch>& changes) {
-  Content sum(schema);
-  WEIR_TRY(sum.Add(changes));
-  return sum.rows();
-}
-
 Result<std::string> Difference(const data::Schema& schema, const data::Batch& a,
                                std::string_view a_name, const data::Batch& b,
                                std::string_view b_name, const Approximate& approximate) {
-  // What is left of a - b, first exactly …
-  data::Batch minus = Renamed(schema, b);
-  minus.weights.resize(static_cast<size_t>(b.num_rows()));
-  for (int64_t i = 0; i < b.num_rows(); ++i)
-    minus.weights[static_cast<size_t>(i)] = -b.weight(i);
-  const data::Batch left = WEIR_TRY(Sum(schema, {a, minus}));
-  if (left.num_rows() == 0) return std::string();
-  // … then pairwise where floats may differ a little.
-  std::vector<Unmatched> only_a, only_b;
-  for (int64_t row = 0; row < left.num_rows(); ++row) {
-    const int64_t weight = left.weight(row);
-    (weight > 0 ? only_a : only_b).push_back({row, std::abs(weight)});
-  }
-  std::vector<int> exact, floats;
-  for (const int column : AllColumns(*left.rows)) {
-    const auto i = static_cast<size_t>(column);
-    const bool is_approximate = i < approximate.size() && approximate[i] &&
-                                (schema.fields[i].type.kind == Kind::kDouble ||
-                                 schema.fields[i].type.kind == Kind::kFloat);
-    (is_approximate ? floats : exact).push_back(column);
-  }
-  if (!floats.empty()) {
-    std::vector<std::string> keys(static_cast<size_t>(left.num_rows()));
-    if (!exact.empty()) {
-      const auto encoded = WEIR_TRY(data::EncodeKeys(*left.rows, exact));
-      for (size_t i = 0; i < keys.size(); ++i) keys[i] = encoded[i];
-    }
-    const auto value = [&](int column, int64_t row) {
-      const arrow::Array& array = *left.rows->column(column);
-      return array.type_id() == arrow::Type::FLOAT
-                 ? static_cast<const arrow::FloatArray&>(array).Value(row)
-                 : static_cast<const arrow::DoubleArray&>(array).Value(row);
-    };
-    const auto near = [&](int64_t x, int64_t y) {
-      if (keys[static_cast<size_t>(x)] != keys[static_cast<size_t>(y)]) return false;
-      return std::all_of(floats.begin(), floats.end(), [&](int c) {
-        const bool x_null = left.rows->column(c)->IsNull(x),
-                   y_null = left.rows->column(c)->IsNull(y);
-        return x_null || y_null ? x_null == y_null
-                                : NearlyEqual(value(c, x), value(c, y));
-      });
-    };
-    for (Unmatched& x : only_a) {
-      for (Unmatched& y : only_b) {
-        if (x.weight == 0 || y.weight == 0 || !near(x.row, y.row)) continue;
-        const int64_t pairs = std::min(x.weight, y.weight);
-        x.weight -= pairs;
-        y.weight -= pairs;
-      }
-    }
-  }
+  constexpr double kTolerance = 1e-9;
+  std::vector<double> tolerances(schema.fields.size());
+  for (size_t i = 0; i < approximate.size(); ++i)
+    tolerances[i] = approximate[i] ? kTolerance : 0;
+  const auto unequal = WEIR_TRY(modeltest::Compare(schema, a, b, tolerances));
   std::string out;
-  const auto show = [&](const std::vector<Unmatched>& rows, std::string_view name) {
-    int shown = 0;
-    for (const Unmatched& row : rows) {
-      if (row.weight == 0 || ++shown > 12) continue;
-      out +=
-          fmt::format("  only in {}: {}{}\n", name, RowText(schema, *left.rows, row.row),
-                      row.weight > 1 ? fmt::format("  ({} times)", row.weight) : "");
+  const auto show = [&](const data::Batch& rows, std::string_view name) {
+    constexpr int64_t kShown = 12;
+    for (int64_t row = 0; row < std::min(rows.num_rows(), kShown); ++row) {
+      out += fmt::format(
+          "  only in {}: {}{}\n", name, RowText(schema, *rows.rows, row),
+          rows.weight(row) > 1 ? fmt::format("  ({} times)", rows.weight(row)) : "");
     }
-    if (shown > 12) out += fmt::format("  … and {} more\n", shown - 12);
+    if (rows.num_rows() > kShown)
+      out += fmt::format("  … and {} more\n", rows.num_rows() - kShown);
   };
-  show(only_a, a_name);
-  show(only_b, b_name);
+  show(unequal.only_a, a_name);
+  show(unequal.only_b, b_name);
   return out;
 }
 

@@ -11,8 +11,12 @@
 #include "base/result.h"
 #include "data/batch.h"
 #include "data/type.h"
+#include "modeltest/content.h"
 
 namespace weir::sqltest {
+
+using modeltest::Content;
+using modeltest::Sum;
 
 // "BIGINT", "DECIMAL(10,2)", "VARCHAR[]", "STRUCT(a INTEGER, b VARCHAR)".
 Result<data::Type> ParseType(std::string_view text);
@@ -34,27 +38,6 @@ Result<data::Batch> ParseRows(const data::Schema& schema,
 enum class WeightText : uint8_t { kSign, kRepeat };
 std::vector<std::string> RowTexts(const data::Schema& schema, const data::Batch& batch,
                                   WeightText weights);
-
-// A multiset of rows: the sum of changes.
-class Content {
- public:
-  explicit Content(data::Schema schema);
-
-  Status Add(const std::vector<data::Batch>& changes);
-  const data::Schema& schema() const { return schema_; }
-  // Each row once, with its weight; no weight is 0.
-  const data::Batch& rows() const { return rows_; }
-  // Rows as often as their weight says, shuffled. kInternal when a weight is negative.
-  Result<data::Batch> Expanded(std::mt19937_64& random) const;
-
- private:
-  data::Schema schema_;
-  data::Batch rows_;
-};
-
-// The sum of a step's changes, rows that cancel taken out. May have no rows.
-Result<data::Batch> Sum(const data::Schema& schema,
-                        const std::vector<data::Batch>& changes);
 
 // How columns are compared: exactly (NaN equals NaN, -0.0 equals 0.0), or, where true,
 // floats with a relative difference of 1e-9.

@@ -1,4 +1,4 @@
-#include "engine.h"
+#include "modeltest/engine.h"
 
 #include <arrow/api.h>
 #include <fmt/format.h>
@@ -6,7 +6,7 @@
 #include "data/arrow.h"
 #include "duck/duck.h"
 
-namespace weir::sqltest {
+namespace weir::modeltest {
 namespace {
 
 bool IsRefreshed(const plan::ModelPlan& model) {
@@ -215,4 +215,4 @@ int64_t Engine::state_bytes() const {
   return sum;
 }
 
-}  // namespace weir::sqltest
+}  // namespace weir::modeltest

@@ -12,11 +12,11 @@
 #include "flow/model_runner.h"
 #include "flow/shard_pool.h"
 #include "io/sim_io.h"
+#include "modeltest/content.h"
 #include "plan/plan.h"
 #include "state/state.h"
-#include "values.h"
 
-namespace weir::sqltest {
+namespace weir::modeltest {
 
 using flow::Changes;  // by table
 
@@ -103,4 +103,4 @@ const data::Schema* SchemaOf(const plan::Plan& plan, const std::string& table);
 // Whether a model is kept as a table.
 bool IsKept(const plan::ModelPlan& model);
 
-}  // namespace weir::sqltest
+}  // namespace weir::modeltest
