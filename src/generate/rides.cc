@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "generate/output_file.h"
+#include "generate/rides_answer.h"
 #include "generate/rides_internal.h"
 
 namespace weir::generate {
@@ -224,6 +225,10 @@ class EventFiles {
 
   RidesCounts& counts() { return counts_; }
   const std::vector<uint8_t>& accepted() const { return accepted_; }
+  // Of one partition, at the end.
+  Millis watermark() const {
+    return newest_[0] == Judge::kNever ? Judge::kNever : newest_[0] - kLateness;
+  }
 
  private:
   size_t PartitionOf(const Ride& ride, bool good) {
@@ -302,11 +307,44 @@ class TripRow {
           break;
       }
       last_ = position;
+      last_event_ = std::max(last_event_, event.at);
       empty_ = false;
     }
   }
 
   bool empty() const { return empty_; }
+
+  TripFacts Facts(const EventWriter& writer) const {
+    TripFacts facts;
+    writer.AppendTripId(rides_[last_], &facts.id);
+    auto of = [&](const Latest& event, auto get) {
+      using Value = decltype(get(rides_[0]));
+      return event.at == Judge::kNever ? std::optional<Value>()
+                                       : std::optional<Value>(get(rides_[event.ride]));
+    };
+    auto amount = [&](const Latest& event, int32_t TaxiTrip::*of_trip) {
+      return of(event, [&](const Ride& r) { return int64_t{r.trip->*of_trip}; });
+    };
+    facts.rider = of(request_, [](const Ride& r) { return r.rider; });
+    facts.driver = of(driver_, [](const Ride& r) { return r.driver; });
+    facts.pickup_zone =
+        of(request_, [](const Ride& r) { return r.trip->pickup_location; });
+    facts.dropoff_zone =
+        of(completion_, [](const Ride& r) { return r.trip->dropoff_location; });
+    facts.payment_type =
+        of(payment_type_, [](const Ride& r) { return r.trip->payment_type; });
+    for (size_t kind = 0; kind < stamps_.size(); ++kind) {
+      if (stamps_[kind] != Judge::kNever) facts.stamps[kind] = stamps_[kind];
+    }
+    facts.last_event = last_event_;
+    facts.distance = amount(completion_, &TaxiTrip::distance);
+    facts.fare = amount(payment_, &TaxiTrip::fare);
+    facts.tip = amount(tip_, &TaxiTrip::tip);
+    facts.total = amount(payment_, &TaxiTrip::total);
+    if (facts.total && payment_.kind == kCorrected) *facts.total += kCorrection;
+    facts.surge = amount(request_, &TaxiTrip::extra);
+    return facts;
+  }
 
   void Append(const EventWriter& writer, std::string* out) const {
     auto add = [&](const Latest& event, auto write) {
@@ -356,12 +394,13 @@ class TripRow {
   std::array<Millis, kCorrected> stamps_;
   Latest request_, driver_, completion_, payment_, tip_, payment_type_;
   uint32_t last_ = 0;
+  Millis last_event_ = Judge::kNever;
   bool empty_ = true;
 };
 
 Result<int64_t> WriteTrips(io::Io& io, const std::string& path, const Stream& stream,
                            const EventWriter& writer,
-                           const std::vector<uint8_t>& accepted) {
+                           const std::vector<uint8_t>& accepted, RidesAnswer* answer) {
   OutputFile file = WEIR_TRY(OutputFile::Open(io, path));
   file.buffer() =
       "trip_id,rider_id,driver_id,pickup_location_id,dropoff_location_id,requested_at,"
@@ -373,6 +412,7 @@ Result<int64_t> WriteTrips(io::Io& io, const std::string& path, const Stream& st
     if (row.empty()) return {};
     ++rows;
     row.Append(writer, &file.buffer());
+    if (answer != nullptr) answer->Add(row.Facts(writer));
     return file.FlushIfFull();
   };
   TripRow hot(stream.rides);
@@ -443,8 +483,23 @@ Result<RidesCounts> GenerateRides(
   EventFiles files(options, stream, writer);
   WEIR_TRY(files.Write(io, progress));
   RidesCounts counts = files.counts();
-  counts.trips = WEIR_TRY(WriteTrips(io, io::Join(options.out, "expected_trips.csv"),
-                                     stream, writer, files.accepted()));
+  std::optional<RidesAnswer> answer;
+  // With several partitions the watermark in between depends on which is read when.
+  if (options.partitions == 1)
+    answer.emplace(CitiesOfZones(options.seed, kZoneVersions), files.watermark());
+  counts.trips =
+      WEIR_TRY(WriteTrips(io, io::Join(options.out, "expected_trips.csv"), stream, writer,
+                          files.accepted(), answer ? &*answer : nullptr));
+  if (answer) WEIR_TRY(answer->Write(io, options.out));
+  WEIR_TRY(WriteZones(io, options.out, options.seed));
+  WEIR_TRY(WriteLedgers(io, options.out,
+                        {{"ride_events",
+                          {.received = counts.received,
+                           .accepted = counts.accepted,
+                           .rejected = counts.rejected,
+                           .duplicate = counts.duplicate,
+                           .late = counts.late,
+                           .conflicting = counts.conflicting}}}));
   WEIR_TRY(WriteCounts(io, io::Join(options.out, "expected_counts.json"), counts));
   return counts;
 }

@@ -51,6 +51,9 @@ struct RidesCounts {
 //   events.ndjson (or events-<p>.ndjson)  one event a line, in order of arrival
 //   expected_trips.csv                    silver.trips, ordered by trip_id
 //   expected_counts.json                  the ledger
+//   data/zones/zones-<version>.csv        the city of each zone, as it changes
+//   answer/ledger.json, answer/<table>.ndjson  the answer as generator.h tells it; the
+//                                         tables only when there is one partition
 // The answer is derived from the true trips, not from the written text. Same options,
 // same bytes. `progress` is called now and then with the events written and the events in
 // all.
