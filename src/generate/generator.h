@@ -36,5 +36,6 @@ struct Generator {
 const std::vector<Generator>& Generators();
 
 Result<std::string> GenerateAttribution(io::Io& io, const SystemOptions& options);
+Result<std::string> GenerateFraud(io::Io& io, const SystemOptions& options);
 
 }  // namespace weir::generate

@@ -6,6 +6,7 @@ const std::vector<Generator>& Generators() {
   static const std::vector<Generator> all = {
       {"attribution", "impressions, clicks and hourly conversion files of ad campaigns",
        &GenerateAttribution},
+      {"fraud", "card payments with planted fraud, and its labels", &GenerateFraud},
   };
   return all;
 }

@@ -71,8 +71,9 @@ Verdict Judge::Decide(size_t identity, Millis at, uint8_t content, Millis* newes
     seen_[identity] = watermark;
     return Verdict::kLate;
   }
-  *newest = std::max(*newest, at);
-  seen_[identity] = *newest - lateness_;
+  if (at < ahead_) *newest = std::max(*newest, at);
+  // Before the first watermark there is none to remember; any real one is far ahead of it.
+  seen_[identity] = *newest == kNever ? kNever / 2 : *newest - lateness_;
   return Verdict::kAccepted;
 }
 
@@ -103,6 +104,7 @@ Result<SourceFate> WriteSource(io::Io& io, const std::string& out,
   SourceFate fate;
   fate.accepted.resize(times.size());
   Judge judge(times.size(), source.lateness);
+  judge.SetAhead(source.ahead);
   const std::string folder = io::Join(io::Join(out, "data"), source.name);
   std::optional<OutputFile> file;
   std::string open_name;

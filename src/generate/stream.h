@@ -64,6 +64,9 @@ class Judge {
         content_(identities, 0) {}
   Judge(size_t identities, Millis lateness)
       : Judge(identities, lateness, lateness + kDay) {}
+  // Records that say they happened at `time` or later are from clocks that are ahead:
+  // they are accepted and move no watermark.
+  void SetAhead(Millis time) { ahead_ = time; }
 
   // `newest` is the newest accepted event time of the record's partition. `content` tells
   // records of one identity apart; they have one event time.
@@ -77,7 +80,7 @@ class Judge {
   static constexpr Millis kNever = INT64_MIN;
 
  private:
-  Millis lateness_, memory_, newest_ = kNever;
+  Millis lateness_, memory_, newest_ = kNever, ahead_ = INT64_MAX;
   std::vector<Millis> seen_;      // the watermark right after the identity was judged
   std::vector<uint8_t> content_;  // of the record that is known under it
 };
@@ -93,6 +96,7 @@ struct Ledger {
 struct SourceText {
   std::string name;  // of the source: the files go to <out>/data/<name>/
   Millis lateness = 0;
+  Millis ahead = INT64_MAX;  // see Judge::SetAhead
   // The file that a delivery belongs to; ascending with the deliveries. Empty: all go to
   // "<name>.ndjson".
   std::function<std::string(const Delivery&)> file;

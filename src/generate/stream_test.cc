@@ -26,6 +26,18 @@ TEST(JudgeTest, AnIdentityIsKeptUntilTheWatermarkHasPassedItsOwnTime) {
   EXPECT_EQ(judge.Decide(0, 100 * kHour, 0, &newest), Verdict::kDuplicate);
 }
 
+TEST(JudgeTest, AClockThatIsAheadMovesNoWatermark) {
+  Judge judge(4, kHour);
+  judge.SetAhead(1000 * kHour);
+  EXPECT_EQ(judge.Decide(0, 2000 * kHour), Verdict::kAccepted);
+  EXPECT_EQ(judge.watermark(), Judge::kNever);
+  EXPECT_EQ(judge.Decide(1, 10 * kHour), Verdict::kAccepted);
+  EXPECT_EQ(judge.Decide(2, 1000 * kHour), Verdict::kAccepted);
+  EXPECT_EQ(judge.watermark(), 9 * kHour);
+  EXPECT_EQ(judge.Decide(3, 9 * kHour), Verdict::kAccepted);
+  EXPECT_EQ(judge.Decide(0, 2000 * kHour), Verdict::kDuplicate);
+}
+
 TEST(DeliverTest, EveryEventArrivesAndTroubleComesInItsShare) {
   std::vector<Millis> times;
   for (int i = 0; i < 20'000; ++i) times.push_back(i * kMinute);

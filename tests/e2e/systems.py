@@ -28,6 +28,7 @@ KILLS = 10
 Scale = collections.namedtuple("Scale", "rows small")
 SCALES = {
     "rides": Scale(rows=.0015, small=.03),
+    "fraud": Scale(rows=.008, small=.1),
 }
 
 
@@ -207,6 +208,8 @@ def run_killed(system, lake, kills, seed, **how):
 
 def check_small(t, name):
     """What each change runs: all steps, all shards, the kills and DuckDB, each once."""
+    if any((EXAMPLES / name / "tests").glob("*.yml")):
+        t.weir("test", "--project", EXAMPLES / name)
     seed = seed_of(t, 3)
     rows = System(t, name, SCALES[name].rows, seed)
     rows.run(t.dir / "rows", step=1, shards=3)
@@ -250,3 +253,13 @@ def test_rides(t):
 @long
 def test_rides_at_all_sizes(t):
     check_grid(t, "rides")
+
+
+def test_fraud(t):
+    check_incremental(t, "fraud")
+    check_small(t, "fraud")
+
+
+@long
+def test_fraud_at_all_sizes(t):
+    check_grid(t, "fraud")
