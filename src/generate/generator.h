@@ -37,5 +37,6 @@ const std::vector<Generator>& Generators();
 
 Result<std::string> GenerateAttribution(io::Io& io, const SystemOptions& options);
 Result<std::string> GenerateFraud(io::Io& io, const SystemOptions& options);
+Result<std::string> GenerateCustomer360(io::Io& io, const SystemOptions& options);
 
 }  // namespace weir::generate

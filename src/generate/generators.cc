@@ -7,6 +7,8 @@ const std::vector<Generator>& Generators() {
       {"attribution", "impressions, clicks and hourly conversion files of ad campaigns",
        &GenerateAttribution},
       {"fraud", "card payments with planted fraud, and its labels", &GenerateFraud},
+      {"customer360", "what web site, app, CRM and call centre know of the same people",
+       &GenerateCustomer360},
   };
   return all;
 }

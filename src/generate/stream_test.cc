@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "generate/customer360_internal.h"
+
 namespace weir::generate {
 namespace {
 
@@ -75,6 +77,13 @@ TEST(TextTest, JsonAndCsvAreEscaped) {
       R"({"t":"1969-12-31T23:59:59.999Z","d":"1969-12-31","m":-1.05})");
   EXPECT_EQ(CsvRow().Add("").Add("a,\"b\"").Add(7).Add(std::optional<int>()).text(),
             R"(,"a,""b""",7,)");
+}
+
+TEST(Md5Test, TheExamplesOfTheStandard) {
+  EXPECT_EQ(Md5(""), "d41d8cd98f00b204e9800998ecf8427e");
+  EXPECT_EQ(Md5("123456789012345678901234567890123456789012345678901234567890123456789012"
+                "34567890"),
+            "57edf4a22be3c955ac49da2e2107b67a");
 }
 
 }  // namespace

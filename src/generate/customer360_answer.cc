@@ -1,0 +1,330 @@
+// Who is who: the answer to the models of examples/customer360, by union-find over the
+// records.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+#include <tuple>
+
+#include "generate/customer360_internal.h"
+
+namespace weir::generate {
+namespace {
+
+constexpr size_t kSharedByMany = 12;  // records; a value of more links nobody
+
+// One row of silver.records: what one record said with the same values.
+struct Said {
+  std::string source, id;
+  MaybeText email, phone, device;
+  auto operator<=>(const Said&) const = default;
+};
+struct Heard {
+  Millis first = INT64_MAX, last = INT64_MIN;
+  int64_t events = 0, cents = 0;
+  void Add(Millis at, int64_t amount) {
+    first = std::min(first, at);
+    last = std::max(last, at);
+    ++events;
+    cents += amount;
+  }
+};
+
+struct CustomerRow {  // silver.customers
+  MaybeText name, email, phone, city;
+  Millis first = 0, updated = 0;
+};
+
+using RecordKey = std::pair<std::string, std::string>;  // source, source_id
+
+class Groups {  // union-find
+ public:
+  explicit Groups(size_t size) : parent_(size) {
+    std::iota(parent_.begin(), parent_.end(), size_t{0});
+  }
+  size_t Find(size_t i) {
+    while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
+    return i;
+  }
+  void Join(size_t a, size_t b) { parent_[Find(a)] = Find(b); }
+
+ private:
+  std::vector<size_t> parent_;
+};
+
+class Answer {
+ public:
+  Answer(const Customers& world, const CustomerFates& fates)
+      : world_(world), fates_(fates) {}
+
+  Status Write(io::Io& io, const std::string& out) {
+    FoldCrm();
+    Collect();
+    Resolve();
+    WEIR_TRY(WriteAnswer(io, out, "silver.customers", CustomerRows()));
+    WEIR_TRY(WriteAnswer(io, out, "silver.customer_history", history_));
+    WEIR_TRY(WriteAnswer(io, out, "silver.records", RecordRows()));
+    WEIR_TRY(WriteAnswer(io, out, "silver.identities", IdentityRows()));
+    WEIR_TRY(WriteAnswer(io, out, "gold.profiles", ProfileRows()));
+    WEIR_TRY(WriteAnswer(io, out, "gold.active_daily", ActiveRows()));
+    return WriteAnswer(io, out, "gold.shared_identifiers", SharedRows());
+  }
+
+ private:
+  // What the CRM knows of a customer at last, and the versions on the way. A missing
+  // value does not replace a known one.
+  void FoldCrm() {
+    std::map<std::string, std::vector<const CrmChange*>> by_customer;
+    for (size_t i = 0; i < world_.crm.size(); ++i) {
+      if (fates_.crm.accepted[i])
+        by_customer[world_.crm[i].customer].push_back(&world_.crm[i]);
+    }
+    for (auto& [customer, changes] : by_customer) {
+      std::sort(changes.begin(), changes.end(),
+                [](const CrmChange* a, const CrmChange* b) { return a->at < b->at; });
+      CustomerRow row{.first = changes.front()->at};
+      bool gone = false;
+      for (size_t i = 0; i < changes.size(); ++i) {
+        const CrmChange& change = *changes[i];
+        gone = change.is_delete;
+        if (gone) break;  // the CRM never takes a customer back
+        if (change.name) row.name = change.name;
+        if (change.email) row.email = change.email;
+        if (change.phone) row.phone = change.phone;
+        if (change.city) row.city = change.city;
+        row.updated = change.at;
+        AddVersion(customer, row, i + 1 < changes.size() ? changes[i + 1] : nullptr);
+      }
+      if (!gone) customers_[customer] = row;
+    }
+  }
+
+  void AddVersion(const std::string& customer, const CustomerRow& row,
+                  const CrmChange* next) {
+    history_.push_back(
+        JsonObject()
+            .Set("customer_id", customer)
+            .Set("name", row.name)
+            .Set("email", row.email)
+            .Set("phone", row.phone)
+            .Set("city", row.city)
+            .Set("__START_AT", Stamp{row.updated})
+            .Set("__END_AT", next ? std::optional(Stamp{next->at}) : std::nullopt));
+  }
+
+  void Collect() {
+    for (size_t i = 0; i < world_.web.size(); ++i) {
+      const WebEvent& event = world_.web[i];
+      if (!fates_.web.accepted[i]) continue;
+      said_[{"web", event.device, event.email, {}, event.device}].Add(event.at,
+                                                                      event.cents);
+    }
+    for (size_t i = 0; i < world_.mobile.size(); ++i) {
+      if (!fates_.mobile.accepted[i]) continue;
+      const MobileEvent& event = world_.mobile[i];
+      said_[{"app", MobileRecord(event), event.email, event.KnownPhone(),
+             event.KnownDevice()}]
+          .Add(event.at, 0);
+    }
+    for (size_t i = 0; i < world_.calls.size(); ++i) {
+      if (!fates_.calls.accepted[i]) continue;
+      const Call& call = world_.calls[i];
+      said_[{"call", CallId(i), call.email, call.phone, {}}].Add(call.at, 0);
+    }
+    for (const auto& [customer, row] : customers_) {
+      Heard& heard = said_[{"crm", customer, row.email, row.phone, {}}];
+      heard.first = row.first;
+      heard.last = row.updated;
+    }
+  }
+
+  static std::string MobileRecord(const MobileEvent& event) {
+    return event.KnownDevice().value_or(event.phone);
+  }
+
+  void Resolve() {
+    std::map<RecordKey, size_t> number;
+    for (const auto& [said, heard] : said_) {
+      const auto [it, is_new] =
+          number.try_emplace({said.source, said.id}, records_.size());
+      if (is_new) {
+        records_.push_back(it->first);
+        first_.push_back(heard.first);
+      }
+      const size_t record = it->second;
+      first_[record] = std::min(first_[record], heard.first);
+      if (said.email) carriers_[{"email", *said.email}].insert(record);
+      if (said.phone) carriers_[{"phone", *said.phone}].insert(record);
+      if (said.device) carriers_[{"device_id", *said.device}].insert(record);
+    }
+    Groups groups(records_.size());
+    for (const auto& [value, carriers] : carriers_) {
+      if (carriers.size() > kSharedByMany) continue;
+      for (const size_t record : carriers) groups.Join(record, *carriers.begin());
+    }
+    // An identity is named by its first record.
+    std::map<size_t, size_t> first_of;
+    for (size_t i = 0; i < records_.size(); ++i) {
+      const auto [it, is_new] = first_of.try_emplace(groups.Find(i), i);
+      if (!is_new && std::pair(first_[i], records_[i]) <
+                         std::pair(first_[it->second], records_[it->second]))
+        it->second = i;
+    }
+    for (size_t i = 0; i < records_.size(); ++i) {
+      const RecordKey& named = records_[first_of[groups.Find(i)]];
+      unified_[records_[i]] =
+          Md5(fmt::format("[\"{}\",\"{}\"]", named.first, named.second));
+    }
+  }
+
+  std::vector<JsonObject> CustomerRows() const {
+    std::vector<JsonObject> rows;
+    for (const auto& [customer, row] : customers_) {
+      rows.push_back(JsonObject()
+                         .Set("customer_id", customer)
+                         .Set("name", row.name)
+                         .Set("email", row.email)
+                         .Set("phone", row.phone)
+                         .Set("city", row.city)
+                         .Set("updated_at", Stamp{row.updated}));
+    }
+    return rows;
+  }
+
+  std::vector<JsonObject> RecordRows() const {
+    std::vector<JsonObject> rows;
+    for (const auto& [said, heard] : said_) {
+      rows.push_back(JsonObject()
+                         .Set("source", said.source)
+                         .Set("source_id", said.id)
+                         .Set("email", said.email)
+                         .Set("phone", said.phone)
+                         .Set("device_id", said.device)
+                         .Set("first_seen", Stamp{heard.first})
+                         .Set("last_seen", Stamp{heard.last})
+                         .Set("events", heard.events)
+                         .Set("amount", Cents{heard.cents}));
+    }
+    return rows;
+  }
+
+  std::vector<JsonObject> IdentityRows() const {
+    std::vector<JsonObject> rows;
+    for (const auto& [record, id] : unified_) {
+      rows.push_back(JsonObject()
+                         .Set("source", record.first)
+                         .Set("source_id", record.second)
+                         .Set("unified_id", id));
+    }
+    return rows;
+  }
+
+  struct Profile {
+    std::set<RecordKey> records;
+    MaybeText email, phone;
+    Millis email_at = INT64_MIN, phone_at = INT64_MIN;
+    Heard heard;
+    int64_t crm = 0;
+  };
+
+  std::vector<JsonObject> ProfileRows() const {
+    std::map<std::string, Profile> profiles;
+    for (const auto& [said, heard] : said_) {
+      Profile& profile = profiles[unified_.at({said.source, said.id})];
+      profile.records.insert({said.source, said.id});
+      profile.heard.first = std::min(profile.heard.first, heard.first);
+      profile.heard.last = std::max(profile.heard.last, heard.last);
+      profile.heard.events += heard.events;
+      profile.heard.cents += heard.cents;
+      profile.crm += said.source == "crm";
+      // The newest known; of those of one moment the greatest.
+      if (said.email && std::pair(heard.last, *said.email) >
+                            std::pair(profile.email_at, profile.email.value_or(""))) {
+        profile.email = said.email;
+        profile.email_at = heard.last;
+      }
+      if (said.phone && std::pair(heard.last, *said.phone) >
+                            std::pair(profile.phone_at, profile.phone.value_or(""))) {
+        profile.phone = said.phone;
+        profile.phone_at = heard.last;
+      }
+    }
+    std::vector<JsonObject> rows;
+    for (const auto& [id, profile] : profiles) {
+      rows.push_back(JsonObject()
+                         .Set("unified_id", id)
+                         .Set("records", profile.records.size())
+                         .Set("accounts", profile.crm)
+                         .Set("email", profile.email)
+                         .Set("phone", profile.phone)
+                         .Set("is_known", profile.email || profile.phone)
+                         .Set("first_seen", Stamp{profile.heard.first})
+                         .Set("last_seen", Stamp{profile.heard.last})
+                         .Set("events", profile.heard.events)
+                         .Set("amount", Cents{profile.heard.cents}));
+    }
+    return rows;
+  }
+
+  std::vector<JsonObject> ActiveRows() const {
+    std::map<int32_t, std::set<std::string>> active;
+    std::map<int32_t, int64_t> events;
+    const auto add = [&](const RecordKey& record, Millis at) {
+      const int32_t day = DateOf(at).days;
+      active[day].insert(unified_.at(record));
+      ++events[day];
+    };
+    for (size_t i = 0; i < world_.web.size(); ++i) {
+      if (fates_.web.accepted[i]) add({"web", world_.web[i].device}, world_.web[i].at);
+    }
+    for (size_t i = 0; i < world_.mobile.size(); ++i) {
+      if (fates_.mobile.accepted[i])
+        add({"app", MobileRecord(world_.mobile[i])}, world_.mobile[i].at);
+    }
+    std::vector<JsonObject> rows;
+    for (const auto& [day, people] : active) {
+      rows.push_back(JsonObject()
+                         .Set("day", Date{day})
+                         .Set("events", events[day])
+                         .Set("people", people.size()));
+    }
+    return rows;
+  }
+
+  std::vector<JsonObject> SharedRows() const {
+    std::vector<JsonObject> rows;
+    for (const auto& [value, carriers] : carriers_) {
+      std::set<std::string> profiles;
+      for (const size_t record : carriers) profiles.insert(unified_.at(records_[record]));
+      if (profiles.size() < 2) continue;
+      rows.push_back(JsonObject()
+                         .Set("kind", value.first)
+                         .Set("value", value.second)
+                         .Set("records", carriers.size())
+                         .Set("profiles", profiles.size()));
+    }
+    return rows;
+  }
+
+  const Customers& world_;
+  const CustomerFates& fates_;
+  std::map<std::string, CustomerRow> customers_;
+  std::vector<JsonObject> history_;
+  std::map<Said, Heard> said_;
+  std::vector<RecordKey> records_;
+  std::vector<Millis> first_;  // by record
+  std::map<std::pair<std::string, std::string>, std::set<size_t>>
+      carriers_;  // kind, value
+  std::map<RecordKey, std::string> unified_;
+};
+
+}  // namespace
+
+Status WriteCustomerAnswer(io::Io& io, const std::string& out, const Customers& world,
+                           const CustomerFates& fates) {
+  return Answer(world, fates).Write(io, out);
+}
+
+}  // namespace weir::generate
