@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import time
@@ -95,6 +96,14 @@ class System:
             names = [n for n, _ in got.columns]
             self.t.equal(sorted(n for n, _ in want.columns), sorted(names), f"{self.name}: columns of {model} by DuckDB")
             check_rows(self.t, got, want.rows, f"{self.name}, seed {self.seed}: {model} against DuckDB")
+
+
+    def ask_readme(self, lake):
+        """The questions of the README can be asked."""
+        asked = re.findall(r'^weir query --data lake "(.*)"$', (self.project / "README.md").read_text(), re.M)
+        self.t.ok(asked, f"examples/{self.name}/README.md asks nothing")
+        for sql in asked:
+            self.t.weir("query", "--data", lake, sql)
 
 
 Rows = collections.namedtuple("Rows", "columns rows")  # [(name, whether it is compared as a float)], [{name: value}]
@@ -218,6 +227,7 @@ def check_small(t, name):
     small.run(t.dir / "one", step=100_000, shards=1)
     small.check(t.dir / "one", "steps of 100,000 rows, 1 shard")
     small.check_duckdb(t.dir / "one")
+    small.ask_readme(t.dir / "one")
     small.run(t.dir / "three", step=1_000, shards=3)
     small.check(t.dir / "three", "steps of 1,000 rows, 3 shards")
     run_killed(small, t.dir / "killed", KILLS, seed, step=500, shards=1)
