@@ -25,12 +25,14 @@ void CheckTokens(std::string_view text) {
 }
 
 void CheckModel(const sql::Model& model, std::string_view text) {
-  WEIR_CHECK(model.text == text && !model.name.empty() && !model.body.empty());
-  std::pair<size_t, size_t> before{0, 0};
-  for (const auto& pair : model.offset_map) {
-    WEIR_CHECK(pair.first >= before.first && pair.second >= before.second);
-    WEIR_CHECK(pair.first <= model.body.size() && pair.second <= text.size());
-    before = pair;
+  WEIR_CHECK(model.text == text && !model.name.empty());
+  WEIR_CHECK(model.IsCdc() == model.body.empty());
+  sql::Origin before;
+  for (const sql::Origin& origin : model.origins) {
+    WEIR_CHECK(origin.body >= before.body);
+    WEIR_CHECK(!model.flows.empty() || origin.file >= before.file);
+    WEIR_CHECK(origin.body <= model.body.size() && origin.file <= text.size());
+    before = origin;
   }
   for (const size_t offset : {size_t{0}, model.body.size() / 2, model.body.size()}) {
     const sql::Place place = model.PlaceInFile(offset);

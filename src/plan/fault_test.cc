@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{
             "Twice",
             {"CREATE VIEW t.m AS SELECT 1 AS a", "CREATE VIEW t.m AS SELECT 1 AS a"},
-            "m1.sql:1:1: there is another table named t.m\n"},
+            "m1.sql:1:13: there is another table named t.m\n"},
         FaultCase{"Circle",
                   {"CREATE VIEW t.a AS SELECT * FROM t.b",
                    "CREATE VIEW t.b AS SELECT * FROM t.c",

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "plan/query_internal.h"
+#include "sql/cdc.h"
 #include "sql/token.h"
 
 namespace weir::plan {
@@ -99,8 +100,8 @@ class Planner {
 
   void Problem(const sql::Model& model, std::optional<size_t> offset, std::string message,
                std::string fix = "") {
-    const sql::Place place = model.PlaceInFile(offset.value_or(0));
-    Problem(model, place, std::move(message), std::move(fix));
+    problems_->push_back(
+        model.ProblemAt(offset.value_or(0), std::move(message), std::move(fix)));
   }
 
   void Problem(const sql::Model& model, sql::Place place, std::string message,
@@ -130,12 +131,18 @@ class Planner {
     for (size_t i = 0; i < models_.size(); ++i) {
       const std::string name = data::LowerName(models_[i].name);
       if (!by_name_.emplace(name, i).second || tables_.tables.contains(name)) {
-        Problem(models_[i], sql::Place{1, 1},
-                fmt::format("there is another table named {}", name), "");
+        problems_->push_back(models_[i].ProblemAt(
+            std::nullopt, fmt::format("there is another table named {}", name), ""));
       }
     }
     Ast ast(*bodies_);
     for (size_t i = 0; i < models_.size(); ++i) {
+      if (models_[i].IsCdc()) {  // its query is written when its sources are planned
+        parsed_[i] = true;
+        for (const sql::Flow& flow : models_[i].flows)
+          parsed_[i] = parsed_[i] && CheckSource(i, flow);
+        continue;
+      }
       auto query = ast.Parse(models_[i].body);
       if (!query.ok()) {
         Problem(models_[i], query.error());
@@ -155,16 +162,8 @@ class Planner {
       reads_[i].push_back(name);
       if (tables_.tables.contains(name) || by_name_.contains(name)) return;
       ok = false;
-      std::string closest = sql::Closest(name, known_);
-      for (const std::string& known : known_) {  // the schema left out
-        if (known.ends_with("." + name)) closest = known;
-      }
       Problem(models_[i], LocationOf(table), fmt::format("there is no table {}", name),
-              !closest.empty() ? fmt::format("did you mean {}?", closest)
-              : name.starts_with("bronze.")
-                  ? "bronze tables come from contracts: put one that is named " +
-                        name.substr(7) + " into contracts/"
-                  : "make it by a model of that name, or a contract");
+              InsteadOfTable(name));
     });
     for (const std::string& name : models_[i].stream_inputs) {
       const auto source = tables_.tables.find(name);
@@ -176,6 +175,36 @@ class Planner {
       ok = false;
     }
     return ok;
+  }
+
+  std::string InsteadOfTable(const std::string& name) const {
+    std::string closest = sql::Closest(name, known_);
+    for (const std::string& known : known_) {  // the schema left out
+      if (known.ends_with("." + name)) closest = known;
+    }
+    return !closest.empty() ? fmt::format("did you mean {}?", closest)
+           : name.starts_with("bronze.")
+               ? "bronze tables come from contracts: put one that is named " +
+                     name.substr(7) + " into contracts/"
+               : "make it by a model of that name, or a contract";
+  }
+
+  // The source of an AUTO CDC flow.
+  bool CheckSource(size_t i, const sql::Flow& flow) {
+    const std::string& name = flow.cdc->source_name;
+    reads_[i].push_back(name);
+    if (tables_.tables.contains(name) || by_name_.contains(name)) return true;
+    ProblemIn(flow, flow.cdc->source, fmt::format("there is no table {}", name),
+              InsteadOfTable(name));
+    return false;
+  }
+
+  void ProblemIn(const sql::Flow& flow, const sql::Written& at, std::string message,
+                 std::string fix) {
+    const std::string& text = flow.source->text;
+    problems_->push_back({flow.source->file,
+                          {sql::PlaceOf(text, at.begin), std::move(message),
+                           std::move(fix), sql::LineOf(text, at.begin)}});
   }
 
   // Depth first; `path_` holds the models being entered.
@@ -214,10 +243,15 @@ class Planner {
       if (!tables_.tables.contains(name) && !tables_.views.contains(name))
         return {};  // its input has a problem of its own
     }
+    const size_t before = problems_->size();
+    if (models_[i].IsCdc()) {
+      WEIR_TRY(WriteCdc(&models_[i]));
+      if (problems_->size() != before) return {};
+      queries_[i] = WEIR_TRY(Ast(*bodies_).Parse(models_[i].body));
+    }
     ModelPlan plan;
     plan.model = models_[i];
     const sql::Model& model = plan.model;
-    const size_t before = problems_->size();
     auto output = bodies_->Describe(model.body);
     if (!output.ok()) {
       Problem(model, output.error());
@@ -246,6 +280,37 @@ class Planner {
     return {};
   }
 
+  // The query of a target of AUTO CDC.
+  Status WriteCdc(sql::Model* model) {
+    std::vector<std::vector<sql::SourceColumn>> sources;
+    const size_t before = problems_->size();
+    for (const sql::Flow& flow : model->flows) {
+      const sql::CdcRule& cdc = *flow.cdc;
+      const auto table = tables_.tables.find(cdc.source_name);
+      if (cdc.is_stream && table != tables_.tables.end() && !table->second.append_only) {
+        ProblemIn(flow, cdc.source,
+                  fmt::format("{} is not append-only, so it cannot be read as a stream",
+                              cdc.source_name),
+                  "leave STREAM out: changes of its rows are followed too");
+      }
+      const data::Schema schema =
+          WEIR_TRY(bodies_->Describe("SELECT * FROM " + cdc.source.text));
+      std::vector<sql::SourceColumn>& columns = sources.emplace_back();
+      for (const data::Field& field : schema.fields)
+        columns.push_back({field.name, !field.type.is_nested()});
+      const auto sequence = bodies_->Describe(
+          fmt::format("SELECT ({}\n) AS s FROM {}", cdc.sequence.text, cdc.source.text));
+      if (sequence.ok() && sequence->fields[0].type.is_nested()) {
+        ProblemIn(flow, cdc.sequence,
+                  fmt::format("SEQUENCE BY is of type {}, which has no order here",
+                              data::TypeName(sequence->fields[0].type)),
+                  "take one value: a time, a number or a text");
+      }
+    }
+    if (problems_->size() == before) WriteCdcQuery(sources, model, problems_);
+    return {};
+  }
+
   void CheckDetermined(const sql::Model& model, const Json& query) {
     if (model.nondeterministic) return;
     std::vector<Fault> faults;
@@ -264,7 +329,8 @@ class Planner {
       if (twice)
         Problem(model, 0, fmt::format("two columns are named {}", field.name),
                 "rename one with AS");
-      if (field.name.starts_with('_') && !IsInputColumn(plan, field.name)) {
+      const bool validity = model.IsCdc() && field.name.starts_with("__");
+      if (field.name.starts_with('_') && !validity && !IsInputColumn(plan, field.name)) {
         Problem(model, 0,
                 fmt::format("the column name {} begins with _, which is Weir's own",
                             field.name),
@@ -299,7 +365,8 @@ class Planner {
   static size_t ClauseAt(const sql::Model& model, std::string_view clause) {
     const std::string_view first = clause.substr(0, clause.find(' '));
     for (const sql::Token& token : sql::Tokenize(model.text)) {
-      if (token.kind == sql::TokenKind::kWord && SameName(token.In(model.text), first))
+      if (token.kind == sql::TokenKind::kWord && token.begin > model.begin &&
+          SameName(token.In(model.text), first))
         return token.begin;
     }
     return 0;
@@ -368,7 +435,8 @@ class Planner {
     bool inputs_append = true;
     for (const std::string& input : plan->inputs)
       inputs_append &= tables_.tables.at(input).append_only;
-    if (model.verb == sql::ModelVerb::kStreamingTable && !plan->append_only) {
+    if (model.verb == sql::ModelVerb::kStreamingTable && !model.IsCdc() &&
+        !plan->append_only) {
       const std::string why =
           plan->kind == BlockKind::kFullRefresh ? plan->why_not_better
           : !inputs_append                      ? "it reads a table that changes"

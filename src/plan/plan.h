@@ -48,10 +48,7 @@ struct ModelPlan {
   std::string fingerprint;  // of everything above that decides what the state means
 };
 
-struct PlanProblem {
-  std::string file;
-  sql::SqlProblem problem;
-};
+using PlanProblem = sql::FileProblem;
 
 // The plan of all models in topological order.
 struct Plan {

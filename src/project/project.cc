@@ -10,6 +10,7 @@
 #include <set>
 
 #include "data/type.h"
+#include "sql/token.h"
 
 namespace weir::project {
 namespace {
@@ -138,6 +139,7 @@ class Loader {
     }
     ReadContracts();
     ReadModels("models");
+    ParseModels();
     if (problems_->size() > before) return std::nullopt;
     return std::move(project_);
   }
@@ -275,25 +277,30 @@ class Loader {
       if (!name.ends_with(".sql")) continue;
       const auto text = ReadText(file);
       if (!text) continue;
-      std::vector<sql::SqlProblem> found;
-      auto model = sql::ParseModel(file, *text, &found);
-      for (sql::SqlProblem& problem : found) {
-        Add(file, problem.place.line, problem.message, problem.fix);
-      }
-      if (!model) continue;
-      for (const sql::Model& other : project_.models) {
-        if (other.name == model->name) {
-          Add(file, 1, fmt::format("{} defines {} too", other.file, model->name),
-              "rename one");
-        }
-      }
-      project_.models.push_back(*std::move(model));
+      sql_.push_back({file, *text});
+    }
+  }
+
+  void ParseModels() {
+    std::vector<sql::FileProblem> found;
+    project_.models = sql::ParseModels(sql_, &found);
+    for (sql::FileProblem& fault : found) {
+      Add(fault.file, fault.problem.place.line, fault.problem.message, fault.problem.fix);
+    }
+    std::map<std::string, const sql::Model*> by_name;
+    for (const sql::Model& model : project_.models) {
+      const auto [other, inserted] = by_name.emplace(model.name, &model);
+      if (inserted) continue;
+      Add(model.file, sql::PlaceOf(model.text, model.begin).line,
+          fmt::format("{} defines {} too", other->second->file, model.name),
+          "rename one");
     }
   }
 
   io::Io& io_;
   const std::string dir_;
   std::vector<Problem>* problems_;
+  std::vector<sql::SourceText> sql_;
   Project project_;
 };
 

@@ -2,125 +2,44 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include <algorithm>
+#include <map>
 
 #include "data/type.h"
-#include "sql/time_windows.h"
-#include "sql/token.h"
+#include "sql/statement_internal.h"
 
 namespace weir::sql {
 namespace {
 
 using data::SameName;
 
-const std::vector<std::string> kClauses = {"KEY",           "PARTITIONED",      "CLUSTER",
-                                           "CONSTRAINT",    "TARGET_LAG",       "COMMENT",
-                                           "TBLPROPERTIES", "NONDETERMINISTIC", "AS"};
+struct Statements {
+  std::vector<Model> models;
+  std::vector<Flow> flows;
+};
 
-// Words that may follow a table named STREAM; anything else after it is the table the
-// stream is of.
-const std::vector<std::string> kAfterTable = {
-    "AS",    "WHERE", "GROUP", "ORDER",  "JOIN",   "LEFT",   "RIGHT",   "FULL",
-    "INNER", "CROSS", "LIMIT", "ON",     "USING",  "UNION",  "EXCEPT",  "INTERSECT",
-    "ASOF",  "SEMI",  "ANTI",  "SELECT", "HAVING", "WINDOW", "QUALIFY", "NATURAL"};
-
-bool IsOneOf(std::string_view word, const std::vector<std::string>& words) {
-  return std::any_of(words.begin(), words.end(),
-                     [&](const std::string& w) { return SameName(w, word); });
-}
-
-std::optional<int64_t> UnitMicros(std::string_view unit) {
-  constexpr int64_t kSecond = 1000000;
-  const std::pair<const char*, int64_t> units[] = {{"millisecond", kSecond / 1000},
-                                                   {"ms", kSecond / 1000},
-                                                   {"second", kSecond},
-                                                   {"sec", kSecond},
-                                                   {"s", kSecond},
-                                                   {"minute", 60 * kSecond},
-                                                   {"min", 60 * kSecond},
-                                                   {"m", 60 * kSecond},
-                                                   {"hour", 3600 * kSecond},
-                                                   {"h", 3600 * kSecond},
-                                                   {"day", 86400 * kSecond},
-                                                   {"d", 86400 * kSecond}};
-  for (const auto& [name, micros] : units) {
-    if (SameName(name, unit) || SameName(std::string(name) + "s", unit)) return micros;
-  }
-  return std::nullopt;
-}
-
-// "30 seconds", "1 hour 30 minutes"
-std::optional<Micros> ParseLag(std::string_view text) {
-  const std::vector<Token> tokens = Tokenize(text);
-  Micros total = 0;
-  size_t i = 0;
-  for (; tokens[i].kind == TokenKind::kNumber && tokens[i + 1].kind == TokenKind::kWord;
-       i += 2) {
-    const std::string_view number = tokens[i].In(text);
-    int64_t n = 0;
-    const auto read = std::from_chars(number.data(), number.data() + number.size(), n);
-    const auto unit = UnitMicros(tokens[i + 1].In(text));
-    if (read.ptr != number.data() + number.size() || read.ec != std::errc() || !unit ||
-        n > 1000000)
-      return std::nullopt;
-    total += n * *unit;
-  }
-  if (i == 0 || tokens[i].kind != TokenKind::kEnd) return std::nullopt;
-  return total;
-}
-
-class ModelParser {
+// The statements of one file, up to the first with a fault.
+class FileReader : StatementReader {
  public:
-  ModelParser(const std::string& file, std::string_view text,
-              std::vector<SqlProblem>* problems)
-      : text_(text), tokens_(Tokenize(text)), problems_(problems) {
-    model_.file = file;
-    model_.text = std::string(text);
-  }
+  FileReader(FileTokens& file, Statements* out) : StatementReader(file), out_(*out) {}
 
-  std::optional<Model> Parse() {
-    const size_t before = problems_->size();
-    if (CheckTokens() && ParseVerb() && ParseName()) {
-      while (ParseClause()) {
+  void Read() {
+    if (!CheckTokens()) return;
+    if (At().kind == TokenKind::kEnd) {
+      Problem(0, "this file holds no model",
+              "CREATE MATERIALIZED VIEW schema.name AS SELECT …");
+    }
+    while (At().kind != TokenKind::kEnd && Statement()) {
+      if (At().kind != TokenKind::kEnd && !TakeSymbol(';')) {
+        Expected("';' or the end of the file");
+        return;
       }
     }
-    if (problems_->size() != before) return std::nullopt;
-    return std::move(model_);
   }
 
  private:
-  const Token& At(size_t n = 0) const {
-    return tokens_[std::min(next_ + n, tokens_.size() - 1)];
-  }
-  std::string_view Word(size_t n = 0) const { return At(n).In(text_); }
-  bool IsWord(std::string_view word, size_t n = 0) const {
-    return At(n).kind == TokenKind::kWord && SameName(Word(n), word);
-  }
-  bool IsSymbol(char c, size_t n = 0) const {
-    return At(n).kind == TokenKind::kSymbol && Word(n)[0] == c;
-  }
-  bool IsName(size_t n = 0) const {
-    return At(n).kind == TokenKind::kWord || At(n).kind == TokenKind::kQuoted;
-  }
-  bool TakeWord(std::string_view word) { return IsWord(word) && ++next_; }
-  bool TakeSymbol(char c) { return IsSymbol(c) && ++next_; }
-  std::string Here() const {
-    return At().kind == TokenKind::kEnd ? "the end of the file"
-                                        : fmt::format("'{}'", Word());
-  }
-
-  bool Problem(size_t offset, std::string message, std::string fix = "") {
-    problems_->push_back({PlaceOf(text_, offset), std::move(message), std::move(fix),
-                          LineOf(text_, offset)});
-    return false;
-  }
-  bool Expected(std::string_view what, std::string fix = "") {
-    return Problem(At().begin, fmt::format("expected {}, found {}", what, Here()),
-                   std::move(fix));
-  }
-
   bool CheckTokens() {
-    for (const Token& token : tokens_) {
+    for (const Token& token : file_.tokens) {
       if (token.kind != TokenKind::kBroken) continue;
       const bool comment = text_.substr(token.begin, 2) == "/*";
       return Problem(token.begin,
@@ -129,432 +48,250 @@ class ModelParser {
     return true;
   }
 
-  bool Later(std::string_view what) {
-    return Problem(At().begin, fmt::format("{} comes with a later version", what),
-                   "write it as a MATERIALIZED VIEW for now");
-  }
-
-  bool ParseVerb() {
-    if (At().kind == TokenKind::kEnd) {
-      return Problem(0, "this file holds no model",
-                     "CREATE MATERIALIZED VIEW schema.name AS SELECT …");
-    }
+  bool Statement() {
     if (!TakeWord("CREATE")) {
-      if (IsWord("APPLY") || IsWord("AUTO")) return Later("AUTO CDC");
+      if (IsWord("APPLY") || IsWord("AUTO"))
+        return Expected("CREATE", "CREATE FLOW name AS AUTO CDC INTO target FROM …");
       return Expected("CREATE",
                       IsWord("SELECT") || IsWord("WITH")
                           ? "put CREATE MATERIALIZED VIEW schema.name AS before the query"
                           : Suggestion({"CREATE"}));
     }
-    if (TakeWord("OR") && !TakeWord("REFRESH")) {
-      return Expected("REFRESH",
-                      IsWord("REPLACE")
-                          ? "models replace themselves: CREATE, or CREATE OR REFRESH"
-                          : Suggestion({"REFRESH"}));
-    }
-    if (IsWord("FLOW")) return Later("CREATE FLOW … AUTO CDC");
-    if (IsWord("TEMPORARY") || IsWord("PRIVATE")) ++next_;
-    if (TakeWord("MATERIALIZED"))
-      return TakeWord("VIEW") || Expected("VIEW", Suggestion({"VIEW"}));
-    if (TakeWord("STREAMING")) {
-      model_.verb = ModelVerb::kStreamingTable;
-      return TakeWord("TABLE") || Expected("TABLE", Suggestion({"TABLE"}));
-    }
-    model_.verb = ModelVerb::kView;
-    if (TakeWord("VIEW")) return true;
-    if (IsWord("TABLE")) {
-      return Expected("MATERIALIZED VIEW, STREAMING TABLE or VIEW",
-                      "a table is either kept equal to its query (MATERIALIZED VIEW) or "
-                      "fed row by row (STREAMING TABLE)");
-    }
-    return Expected("MATERIALIZED VIEW, STREAMING TABLE or VIEW",
-                    Suggestion({"MATERIALIZED", "STREAMING", "VIEW", "FLOW"}));
-  }
-
-  std::string Suggestion(const std::vector<std::string>& words) const {
-    const std::string closest =
-        At().kind == TokenKind::kWord ? Closest(Word(), words) : "";
-    return closest.empty() ? "" : fmt::format("did you mean {}?", closest);
-  }
-
-  bool ParseName() {
-    if (IsWord("IF") && IsWord("NOT", 1) && IsWord("EXISTS", 2)) next_ += 3;
-    const size_t begin = At().begin;
-    std::vector<std::string> parts;
-    do {
-      if (!IsName()) return Expected("the model's name", "schema.name");
-      parts.push_back(data::LowerName(TokenValue(At(), text_)));
-      ++next_;
-    } while (TakeSymbol('.'));
-    if (parts.size() != 2) {
-      return Problem(begin, "a model's name has two parts",
-                     fmt::format("for example silver.{}", parts.back()));
-    }
-    for (const std::string& part : parts) {
-      if (part.empty() || part[0] == '_' || part.find_first_of("$./\\") != part.npos) {
-        return Problem(begin, fmt::format("'{}' cannot be a name: _ in front and the "
-                                          "characters $ . / \\ are Weir's own",
-                                          part));
-      }
-    }
-    model_.name = parts[0] + "." + parts[1];
-    return !IsSymbol('(') || ParseConstraintList();
-  }
-
-  bool ParseConstraintList() {
-    if (!IsWord("CONSTRAINT", 1)) {
-      return Problem(At().begin, "a model does not list its columns",
-                     "name them in the SELECT, with AS");
-    }
-    do {
-      ++next_;
-      if (!TakeWord("CONSTRAINT")) return Expected("CONSTRAINT");
-      if (!ParseConstraint()) return false;
-    } while (IsSymbol(','));
-    return TakeSymbol(')') || Expected("',' or ')'");
-  }
-
-  // One clause; false when there is nothing more to read.
-  bool ParseClause() {
-    const size_t begin = At().begin;
-    if (TakeWord("AS")) return ParseBody();
-    if (At().kind == TokenKind::kEnd || IsSymbol(';')) return Expected("AS SELECT …");
-    if (IsWord("SELECT") || IsWord("WITH"))
-      return Expected("AS before the query", fmt::format("AS {} …", Word()));
-    if (TakeWord("KEY")) return Once("KEY", begin) && ParseNames(&model_.key);
-    if (TakeWord("PARTITIONED"))
-      return Once("PARTITIONED BY", begin) && TakeBy() && ParsePartitions();
-    if (TakeWord("CLUSTER"))
-      return Once("CLUSTER BY", begin) && TakeBy() && ParseNames(&model_.cluster_by);
-    if (TakeWord("CONSTRAINT")) return ParseConstraint();
-    if (TakeWord("TARGET_LAG")) return Once("TARGET_LAG", begin) && ParseTargetLag();
-    if (TakeWord("COMMENT")) return Once("COMMENT", begin) && ParseComment();
-    if (TakeWord("TBLPROPERTIES"))
-      return Once("TBLPROPERTIES", begin) && ParseProperties();
-    if (TakeWord("NONDETERMINISTIC")) {
-      model_.nondeterministic = true;
-      return Once("NONDETERMINISTIC", begin);
-    }
-    if (IsWord("PRIMARY") && IsWord("KEY", 1))
-      return Expected("a clause", "write KEY (…)");
-    if (IsWord("PARTITION")) return Expected("a clause", "did you mean PARTITIONED BY?");
-    if (IsWord("SCHEDULE") || IsWord("FRESHNESS") || IsWord("REFRESH"))
-      return Expected("a clause", "write TARGET_LAG = '30 seconds'");
-    std::string fix = Suggestion(kClauses);
-    if (fix.empty())
-      fix =
-          "clauses are KEY, PARTITIONED BY, CLUSTER BY, CONSTRAINT, TARGET_LAG, COMMENT, "
-          "TBLPROPERTIES, NONDETERMINISTIC, AS";
-    return Expected("a clause", fix);
-  }
-
-  bool Once(std::string_view clause, size_t begin) {
-    if (IsOneOf(clause, seen_))
-      return Problem(begin, fmt::format("{} is written twice", clause));
-    seen_.emplace_back(clause);
-    return true;
-  }
-
-  bool TakeBy() { return TakeWord("BY") || Expected("BY"); }
-
-  bool ParseNames(std::vector<std::string>* names) {
-    if (!TakeSymbol('(')) return Expected("'(' and column names");
-    do {
-      if (!IsName()) return Expected("a column name");
-      names->push_back(TokenValue(At(), text_));
-      ++next_;
-    } while (TakeSymbol(','));
-    return TakeSymbol(')') || Expected("',' or ')'");
-  }
-
-  bool ParsePartitions() {
-    if (!TakeSymbol('(')) return Expected("'(' and what to partition by");
-    do {
-      if (!ParsePartitionTerm()) return false;
-    } while (TakeSymbol(','));
-    return TakeSymbol(')') || Expected("',' or ')'");
-  }
-
-  bool ParsePartitionTerm() {
-    if (!IsName()) return Expected("a column or a transform of one");
-    PartitionTerm term{"identity", 0, TokenValue(At(), text_)};
-    const std::vector<std::string> transforms = {"year",   "month",    "day",     "hour",
-                                                 "bucket", "truncate", "identity"};
-    if (!IsSymbol('(', 1)) {
-      ++next_;
-      model_.partitioned_by.push_back(std::move(term));
+    if (IsWord("FLOW")) {
+      Flow flow;
+      if (!ReadFlow(file_, &flow)) return false;
+      out_.flows.push_back(std::move(flow));
       return true;
     }
-    term.transform = data::LowerName(term.column);
-    if (term.transform.back() == 's')
-      term.transform.pop_back();  // Spark's days(), hours()
-    if (!IsOneOf(term.transform, transforms)) {
-      const std::string fix = Suggestion(transforms);
-      return Problem(
-          At().begin, fmt::format("{} is not a partition transform", Word()),
-          fix.empty() ? "year, month, day, hour, bucket(n, column), truncate(n, column)"
-                      : fix);
-    }
-    next_ += 2;
-    const bool takes_number = term.transform == "bucket" || term.transform == "truncate";
-    bool has_column = false;
-    do {
-      if (takes_number && At().kind == TokenKind::kNumber) {
-        const std::string_view number = Word();
-        std::from_chars(number.data(), number.data() + number.size(), term.parameter);
-      } else if (IsName() && !has_column) {
-        term.column = TokenValue(At(), text_);
-        has_column = true;
-      } else {
-        return Expected("a column name");
+    Model model;
+    model.file = file_.source->file;
+    model.text = file_.source->text;
+    if (!ReadModel(file_, &model)) return false;
+    out_.models.push_back(std::move(model));
+    return true;
+  }
+
+  Statements& out_;
+};
+
+FileProblem ProblemIn(const std::string& file, const std::string& text, size_t offset,
+                      std::string message, std::string fix) {
+  return {
+      file,
+      {PlaceOf(text, offset), std::move(message), std::move(fix), LineOf(text, offset)}};
+}
+
+// Whether two flows say the same of what must be said once for their target.
+std::string Difference(const CdcRule& a, const CdcRule& b) {
+  const auto same = [](const std::vector<Written>& x, const std::vector<Written>& y) {
+    return std::equal(
+        x.begin(), x.end(), y.begin(), y.end(),
+        [](const Written& l, const Written& r) { return SameName(l.text, r.text); });
+  };
+  if (a.scd_type != b.scd_type) return "STORED AS SCD TYPE";
+  if (!same(a.keys, b.keys)) return "KEYS";
+  if (a.ignore_nulls != b.ignore_nulls) return "IGNORE NULL UPDATES";
+  if (a.tracked.all_but != b.tracked.all_but || !same(a.tracked.names, b.tracked.names))
+    return "TRACK HISTORY ON";
+  return "";
+}
+
+// Puts flows to their targets.
+class Assembler {
+ public:
+  Assembler(Statements statements, std::vector<FileProblem>* problems)
+      : models_(std::move(statements.models)),
+        flows_(std::move(statements.flows)),
+        problems_(*problems) {}
+
+  std::vector<Model> Run() {
+    // In an order that does not depend on the names of files.
+    std::stable_sort(flows_.begin(), flows_.end(),
+                     [](const Flow& a, const Flow& b) { return a.name < b.name; });
+    for (size_t i = 0; i < flows_.size(); ++i) {
+      if (i > 0 && flows_[i].name == flows_[i - 1].name) {
+        Fault(flows_[i],
+              fmt::format("there is another flow named {}, in {}", flows_[i].name,
+                          flows_[i - 1].source->file),
+              "rename one");
       }
-      ++next_;
-    } while (TakeSymbol(','));
-    if (!has_column) return Expected("a column name");
-    if (takes_number && term.parameter <= 0)
-      return Expected("a number", fmt::format("{}(16, {})", term.transform, term.column));
-    model_.partitioned_by.push_back(std::move(term));
-    return TakeSymbol(')') || Expected("')'");
-  }
-
-  // After the word CONSTRAINT.
-  bool ParseConstraint() {
-    Constraint constraint;
-    constraint.place = PlaceOf(text_, At().begin);
-    if (!IsName() || IsWord("EXPECT"))
-      return Expected("the constraint's name", "CONSTRAINT name EXPECT (condition)");
-    constraint.name = TokenValue(At(), text_);
-    for (const Constraint& other : model_.constraints) {
-      if (SameName(other.name, constraint.name))
-        return Problem(At().begin,
-                       fmt::format("constraint {} is there twice", other.name));
+      AddFlow(flows_[i]);
     }
-    ++next_;
-    if (!TakeWord("EXPECT")) {
-      return Expected("EXPECT", IsWord("CHECK") ? "write EXPECT (condition)"
-                                                : Suggestion({"EXPECT"}));
-    }
-    const size_t open = At().end;
-    if (!IsSymbol('(') || !SkipParentheses()) return Expected("'(' and a condition");
-    constraint.condition =
-        std::string(text_.substr(open, tokens_[next_ - 1].begin - open));
-    if (tokens_[next_ - 1].begin == open) return Problem(open, "the condition is empty");
-    if (TakeWord("ON")) {
-      if (!TakeWord("VIOLATION")) return Expected("VIOLATION", Suggestion({"VIOLATION"}));
-      if (!ParseViolation(&constraint.on_violation)) return false;
-    }
-    model_.constraints.push_back(std::move(constraint));
-    return true;
-  }
-
-  bool ParseViolation(OnViolation* out) {
-    const bool ok =
-        (TakeWord("QUARANTINE") && (*out = OnViolation::kQuarantine, true)) ||
-        (TakeWord("DROP") && TakeWord("ROW") && (*out = OnViolation::kDropRow, true)) ||
-        (TakeWord("FAIL") && TakeWord("UPDATE") &&
-         (*out = OnViolation::kFailUpdate, true));
-    if (ok) return true;
-    const std::string fix = Suggestion({"QUARANTINE", "DROP", "FAIL", "ROW", "UPDATE"});
-    return Expected("QUARANTINE, DROP ROW or FAIL UPDATE", fix);
-  }
-
-  // From '(' to behind its ')'.
-  bool SkipParentheses() {
-    int depth = 0;
-    do {
-      if (At().kind == TokenKind::kEnd) return false;
-      depth += IsSymbol('(') ? 1 : IsSymbol(')') ? -1 : 0;
-      ++next_;
-    } while (depth > 0);
-    return true;
-  }
-
-  bool ParseTargetLag() {
-    TakeSymbol('=');
-    if (At().kind != TokenKind::kString)
-      return Expected("a duration in quotes", "TARGET_LAG = '30 seconds'");
-    model_.target_lag = ParseLag(TokenValue(At(), text_));
-    if (!model_.target_lag)
-      return Problem(At().begin, fmt::format("{} is not a duration", Word()),
-                     "for example '30 seconds' or '1 hour'");
-    ++next_;
-    return true;
-  }
-
-  bool ParseComment() {
-    TakeSymbol('=');
-    if (At().kind != TokenKind::kString) return Expected("a text in quotes");
-    model_.comment = TokenValue(At(), text_);
-    ++next_;
-    return true;
-  }
-
-  bool ParseProperties() {
-    if (!TakeSymbol('(')) return Expected("'(' and 'name' = 'value'");
-    do {
-      std::string name;
-      do {
-        if (!IsName() && At().kind != TokenKind::kString)
-          return Expected("a property name");
-        name += (name.empty() ? "" : ".") + TokenValue(At(), text_);
-        ++next_;
-      } while (TakeSymbol('.'));
-      if (!TakeSymbol('=')) return Expected("'='");
-      if (At().kind == TokenKind::kEnd || At().kind == TokenKind::kSymbol)
-        return Expected("a value");
-      model_.properties.emplace_back(std::move(name), TokenValue(At(), text_));
-      ++next_;
-    } while (TakeSymbol(','));
-    return TakeSymbol(')') || Expected("',' or ')'");
-  }
-
-  // The query: everything to the end, without STREAM markers and the last semicolon.
-  // Always returns false: nothing comes after it.
-  bool ParseBody() {
-    const size_t first = next_;
-    if (!IsWord("SELECT") && !IsWord("WITH") && !IsWord("FROM") && !IsSymbol('(') &&
-        !IsWord("VALUES")) {
-      return Expected("SELECT", Suggestion({"SELECT", "WITH", "FROM"}));
-    }
-    size_t file_from = At().begin;
-    size_t last_end = file_from;
-    bool on_close = false;
-    model_.offset_map = {{0, file_from}};
-    for (; At().kind != TokenKind::kEnd; ++next_) {
-      if (IsSymbol(';')) {
-        if (At(1).kind == TokenKind::kEnd) break;
-        return Problem(At(1).begin, "a file holds one model",
-                       "put the next statement into a file of its own");
-      }
-      if (IsWord("EMIT") && IsWord("ON", 1) && IsWord("WINDOW", 2)) {
-        if (!IsWord("CLOSE", 3)) return Expected("EMIT ON WINDOW CLOSE");
-        next_ += 4;
-        on_close = true;
-        if (IsSymbol(';') && At(1).kind == TokenKind::kEnd) break;
-        if (At().kind == TokenKind::kEnd) break;
-        return Expected("the end of the file", "EMIT ON WINDOW CLOSE comes last");
-      }
-      if (IsTimeWindow(tokens_, next_, text_)) {
-        if (!TimeWindow(&file_from)) return false;
-        last_end = file_from;
+    std::vector<Model> out;
+    for (Model& model : models_) {
+      if (!model.has_query && model.flows.empty() && !targets_with_faults_[model.name]) {
+        problems_.push_back(model.ProblemAt(
+            std::nullopt, fmt::format("nothing flows into {}", model.name),
+            fmt::format("write AS SELECT … FROM STREAM, or CREATE FLOW "
+                        "name AS INSERT INTO {0} SELECT …, or CREATE "
+                        "FLOW name AS AUTO CDC INTO {0} FROM …",
+                        model.name)));
         continue;
       }
-      const size_t stream = StreamTokens();
-      last_end = At().end;
-      if (stream == 0) continue;
-      // Cut "STREAM" or "STREAM (" out; of the second form the ')' too.
-      CutOut(&file_from, At().begin, At(stream).begin);
-      next_ += stream;
-      model_.stream_inputs.push_back(TakeTableName());
-      last_end = At().end;
-      if (stream == 2) {
-        ++next_;
-        if (!IsSymbol(')')) return Expected("')' after STREAM(table");
-        CutOut(&file_from, At().begin, At().end);
-        last_end = At().end;
+      if (!model.has_query) Join(&model);
+      out.push_back(std::move(model));
+    }
+    return out;
+  }
+
+ private:
+  void Fault(const Flow& flow, std::string message, std::string fix) {
+    targets_with_faults_[flow.target] = true;
+    problems_.push_back(ProblemIn(flow.source->file, flow.source->text, flow.begin,
+                                  std::move(message), std::move(fix)));
+  }
+
+  void AddFlow(const Flow& flow) {
+    const auto target =
+        std::find_if(models_.begin(), models_.end(),
+                     [&](const Model& model) { return model.name == flow.target; });
+    if (target == models_.end()) {
+      std::vector<std::string> names;
+      for (const Model& model : models_) names.push_back(model.name);
+      const std::string closest = Closest(flow.target, names);
+      return Fault(flow,
+                   fmt::format("flow {} goes into {}, which is not declared", flow.name,
+                               flow.target),
+                   closest.empty()
+                       ? fmt::format("write CREATE STREAMING TABLE {};", flow.target)
+                       : fmt::format("did you mean {}?", closest));
+    }
+    if (target->has_query) {
+      return Fault(flow,
+                   fmt::format("flow {} goes into {}, which has a query of its own",
+                               flow.name, flow.target),
+                   target->verb == ModelVerb::kStreamingTable
+                       ? "make the query behind AS a flow too: CREATE FLOW name AS "
+                         "INSERT INTO …"
+                       : "flows go into a STREAMING TABLE that is declared without AS");
+    }
+    if (!target->flows.empty()) {
+      const Flow& first = target->flows[0];
+      if (first.cdc.has_value() != flow.cdc.has_value()) {
+        return Fault(flow,
+                     fmt::format("{} is the target of AUTO CDC and of INSERT: flows {} "
+                                 "and {}",
+                                 flow.target, first.name, flow.name),
+                     "let them go into two tables and join those");
+      }
+      const std::string clause = flow.cdc ? Difference(*first.cdc, *flow.cdc) : "";
+      if (!clause.empty()) {
+        return Fault(flow,
+                     fmt::format("flows {} and {} go into {} but differ in {}",
+                                 first.name, flow.name, flow.target, clause),
+                     "say the same in both: their changes are one log");
       }
     }
-    model_.body += text_.substr(file_from, last_end - file_from);
-    if (on_close) OnlyClosedWindows();
-    CheckStreams(first);
-    return false;
+    target->flows.push_back(flow);
   }
 
-  // EMIT ON WINDOW CLOSE: the windows that no row can come to any more.
-  void OnlyClosedWindows() {
-    constexpr std::string_view kBefore = "SELECT * FROM (",
-                               kAfter = "\n) WHERE window_end <= watermark()";
-    for (auto& [body, file] : model_.offset_map) body += kBefore.size();
-    model_.offset_map.insert(model_.offset_map.begin(),
-                             {0, model_.offset_map.front().second});
-    model_.offset_map.emplace_back(kBefore.size() + model_.body.size(),
-                                   model_.offset_map.front().second);
-    model_.body = fmt::format("{}{}{}", kBefore, model_.body, kAfter);
-  }
-
-  // Puts the subquery of a time window in the place of its call, leaving the last token
-  // of the call current.
-  bool TimeWindow(size_t* file_from) {
-    const auto expanded = ExpandTimeWindow(
-        tokens_, next_, text_, [&](size_t offset, std::string message, std::string fix) {
-          Problem(offset, std::move(message), std::move(fix));
-        });
-    if (!expanded) return false;
-    const size_t begin = At().begin;
-    next_ += expanded->tokens - 1;
-    CutOut(file_from, begin, At().end);
-    model_.offset_map.pop_back();
-    for (const ExpandedText::Part& part : expanded->parts) {
-      model_.offset_map.emplace_back(model_.body.size(), part.begin);
-      model_.body += part.text;
+  // The queries of INSERT flows together.
+  static void Join(Model* model) {
+    if (model->IsCdc()) {
+      for (const Flow& flow : model->flows) {
+        if (flow.cdc->is_stream) model->stream_inputs.push_back(flow.cdc->source_name);
+      }
+      return;
     }
-    model_.offset_map.emplace_back(model_.body.size(), *file_from);
-    return true;
-  }
-
-  void CutOut(size_t* file_from, size_t begin, size_t end) {
-    model_.body += text_.substr(*file_from, begin - *file_from);
-    *file_from = end;
-    model_.offset_map.emplace_back(model_.body.size(), end);
-  }
-
-  // How many tokens a STREAM marker at the current place has; 0: there is none.
-  size_t StreamTokens() const {
-    if (!IsWord("STREAM") || next_ == 0) return 0;
-    const std::string_view before = tokens_[next_ - 1].In(text_);
-    if (!SameName(before, "FROM") && !SameName(before, "JOIN")) return 0;
-    if (IsSymbol('(', 1) && IsName(2)) return 2;
-    const bool is_table =
-        At(1).kind == TokenKind::kQuoted ||
-        (At(1).kind == TokenKind::kWord && !IsOneOf(Word(1), kAfterTable));
-    return is_table ? 1 : 0;
-  }
-
-  // "bronze.rides", leaving the last token of the name current.
-  std::string TakeTableName() {
-    std::string name = data::LowerName(TokenValue(At(), text_));
-    while (IsSymbol('.', 1) && IsName(2)) {
-      next_ += 2;
-      name += "." + data::LowerName(TokenValue(At(), text_));
-    }
-    return name;
-  }
-
-  void CheckStreams(size_t first) {
-    const size_t begin = tokens_[first].begin;
-    if (model_.verb == ModelVerb::kStreamingTable && model_.stream_inputs.empty()) {
-      Problem(begin, "a streaming table reads at least one table as a stream",
-              "write FROM STREAM table, or make it a MATERIALIZED VIEW");
-    } else if (model_.verb != ModelVerb::kStreamingTable &&
-               !model_.stream_inputs.empty()) {
-      Problem(begin,
-              fmt::format("only a streaming table reads FROM STREAM {}",
-                          model_.stream_inputs[0]),
-              "write CREATE STREAMING TABLE, or leave STREAM out");
+    const bool alone = model->flows.size() == 1;
+    for (size_t i = 0; i < model->flows.size(); ++i) {
+      const Flow& flow = model->flows[i];
+      const auto ours = [&](std::string_view text) {
+        if (alone) return;
+        model->origins.push_back({model->body.size(), flow.begin, true, flow.source});
+        model->body += text;
+      };
+      if (i > 0) ours(flow.by_name ? "\nUNION ALL BY NAME\n" : "\nUNION ALL\n");
+      ours("(");
+      for (Origin origin : flow.query.origins) {
+        origin.body += model->body.size();
+        origin.source = flow.source;
+        model->origins.push_back(std::move(origin));
+      }
+      model->body += flow.query.body;
+      ours("\n)");
+      model->stream_inputs.insert(model->stream_inputs.end(),
+                                  flow.query.stream_inputs.begin(),
+                                  flow.query.stream_inputs.end());
     }
   }
 
-  const std::string_view text_;
-  const std::vector<Token> tokens_;
-  std::vector<SqlProblem>* problems_;
-  Model model_;
-  size_t next_ = 0;
-  std::vector<std::string> seen_;
+  std::vector<Model> models_;
+  std::vector<Flow> flows_;
+  std::map<std::string, bool> targets_with_faults_;
+  std::vector<FileProblem>& problems_;
 };
+
+const Origin* OriginOf(const std::vector<Origin>& origins, size_t body_offset) {
+  const Origin* from = nullptr;
+  for (const Origin& origin : origins) {
+    if (origin.body <= body_offset) from = &origin;
+  }
+  return from;
+}
+
+size_t OffsetIn(const Origin& origin, size_t body_offset) {
+  return origin.file + (origin.ours ? 0 : body_offset - origin.body);
+}
 
 }  // namespace
 
+bool ColumnList::Has(std::string_view name) const {
+  const bool named = std::any_of(names.begin(), names.end(), [&](const Written& n) {
+    return SameName(n.text, name);
+  });
+  return named != all_but;
+}
+
 Place Model::PlaceInFile(size_t body_offset) const {
-  std::pair<size_t, size_t> from{0, 0};
-  for (const auto& pair : offset_map) {
-    if (pair.first <= body_offset) from = pair;
+  const Origin* origin = OriginOf(origins, body_offset);
+  if (origin == nullptr) return PlaceOf(text, begin);
+  return PlaceOf(origin->source == nullptr ? text : origin->source->text,
+                 OffsetIn(*origin, body_offset));
+}
+
+FileProblem Model::ProblemAt(std::optional<size_t> body_offset, std::string message,
+                             std::string fix) const {
+  const Origin* origin = body_offset ? OriginOf(origins, *body_offset) : nullptr;
+  if (origin == nullptr)
+    return ProblemIn(file, text, begin, std::move(message), std::move(fix));
+  const bool own = origin->source == nullptr;
+  return ProblemIn(own ? file : origin->source->file, own ? text : origin->source->text,
+                   OffsetIn(*origin, *body_offset), std::move(message), std::move(fix));
+}
+
+std::vector<Model> ParseModels(const std::vector<SourceText>& files,
+                               std::vector<FileProblem>* problems) {
+  Statements statements;
+  for (const SourceText& file : files) {
+    std::vector<SqlProblem> found;
+    FileTokens tokens;
+    tokens.source = std::make_shared<SourceText>(file);
+    tokens.text = tokens.source->text;
+    tokens.tokens = Tokenize(tokens.text);
+    tokens.problems = &found;
+    FileReader(tokens, &statements).Read();
+    for (SqlProblem& problem : found)
+      problems->push_back({file.file, std::move(problem)});
   }
-  return PlaceOf(text, from.second + (body_offset - from.first));
+  // What lacks in a file with a fault is not told again as a fault of the others.
+  if (!problems->empty()) return std::move(statements.models);
+  return Assembler(std::move(statements), problems).Run();
 }
 
 std::optional<Model> ParseModel(const std::string& file, std::string_view text,
                                 std::vector<SqlProblem>* problems) {
-  return ModelParser(file, text, problems).Parse();
+  std::vector<FileProblem> found;
+  std::vector<Model> models = ParseModels({{file, std::string(text)}}, &found);
+  if (found.empty() && models.size() != 1) {
+    const size_t second = models.empty() ? 0 : models[1].begin;
+    found.push_back(ProblemIn(file, std::string(text), second,
+                              fmt::format("this file makes {} tables", models.size()),
+                              "one is expected here"));
+  }
+  for (FileProblem& problem : found) problems->push_back(std::move(problem.problem));
+  if (!found.empty()) return std::nullopt;
+  return std::move(models[0]);
 }
 
 }  // namespace weir::sql

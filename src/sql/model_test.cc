@@ -140,12 +140,12 @@ INSTANTIATE_TEST_SUITE_P(
                   "1:1: expected CREATE, found 'SELECT' [put CREATE MATERIALIZED VIEW "
                   "schema.name AS before the query]"},
         FaultCase{"Verb", "CREATE MATERIALISED VIEW a.b AS SELECT 1",
-                  "1:8: expected MATERIALIZED VIEW, STREAMING TABLE or VIEW, found "
+                  "1:8: expected MATERIALIZED VIEW, STREAMING TABLE, VIEW or FLOW, found "
                   "'MATERIALISED' [did you mean MATERIALIZED?]"},
         FaultCase{"Create", "CRATE VIEW a.b AS SELECT 1",
                   "1:1: expected CREATE, found 'CRATE' [did you mean CREATE?]"},
         FaultCase{"Table", "CREATE TABLE a.b AS SELECT 1",
-                  "1:8: expected MATERIALIZED VIEW, STREAMING TABLE or VIEW, found "
+                  "1:8: expected MATERIALIZED VIEW, STREAMING TABLE, VIEW or FLOW, found "
                   "'TABLE' [a table is either kept equal to its query (MATERIALIZED "
                   "VIEW) or fed row by row (STREAMING TABLE)]"},
         FaultCase{"StreamingView", "CREATE STREAMING VIEW a.b AS SELECT 1",
@@ -153,11 +153,10 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"Replace", "CREATE OR REPLACE VIEW a.b AS SELECT 1",
                   "1:11: expected REFRESH, found 'REPLACE' [models replace themselves: "
                   "CREATE, or CREATE OR REFRESH]"},
-        FaultCase{"Flow", "CREATE FLOW f AS AUTO CDC INTO t",
-                  "1:8: CREATE FLOW … AUTO CDC comes with a later version [write it as a "
-                  "MATERIALIZED VIEW for now]"},
+        FaultCase{"FlowWithoutSource", "CREATE FLOW f AS AUTO CDC INTO a.t",
+                  "1:35: expected FROM, found the end of the file"},
         FaultCase{"OnePart", "CREATE VIEW trips AS SELECT 1",
-                  "1:13: a model's name has two parts [for example silver.trips]"},
+                  "1:13: the model's name has two parts [for example silver.trips]"},
         FaultCase{"OurName", "CREATE VIEW a._b AS SELECT 1",
                   "1:13: '_b' cannot be a name: _ in front and the characters $ . / \\ "
                   "are Weir's own"},
@@ -197,8 +196,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "1:17: this comment never ends"},
         FaultCase{"TwoModels",
                   "CREATE VIEW a.b AS SELECT 1;\nCREATE VIEW a.c AS SELECT 2",
-                  "2:1: a file holds one model [put the next statement into a file of "
-                  "its own]"},
+                  "2:13: this file makes 2 tables [one is expected here]"},
         FaultCase{"StreamInView",
                   "CREATE MATERIALIZED VIEW a.b AS SELECT 1 FROM STREAM t",
                   "1:33: only a streaming table reads FROM STREAM t [write CREATE "

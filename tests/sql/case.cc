@@ -139,6 +139,12 @@ class Parser {
   Status Directive(std::string_view word, std::string_view rest, Case* c) {
     if (word == "table") return Table(rest, c);
     if (word == "model") return Model(rest, c);
+    if (word == "flow" || word == "macro") {
+      StatementText statement{std::string(word), std::string(rest), ""};
+      for (const auto& [text, _] : Block()) statement.body += text + "\n";
+      c->statements.push_back(std::move(statement));
+      return {};
+    }
     if (word == "error") {
       c->errors.emplace_back(rest);
       return {};
@@ -479,6 +485,9 @@ std::string CaseText(const Case& c) {
                        model.kind) +
            Indented(model.body);
   }
+  for (const StatementText& statement : c.statements)
+    out += fmt::format("{} {}\n{}", statement.word, statement.name,
+                       Indented(statement.body));
   for (const auto& [model, columns] : c.approximate)
     out += fmt::format("approximate {} {}\n", model, list(columns));
   out += "\ncase " + c.name + "\n";
@@ -505,13 +514,10 @@ std::string CaseText(const Case& c) {
 Planned PlanCase(const Case& c) {
   Planned out;
   std::vector<plan::PlanProblem> problems;
-  std::vector<sql::Model> models;
-  for (const ModelText& text : c.models) {
-    std::vector<sql::SqlProblem> faults;
-    auto model = sql::ParseModel(text.name, Statement(text), &faults);
-    for (auto& fault : faults) problems.push_back({text.name, std::move(fault)});
-    if (model) models.push_back(*std::move(model));
-  }
+  std::vector<sql::SourceText> files;
+  for (const ModelText& text : c.models) files.push_back({text.name, Statement(text)});
+  for (const StatementText& text : c.statements) files.push_back({text.name, text.body});
+  std::vector<sql::Model> models = sql::ParseModels(files, &problems);
   if (problems.empty()) out.plan = plan::MakePlan(c.tables, std::move(models), &problems);
   for (const auto& [file, problem] : problems) {
     sql::Place place = problem.place;

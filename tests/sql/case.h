@@ -24,6 +24,11 @@ struct ModelText {
   int line = 0;            // of the body's first line in its file
 };
 
+// A statement that makes no table by itself: a flow, a macro.
+struct StatementText {
+  std::string word, name, body;
+};
+
 struct Feed {
   std::string table;
   std::vector<RowLine> rows;
@@ -49,6 +54,7 @@ struct Case {
   std::vector<std::string> comments;
   std::vector<plan::InputTable> tables;
   std::vector<ModelText> models;
+  std::vector<StatementText> statements;
   std::vector<std::string> errors;  // "2:8 there is no table", in parts
   std::map<std::string, std::vector<std::string>> approximate;  // columns of models
   std::vector<CaseStep> steps;
