@@ -59,6 +59,11 @@ std::vector<Delivery> Deliver(const std::vector<Millis>& times, const Trouble& t
   return deliveries;
 }
 
+void DeliverLast(uint32_t event, std::vector<Delivery>* deliveries) {
+  deliveries->push_back(
+      {.at = deliveries->empty() ? 0 : deliveries->back().at + 1, .event = event});
+}
+
 Verdict Judge::Decide(size_t identity, Millis at, uint8_t content, Millis* newest) {
   const Millis watermark = *newest == kNever ? kNever : *newest - lateness_;
   if (seen_[identity] != kNever &&
@@ -72,7 +77,8 @@ Verdict Judge::Decide(size_t identity, Millis at, uint8_t content, Millis* newes
     return Verdict::kLate;
   }
   if (at < ahead_) *newest = std::max(*newest, at);
-  // Before the first watermark there is none to remember; any real one is far ahead of it.
+  // Before the first watermark there is none to remember; any real one is far ahead of
+  // it.
   seen_[identity] = *newest == kNever ? kNever / 2 : *newest - lateness_;
   return Verdict::kAccepted;
 }

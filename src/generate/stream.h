@@ -45,6 +45,10 @@ struct Delivery {
 std::vector<Delivery> Deliver(const std::vector<Millis>& times, const Trouble& trouble,
                               uint64_t seed);
 
+// Behind all others comes `event`, whole and once: where the sources of a system end with
+// events of one time, its watermark does not depend on which of them ends first.
+void DeliverLast(uint32_t event, std::vector<Delivery>* deliveries);
+
 enum class Verdict : uint8_t {
   kAccepted,
   kDuplicate,

@@ -29,6 +29,7 @@ KILLS = 10
 Scale = collections.namedtuple("Scale", "rows small")
 SCALES = {
     "rides": Scale(rows=.0015, small=.03),
+    "feed": Scale(rows=.006, small=.08),
     "fraud": Scale(rows=.008, small=.1),
 }
 
@@ -273,3 +274,13 @@ def test_fraud(t):
 @long
 def test_fraud_at_all_sizes(t):
     check_grid(t, "fraud")
+
+
+def test_feed(t):
+    check_incremental(t, "feed")
+    check_small(t, "feed")
+
+
+@long
+def test_feed_at_all_sizes(t):
+    check_grid(t, "feed")
