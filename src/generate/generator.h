@@ -36,6 +36,7 @@ struct Generator {
 const std::vector<Generator>& Generators();
 
 Result<std::string> GenerateAttribution(io::Io& io, const SystemOptions& options);
+Result<std::string> GenerateClickstream(io::Io& io, const SystemOptions& options);
 Result<std::string> GenerateFeed(io::Io& io, const SystemOptions& options);
 Result<std::string> GenerateFraud(io::Io& io, const SystemOptions& options);
 Result<std::string> GenerateCustomer360(io::Io& io, const SystemOptions& options);

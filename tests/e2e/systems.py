@@ -29,6 +29,7 @@ KILLS = 10
 Scale = collections.namedtuple("Scale", "rows small")
 SCALES = {
     "rides": Scale(rows=.0015, small=.03),
+    "clickstream": Scale(rows=.005, small=.08),
     "feed": Scale(rows=.006, small=.08),
     "fraud": Scale(rows=.008, small=.1),
 }
@@ -284,3 +285,13 @@ def test_feed(t):
 @long
 def test_feed_at_all_sizes(t):
     check_grid(t, "feed")
+
+
+def test_clickstream(t):
+    check_incremental(t, "clickstream")
+    check_small(t, "clickstream")
+
+
+@long
+def test_clickstream_at_all_sizes(t):
+    check_grid(t, "clickstream")
