@@ -28,7 +28,7 @@ struct Taken {
 Taken Take(io::Io& io, const std::string& path, uint64_t from, int64_t rows,
            int64_t bytes) {
   Taken out;
-  auto reader = ingest::LineReader::Open(io, path, from, kRecordBytesMax);
+  auto reader = ingest::LineReader::Open(io, path, from, {kRecordBytesMax});
   if (!reader.ok()) {
     CheckError(reader.error());
     out.error = reader.error().message;

@@ -65,6 +65,17 @@ for name, text in {
 seed("json", "utf8_bad", b'{"s":"\xff\xc0\x80"}')
 seed("json", "utf8_cut", b'{"s":"\xe2\x82"}')
 
+# ---- CSV
+
+CSV = 'i,s,n,b,t,l,more\n1,ann,2.50,true,2024-01-01T00:00:00Z,"[{""x"":1}]",kept\r\n,"",,,,,\n2,"a,\n""b""",1e1,False,,"[]",\n'
+for name, text in {
+    "plain": CSV, "semicolon": CSV.replace(",", ";"), "bom": "\ufeff" + CSV, "bom_quoted": '\ufeff"i","s\nt"\n1,2\n', "cut": CSV[:-9], "open_quote": 'i,s\n1,"a\n2,b\n',
+    "open_header": 'i,"s\n1,a\n', "behind_quote": 'i,s\n1,"a"b\n2,"a"""\n', "twice": "i,i\n1,2\n", "no_names": ",,\n1,2,3\n", "few": "i,s\n1\n", "many": "i,s\n1,2,3\n",
+    "empty": "", "header": "i,s", "blank": "\n\r\n\n", "long": "i,s\n" + "x" * 62 + ",y\n" + "x" * 63 + ",y\n1,2\n", "long_quoted": 'i,s\n1,"' + "\n" * 80 + '"\n2,b\n',
+    "leaves": 'i,s,l\n1,"""}",[]},{"i":2\n1,a,"[]},{""i"":2"\n', "control": "i,s\n1,a\x01\x00b\n", "not_utf8": "i,s\n1,\udcff\n", "numbers": "i,n\n007,+1\n1.,.5\n-0,1e400\n",
+}.items():
+    seed("csv", name, text)
+
 # ---- lines
 
 LINES = b'{"a":1}\n{"a":2}\r\n\n  \t\n{"a":3}\n' + b"y" * 200 + b"\nlast"

@@ -19,6 +19,8 @@ namespace weir::codec {
 enum class Fault : uint8_t {
   kNotJson,   // also invalid UTF-8, a duplicate key in one object, deeper than depth_max,
               // not an object, trailing text
+  kNotCsv,    // of CSV (csv.h): a quote is not closed, another number of fields than the
+              // header has …
   kTooLarge,  // longer than record_bytes_max
   kWrongType,  // a declared field holds another type (an unparsable stamp, a number
                // beyond the type's range)

@@ -69,6 +69,9 @@ std::vector<std::string> Decode(JsonDecoder& decoder,
       case Fault::kNotJson:
         line += "not_json: " + fault.actual;
         break;
+      case Fault::kNotCsv:
+        line += "not_csv: " + fault.actual;
+        break;
       case Fault::kTooLarge:
         line += "too_large: " + fault.actual;
         break;

@@ -128,6 +128,9 @@ class Run {
         case codec::Fault::kNotJson:
           Blame(fault.row, Reason::kNotJson, 0, 0);
           break;
+        case codec::Fault::kNotCsv:
+          Blame(fault.row, Reason::kNotCsv, 0, 0);
+          break;
         case codec::Fault::kTooLarge:
           Blame(fault.row, Reason::kTooLarge, 0, 0);
           break;
@@ -304,9 +307,11 @@ class Run {
     Rejection out{row, reason, "", "", ""};
     switch (reason) {
       case Reason::kNotJson:
+      case Reason::kNotCsv:
       case Reason::kTooLarge:
-        out.expected =
-            reason == Reason::kNotJson ? "one JSON object" : "a smaller record";
+        out.expected = reason == Reason::kNotJson  ? "one JSON object"
+                       : reason == Reason::kNotCsv ? "one CSV record of the columns"
+                                                   : "a smaller record";
         out.actual = FaultOf(row, "").actual;
         return out;
       case Reason::kWrongType: {
@@ -331,6 +336,8 @@ class Run {
         break;
       case Reason::kWrongLength:
         out.expected = LengthText(*rule);
+        break;
+      case Reason::kDuplicateKey:  // told by whoever has seen the other record
         break;
     }
     out.field = rule->condition.path;

@@ -7,6 +7,7 @@
 #include <cctype>
 
 #include "contract/contract_yaml_internal.h"
+#include "contract/gate_internal.h"
 #include "contract/property_internal.h"
 
 namespace weir::contract {
@@ -58,7 +59,11 @@ constexpr std::string_view kObjectKeys[] = {"id",
 constexpr std::string_view kCustom[] = {
     "weir.eventTime",     "weir.lateness",     "weir.identity", "weir.identityMemory",
     "weir.identityScope", "weir.partitionKey", "weir.order",    "weir.futureAllowance",
-    "weir.idleAfter",     "weir.raw",          "weir.timeZone", "weir.partitionBy"};
+    "weir.idleAfter",     "weir.raw",          "weir.timeZone", "weir.partitionBy",
+    "weir.kind",          "weir.files",        "weir.expects"};
+constexpr std::string_view kServerCustom[] = {"weir.csv.delimiter", "weir.csv.header",
+                                              "weir.csv.null", "weir.csv.quote"};
+constexpr std::string_view kFileFormats[] = {"ndjson", "csv"};
 constexpr std::string_view kServerTypes[] = {"http", "local", "kafka",    "s3",
                                              "gcs",  "azure", "postgres", "postgresql"};
 constexpr std::string_view kTransforms[] = {"identity", "year",   "month",    "day",
@@ -129,6 +134,7 @@ class ContractReader {
     ReadCustom(Child(root, "customProperties"));
     ReadCustom(Child(object, "customProperties"));
     CheckNames();
+    CheckFiles();
     CheckUnique();
     CheckRequiredWhen();
     if (out_.identity_memory < 0) out_.identity_memory = out_.lateness + kDay;
@@ -191,6 +197,11 @@ class ContractReader {
     for (const YAML::Node& rule : Child(object, "quality")) {
       if (report_.Text(Child(rule, "type"), "type").value_or("library") == "text")
         continue;
+      if (IsFileGate(rule, report_)) {
+        if (auto gate = ReadFileGate(rule, "", report_))
+          out_.gates.push_back(*std::move(gate));
+        continue;
+      }
       report_.Add(rule,
                   "a quality rule on the whole schema cannot be held record by record",
                   "write it as CONSTRAINT … EXPECT (…) in a model, or as type: text to "
@@ -207,6 +218,8 @@ class ContractReader {
     data::AssignFieldIds(out_.schema, 0);
     out_.conditions = properties_.conditions;
     out_.zoneless_allowed = properties_.utc_by_default;
+    out_.gates.insert(out_.gates.end(), properties_.gates.begin(),
+                      properties_.gates.end());
     return object;
   }
 
@@ -262,11 +275,66 @@ class ContractReader {
     const YAML::Node format = Child(node, "format");
     server->format = data::LowerName(report_.Text(format, "format").value_or("ndjson"));
     if (server->format == "json" || server->format == "jsonl") server->format = "ndjson";
-    if (server->format != "ndjson" &&
-        (server->type == "local" || server->type == "http")) {
-      report_.Add(format, fmt::format("the format '{}' is not read", server->format),
+    if (server->type == "http" && server->format != "ndjson") {
+      report_.Add(format,
+                  fmt::format("the format '{}' is not read over HTTP", server->format),
                   "write format: ndjson, one JSON object a line");
     }
+    if (server->type == "local" &&
+        std::find(std::begin(kFileFormats), std::end(kFileFormats), server->format) ==
+            std::end(kFileFormats)) {
+      report_.Add(format, fmt::format("the format '{}' is not read", server->format),
+                  "write format: ndjson (one JSON object a line) or csv");
+    }
+    ReadCsvDialect(node, server);
+  }
+
+  void ReadCsvDialect(const YAML::Node& node, Server* server) {
+    for (const YAML::Node& custom : Child(node, "customProperties")) {
+      const YAML::Node name_node = Child(custom, "property"),
+                       value = Child(custom, "value");
+      const auto name = report_.Text(name_node, "property");
+      if (!name || !name->starts_with("weir.")) continue;
+      if (std::find(std::begin(kServerCustom), std::end(kServerCustom), *name) ==
+          std::end(kServerCustom)) {
+        report_.Add(name_node, fmt::format("{} is not known on a server", *name),
+                    Suggest(*name, kServerCustom));
+        continue;
+      }
+      if (server->format != "csv") {
+        report_.Add(name_node, fmt::format("{} without format: csv", *name),
+                    "add format: csv to the server, or remove it");
+        continue;
+      }
+      codec::CsvDialect& csv = server->csv;
+      if (*name == "weir.csv.delimiter")
+        csv.delimiter = Byte(value, *name, csv.delimiter);
+      if (*name == "weir.csv.quote") csv.quote = Byte(value, *name, csv.quote);
+      if (*name == "weir.csv.header")
+        csv.header = report_.Flag(value, *name).value_or(true);
+      if (*name == "weir.csv.null") {
+        if (value.IsNull())
+          report_.Add(value, "weir.csv.null is YAML's null",
+                      "write the text in quotes, as in 'NULL'");
+        csv.null_text = report_.Text(value, *name).value_or("");
+      }
+    }
+    if (server->csv.delimiter == server->csv.quote) {
+      report_.Add(node, "the delimiter is the quote, too",
+                  "set weir.csv.quote to another character, or to none");
+    }
+  }
+
+  // One byte, also by name; `none` for no quote at all.
+  char Byte(const YAML::Node& value, const std::string& name, char otherwise) {
+    const std::string text = report_.Text(value, name).value_or("");
+    if (text == "tab" || text == "\\t") return '\t';
+    if (text == "none" && name == "weir.csv.quote") return 0;
+    const bool fine = text.size() == 1 && text[0] != '\n' && text[0] != '\r';
+    if (fine) return text[0];
+    report_.Add(value, fmt::format("{} is '{}'", name, text),
+                "write one ASCII character in quotes, as in ';', or tab");
+    return otherwise;
   }
 
   void ReadCustom(const YAML::Node& customs) {
@@ -301,6 +369,11 @@ class ContractReader {
   }
 
   void Apply(const std::string& name, const YAML::Node& value) {
+    if (name == "weir.kind")
+      out_.kind = static_cast<SourceKind>(OneOf(value, name, {"events", "reference"}));
+    if (name == "weir.files")
+      out_.newest_file = OneOf(value, name, {"all", "newest"}) == 1;
+    if (name == "weir.expects") ReadExpects(value);
     if (name == "weir.eventTime")
       out_.event_time = report_.Text(value, name).value_or("");
     if (name == "weir.lateness") out_.lateness = Duration(value, name).value_or(0);
@@ -329,6 +402,42 @@ class ContractReader {
       out_.future_allowance_declared = true;
     }
     if (name == "weir.idleAfter") out_.idle_after = DurationOrOff(value, name);
+  }
+
+  // {every: PT1H, pattern: 'conv-{yyyyMMddHH}.csv'}
+  void ReadExpects(const YAML::Node& value) {
+    constexpr std::string_view kKeys[] = {"every", "pattern"};
+    constexpr std::string_view kFix =
+        "write {every: PT1H, pattern: 'conv-{yyyyMMddHH}.csv'}";
+    if (!value.IsMap()) {
+      report_.Add(value, "weir.expects is not a map", std::string(kFix));
+      return;
+    }
+    report_.KnownKeys(value, "weir.expects", kKeys);
+    ExpectedFiles expects;
+    expects.every = Duration(Child(value, "every"), "weir.expects every").value_or(0);
+    const YAML::Node pattern = Child(value, "pattern");
+    expects.pattern = report_.Text(pattern, "weir.expects pattern").value_or("");
+    if (expects.every <= 0 || expects.pattern.empty()) {
+      report_.Add(value, "weir.expects says not what is expected, or how often",
+                  std::string(kFix));
+      return;
+    }
+    const size_t open = expects.pattern.find('{'), close = expects.pattern.find('}');
+    const std::string_view stamp =
+        open == std::string::npos || close == std::string::npos || close < open
+            ? std::string_view()
+            : std::string_view(expects.pattern).substr(open + 1, close - open - 1);
+    constexpr std::string_view kStamps[] = {"yyyyMMdd", "yyyyMMddHH", "yyyyMMddHHmm",
+                                            "yyyy-MM-dd", "yyyy-MM-dd-HH"};
+    if (std::find(std::begin(kStamps), std::end(kStamps), stamp) == std::end(kStamps)) {
+      report_.Add(pattern,
+                  fmt::format("'{}' does not say where the time stands", expects.pattern),
+                  fmt::format("write the beginning of the interval as one of {{{}}}",
+                              fmt::join(kStamps, "}, {")));
+      return;
+    }
+    out_.expects = std::move(expects);
   }
 
   std::optional<Micros> Duration(const YAML::Node& value, const std::string& name) {
@@ -456,6 +565,47 @@ class ContractReader {
     for (const std::string& name : out_.order) CheckField("weir.order", name);
   }
 
+  // What only files have, and what reference data need.
+  void CheckFiles() {
+    const auto local =
+        std::count_if(out_.servers.begin(), out_.servers.end(),
+                      [](const Server& server) { return server.type == "local"; });
+    if (local == 0 && !out_.servers.empty()) {
+      if (!out_.gates.empty())
+        report_.Add(0, "weir.gate: file, but no server of the contract has files",
+                    "add a server of type: local, or leave the rule out");
+      if (out_.expects)
+        report_.Add(LineOfCustom("weir.expects"),
+                    "weir.expects, but no server of the contract has files",
+                    "add a server of type: local, or remove it");
+    }
+    for (Server& server : out_.servers) {
+      if (server.csv.header) continue;
+      for (const data::Field& field : out_.schema.fields)
+        server.csv.names.push_back(field.name);
+    }
+    if (out_.kind != SourceKind::kReference) {
+      if (lines_.contains("weir.files"))
+        report_.Add(LineOfCustom("weir.files"), "weir.files without weir.kind: reference",
+                    "of events every file is read: remove it");
+      return;
+    }
+    const int line = LineOfCustom("weir.kind");
+    if (out_.identity.empty())
+      report_.Add(line, "reference data without weir.identity",
+                  "add weir.identity: the columns that name a row, once each");
+    if (local != 1 || out_.servers.size() != 1)
+      report_.Add(line, "reference data are the content of files",
+                  "write one server with type: local");
+    for (const char* name : {"weir.eventTime", "weir.lateness", "weir.identityMemory",
+                             "weir.futureAllowance", "weir.idleAfter",
+                             "weir.partitionKey", "weir.expects"}) {
+      if (lines_.contains(name))
+        report_.Add(LineOfCustom(name), fmt::format("{} of reference data", name),
+                    "remove it: reference data have no time, the newest content counts");
+    }
+  }
+
   void CheckUnique() {
     for (const Properties::Place& place : properties_.unique) {
       if (out_.identity.size() == 1 && out_.identity[0] == place.path) continue;
@@ -541,6 +691,8 @@ std::string_view ReasonName(Reason reason) {
   switch (reason) {
     case Reason::kNotJson:
       return "not_json";
+    case Reason::kNotCsv:
+      return "not_csv";
     case Reason::kTooLarge:
       return "too_large";
     case Reason::kMissingField:
@@ -555,6 +707,8 @@ std::string_view ReasonName(Reason reason) {
       return "pattern_mismatch";
     case Reason::kWrongLength:
       return "wrong_length";
+    case Reason::kDuplicateKey:
+      return "duplicate_key";
   }
   return "not_json";
 }

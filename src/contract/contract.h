@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "codec/csv.h"
 #include "codec/json.h"
 #include "data/type.h"
 
@@ -49,7 +50,41 @@ struct Server {  // where the source's records come from (servers[])
       type;  // "http" (the built-in gateway), "local" (files), later kafka, s3, postgres
   std::string location;  // of files: folder, glob, or pattern with {partition}; relative
                          // to the project folder
-  std::string format;    // "ndjson"
+  std::string format = "ndjson";  // "ndjson", "csv"
+  codec::CsvDialect csv;          // of "csv": customProperties weir.csv.* of the server
+};
+
+// What a source's records are.
+enum class SourceKind : uint8_t {
+  kEvents,     // each happened once; bronze keeps them all
+  kReference,  // the newest content of the files: bronze equals it, row by row
+};
+
+// A check of a whole file before any of its records enters (quality rules with
+// customProperties weir.gate: file). The metric lies between the bounds.
+struct FileGate {
+  enum class Metric : uint8_t {
+    kRowCount,
+    kNullValues,
+    kInvalidValues,
+    kDuplicateValues
+  };
+  Metric metric = Metric::kRowCount;
+  std::string field;     // a top-level field; empty for kRowCount
+  bool percent = false;  // of the file's rows; else rows
+  std::optional<double> minimum, maximum;
+  bool exclusive_minimum = false, exclusive_maximum = false;
+  bool outside = false;            // the metric lies outside of the bounds instead
+  std::vector<std::string> valid;  // of kInvalidValues; empty: any
+  std::string pattern;             // of kInvalidValues; RE2, the whole text; empty: any
+};
+
+// Which files a source of events is to have (weir.expects): one for each interval.
+struct ExpectedFiles {
+  Micros every = 0;  // length of the intervals, counted from 1970-01-01 UTC
+  // Of the file's name, with the beginning of its interval: conv-{yyyyMMddHH}.csv. What
+  // may follow (.gz, .zst) need not be said.
+  std::string pattern;
 };
 
 enum class RawPolicy : uint8_t { kKeep, kArchive, kDrop };
@@ -64,7 +99,12 @@ struct Contract {
   std::vector<Condition> conditions;  // in contract order
   std::vector<Server> servers;
 
+  std::vector<FileGate> gates;  // in contract order
+
   // customProperties
+  SourceKind kind = SourceKind::kEvents;  // weir.kind: events | reference
+  bool newest_file = false;  // weir.files: all | newest, by name; of reference data
+  std::optional<ExpectedFiles> expects;
   std::string
       event_time;  // weir.eventTime: a timestamp field; empty: none, nothing is ever late
   Micros lateness = 0;  // weir.lateness
@@ -95,6 +135,7 @@ std::optional<Contract> ParseContract(const std::string& file, std::string_view 
 // The closed list of rejection reasons, in order of precedence (docs/reasons.md).
 enum class Reason : uint8_t {
   kNotJson,
+  kNotCsv,
   kTooLarge,
   kMissingField,
   kWrongType,
@@ -102,6 +143,7 @@ enum class Reason : uint8_t {
   kOutOfRange,
   kPatternMismatch,
   kWrongLength,
+  kDuplicateKey,  // of reference data; not the checker's
 };
 std::string_view ReasonName(Reason reason);  // "not_json" …
 

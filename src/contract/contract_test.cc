@@ -389,9 +389,113 @@ TEST(Contract, ServersSayWhereRecordsComeFrom) {
   EXPECT_EQ(c.servers[1].location, "data/*.ndjson");
   EXPECT_EQ(c.servers[1].format, "ndjson");
   EXPECT_THAT(Problems(Yaml("  []\n", kId) +
-                       "servers:\n  - {server: f, type: local, format: csv}\n"),
+                       "servers:\n  - {server: f, type: local, format: xml}\n"),
               ElementsAre(HasSubstr("14: a local server without path"),
-                          HasSubstr("14: the format 'csv' is not read")));
+                          HasSubstr("14: the format 'xml' is not read")));
+}
+
+TEST(Contract, ServersOfCsvSayItsDialect) {
+  const auto servers = [](const std::string& custom) {
+    return Yaml("  []\n", kId + kAt) +
+           "servers:\n  - server: f\n    type: local\n    path: in\n    format: csv\n"
+           "    customProperties:\n" +
+           custom;
+  };
+  const Contract c =
+      Parsed(servers("      - {property: weir.csv.delimiter, value: tab}\n"
+                     "      - {property: weir.csv.quote, value: none}\n"
+                     "      - {property: weir.csv.header, value: false}\n"
+                     "      - {property: weir.csv.null, value: 'NULL'}\n"));
+  EXPECT_EQ(c.servers[0].csv.delimiter, '\t');
+  EXPECT_EQ(c.servers[0].csv.quote, 0);
+  EXPECT_THAT(c.servers[0].csv.names, ElementsAre("id", "at"));
+  EXPECT_EQ(c.servers[0].csv.null_text, "NULL");
+  EXPECT_THAT(
+      Problems(servers("      - {property: weir.csv.delimiter, value: ab}\n"
+                       "      - {property: weir.csv.quot, value: ','}\n"
+                       "      - {property: weir.csv.quote, value: ','}\n"
+                       "      - {property: weir.csv.null, value: NULL}\n")),
+      ElementsAre(HasSubstr("15: the delimiter is the quote, too"),
+                  HasSubstr("20: weir.csv.delimiter is 'ab'"),
+                  HasSubstr("21: weir.csv.quot is not known on a server | did you mean "
+                            "weir.csv.quote?"),
+                  HasSubstr("23: weir.csv.null is YAML's null")));
+}
+
+TEST(Contract, ReferenceDataAreFilesWithAKey) {
+  const std::string files =
+      "servers:\n  - {server: f, type: local, path: in, format: csv}\n";
+  const std::string kind = "  - {property: weir.kind, value: reference}\n";
+  const Contract c = Parsed(Yaml(kind + "  - {property: weir.identity, value: id}\n"
+                                        "  - {property: weir.files, value: newest}\n",
+                                 kId) +
+                            files);
+  EXPECT_EQ(c.kind, SourceKind::kReference);
+  EXPECT_TRUE(c.newest_file);
+  EXPECT_THAT(Problems(Yaml(kind, kId) + "servers:\n  - {server: g, type: http}\n"),
+              ElementsAre(HasSubstr("8: reference data without weir.identity"),
+                          HasSubstr("8: reference data are the content of files")));
+  EXPECT_THAT(Problems(Yaml(kind + "  - {property: weir.identity, value: id}\n"
+                                   "  - {property: weir.eventTime, value: at}\n",
+                            kId + kAt) +
+                       files),
+              ElementsAre(HasSubstr("10: weir.eventTime of reference data")));
+  EXPECT_THAT(Problems(Yaml("  - {property: weir.files, value: newest}\n", kId) + files),
+              ElementsAre(HasSubstr("8: weir.files without weir.kind: reference")));
+}
+
+TEST(Contract, FileGatesAreQualityRules) {
+  const std::string gate = "customProperties: [{property: weir.gate, value: file}]";
+  const auto yaml = [&](const std::string& rule, const std::string& of_all) {
+    return Yaml("  []\n",
+                "      - name: id\n        logicalType: string\n"
+                "        quality:\n          - {" +
+                    rule + ", " + gate + "}\n") +
+           "    quality:\n      - {" + of_all + ", " + gate + "}\n" +
+           "servers:\n  - {server: f, type: local, path: in, format: csv}\n";
+  };
+  const std::string rows = "metric: rowCount, mustBeBetween: [1, 9]";
+  const Contract c =
+      Parsed(yaml("metric: nullValues, mustBeLessThan: 2, unit: percent", rows));
+  ASSERT_EQ(c.gates.size(), 2u);
+  EXPECT_EQ(c.gates[0].metric, FileGate::Metric::kRowCount);
+  EXPECT_EQ(c.gates[0].minimum, 1);
+  EXPECT_EQ(c.gates[0].maximum, 9);
+  EXPECT_EQ(c.gates[1].field, "id");
+  EXPECT_TRUE(c.gates[1].percent);
+  EXPECT_TRUE(c.gates[1].exclusive_maximum);
+  EXPECT_FALSE(c.gates[1].minimum.has_value());
+  const std::vector<std::pair<std::string, std::string>> kFaults = {
+      {"metric: nulls, mustBe: 0", "a file gate on id has the metric 'nulls'"},
+      {"metric: nullValues", "the file gate has no bound | add one of mustBe"},
+      {"metric: nullValues, mustBe: 1, mustBeLessThan: 2", "do not go together"},
+      {"metric: nullValues, mustBeBetween: 3", "mustBeBetween is not a pair of numbers"},
+      {"metric: nullValues, mustBe: 1, unit: kg", "the unit 'kg' is not read"},
+      {"metric: invalidValues, mustBe: 0", "does not say what is valid"},
+      {"metric: invalidValues, arguments: {pattern: '('}, mustBe: 0", "cannot be read"},
+  };
+  for (const auto& [rule, problem] : kFaults)
+    EXPECT_THAT(Problems(yaml(rule, rows)), ElementsAre(HasSubstr(problem))) << rule;
+  EXPECT_THAT(
+      Problems(yaml("metric: nullValues, mustBe: 1", "metric: nullValues, mustBe: 1")),
+      ElementsAre(HasSubstr("a file gate on the whole schema has the metric")));
+}
+
+TEST(Contract, ExpectedFilesNameTheirInterval) {
+  const auto yaml = [](const std::string& value) {
+    return Yaml("  - {property: weir.expects, value: " + value + "}\n", kId) +
+           "servers:\n  - {server: f, type: local, path: in, format: csv}\n";
+  };
+  const Contract c = Parsed(yaml("{every: PT1H, pattern: 'c-{yyyyMMddHH}.csv'}"));
+  ASSERT_TRUE(c.expects.has_value());
+  EXPECT_EQ(c.expects->every, kHour);
+  EXPECT_THAT(Problems(yaml("hourly")),
+              ElementsAre(HasSubstr("8: weir.expects is not a map")));
+  EXPECT_THAT(
+      Problems(yaml("{every: PT1H, pattern: 'c-{hour}.csv'}")),
+      ElementsAre(HasSubstr("'c-{hour}.csv' does not say where the time stands")));
+  EXPECT_THAT(Problems(yaml("{every: PT1H}")),
+              ElementsAre(HasSubstr("says not what is expected, or how often")));
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "contract/gate_internal.h"
 #include "contract/property_internal.h"
 
 #include <fmt/format.h>
@@ -525,6 +526,10 @@ class PropertyReader {
       const std::string type =
           report_.Text(Child(rule, "type"), "type").value_or("library");
       if (type == kQualityDocumentation[0]) continue;
+      if (IsFileGate(rule, report_)) {
+        ReadGate(rule, path);
+        continue;
+      }
       YAML::Node metric_node = Child(rule, "metric");
       if (!metric_node.IsDefined()) metric_node = Child(rule, "rule");
       const std::string metric = report_.Text(metric_node, "metric").value_or("");
@@ -549,6 +554,17 @@ class PropertyReader {
             "the identity) with mustBe: 0");
       }
     }
+  }
+
+  void ReadGate(const YAML::Node& rule, const std::string& path) {
+    if (path.find_first_of(".[") != std::string::npos) {
+      report_.Add(rule,
+                  fmt::format("a file gate on {}, which is inside another field", path),
+                  "file gates are kept for the fields at the top level");
+      return;
+    }
+    if (auto gate = ReadFileGate(rule, path, report_))
+      out_.gates.push_back(*std::move(gate));
   }
 
   void ReadInvalidValues(const YAML::Node& rule, const YAML::Node& arguments,

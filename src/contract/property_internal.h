@@ -18,6 +18,7 @@ struct Properties {
   };
   std::vector<Place> unique;  // declared unique or as primary key
   std::vector<Place> requires_when;
+  std::vector<FileGate> gates;  // of quality rules
   bool utc_by_default = false;  // some stamp names UTC as its default zone
 };
 

@@ -21,6 +21,7 @@
 #include "flow/table_set.h"
 #include "ingest/source.h"
 #include "log/journal.h"
+#include "scan/scan.h"
 
 namespace weir::flow {
 namespace {
@@ -202,6 +203,7 @@ class FlowImpl final : public Flow {
     for (const auto& [source, line] : recovered.ledger) {
       ledger_[source] = WEIR_TRY(ParseLedger(line));
       broken_[source] = WEIR_TRY(ParseBrokenFiles(line));
+      reference_rows_[source] = ParseReferenceRows(line);
     }
     models_ = recovered.models;
     return {};
@@ -212,15 +214,20 @@ class FlowImpl final : public Flow {
       ingest::SourceTables tables = ingest::TablesOf(contract);
       TableSpec bronze{tables.bronze,       tables.bronze_schema, false, {}, {},
                        contract.description};
+      if (tables.keyed) {
+        bronze.keyed = true;
+        bronze.key = contract.identity;
+      }
       for (const std::string& term : contract.partition_by)
         bronze.partition_by.push_back(WEIR_TRY(PartitionTerm(term)));
       WEIR_TRY(tables_->Open(bronze));
       WEIR_TRY(tables_->Open({tables.rejected, tables.rejected_schema}));
-      WEIR_TRY(tables_->Open({tables.late, tables.late_schema}));
-      WEIR_TRY(tables_->Open({tables.duplicate, tables.late_schema}));
-      for (const std::string& name :
-           {tables.bronze, tables.rejected, tables.late, tables.duplicate})
+      live_tables_.insert(live_tables_.end(), {tables.bronze, tables.rejected});
+      for (const std::string& name : {tables.late, tables.duplicate}) {
+        if (name.empty()) continue;
+        WEIR_TRY(tables_->Open({name, tables.late_schema}));
         live_tables_.push_back(name);
+      }
       source_tables_.push_back(std::move(tables));
     }
     return {};
@@ -338,8 +345,7 @@ class FlowImpl final : public Flow {
     if (commit.tables.empty() && committer_->last_epoch().value > 0) return {};
     for (const contract::Contract& contract : project_.contracts) {
       ledger_.try_emplace(contract.name);
-      commit.ledger[contract.name] =
-          LedgerJson(contract.name, ledger_[contract.name], broken_[contract.name]);
+      commit.ledger[contract.name] = LedgerLine(contract.name);
     }
     WEIR_TRY(committer_->Commit(commit));
     tables_->Committed(commit.tables);
@@ -405,11 +411,23 @@ class FlowImpl final : public Flow {
     sources.global_watermark = &global_watermark_;
     sources.owner = committer_->owner_epoch();
     sources.lease_valid = [this] { return committer_->lease_valid(); };
+    sources.rows = [this](const std::string& table) { return CommittedRows(table); };
     sources_ =
         WEIR_TRY(Sources::Open(io_, clock_, project_, frontier_, std::move(sources)));
     queues_.resize(sources_->size());
     asked_marker_ = frontier_.marker;
     return {};
+  }
+
+  Result<std::vector<data::Batch>> CommittedRows(const std::string& table) {
+    std::vector<data::Batch> rows;
+    const iceberg::Metadata& metadata = tables_->metadata(table);
+    const iceberg::Snapshot* current = metadata.current();
+    if (current == nullptr) return rows;
+    const auto scan =
+        WEIR_TRY(scan::ScanTable(io_, metadata, *current, metadata.schema(), {}));
+    while (auto batch = WEIR_TRY(scan->Next())) rows.push_back({std::move(batch), {}});
+    return rows;
   }
 
   // ------------------------------------------------------------------ the loop
@@ -577,6 +595,10 @@ class FlowImpl final : public Flow {
       changes[table].push_back(rows);
       tables_->Append(table, std::move(rows));
     };
+    if (tables.keyed) {
+      for (int64_t i = 0; i < batch.accepted.num_rows(); ++i)
+        reference_rows_[source] += batch.accepted.weight(i);
+    }
     publish(tables.bronze, batch.accepted);
     publish(tables.rejected, batch.rejected);
     publish(tables.late, batch.late);
@@ -585,6 +607,15 @@ class FlowImpl final : public Flow {
     for (const auto& runner : live_) WEIR_TRY(RunModel(*runner, changes));
     report_.stages["models"] += clock_.Monotonic() - began;
     return {};
+  }
+
+  std::string LedgerLine(const std::string& source) {
+    std::optional<int64_t> rows;
+    for (const contract::Contract& contract : project_.contracts) {
+      if (contract.name == source && contract.kind == contract::SourceKind::kReference)
+        rows = reference_rows_[source];
+    }
+    return LedgerJson(source, ledger_[source], broken_[source], rows);
   }
 
   // Rows of models that come and go with the watermark, up to the one that the epoch
@@ -658,7 +689,7 @@ class FlowImpl final : public Flow {
     WEIR_TRY(CloseTables(epoch, &commit));
     stage("finish");
     for (const auto& [source, counts] : ledger_)
-      commit.ledger[source] = LedgerJson(source, counts, broken_[source]);
+      commit.ledger[source] = LedgerLine(source);
     RecordInputs(commit);
     WEIR_TRY(committer_->Commit(commit));
     tables_->Committed(commit.tables);
@@ -813,7 +844,8 @@ class FlowImpl final : public Flow {
   Watermarks watermarks_;
   std::atomic<Micros> global_watermark_{kNoTime};
   std::map<std::string, ingest::Counts> ledger_;
-  std::map<std::string, BrokenFiles> broken_;  // by source, part of its ledger line
+  std::map<std::string, BrokenFiles> broken_;      // by source, part of its ledger line
+  std::map<std::string, int64_t> reference_rows_;  // likewise: those of bronze
   std::vector<Cut> cuts_;
   state::Delta epoch_delta_;
   std::vector<SourceQueue> queues_;
@@ -831,23 +863,18 @@ std::vector<plan::InputTable> SourceInputs(
   std::vector<plan::InputTable> inputs;
   for (const contract::Contract& contract : contracts) {
     const ingest::SourceTables tables = ingest::TablesOf(contract);
-    inputs.push_back(
-        {tables.bronze, tables.bronze_schema, contract.identity, contract.order, true});
+    inputs.push_back({tables.bronze, tables.bronze_schema, contract.identity,
+                      contract.order, !tables.keyed});
     inputs.push_back({tables.rejected,
                       tables.rejected_schema,
                       {"_source", "_partition", "_offset"},
                       {},
                       true});
-    inputs.push_back({tables.late,
-                      tables.late_schema,
-                      {"_source", "_partition", "_offset"},
-                      {},
-                      true});
-    inputs.push_back({tables.duplicate,
-                      tables.late_schema,
-                      {"_source", "_partition", "_offset"},
-                      {},
-                      true});
+    for (const std::string& name : {tables.late, tables.duplicate}) {
+      if (name.empty()) continue;
+      inputs.push_back(
+          {name, tables.late_schema, {"_source", "_partition", "_offset"}, {}, true});
+    }
   }
   return inputs;
 }

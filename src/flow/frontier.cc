@@ -11,8 +11,9 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kReasonNames[] = {
-    "not_json",      "too_large",    "missing_field",    "wrong_type",
-    "unknown_value", "out_of_range", "pattern_mismatch", "wrong_length"};
+    "not_json",     "not_csv",       "too_large",    "missing_field",
+    "wrong_type",   "unknown_value", "out_of_range", "pattern_mismatch",
+    "wrong_length", "duplicate_key"};
 static_assert(std::size(kReasonNames) == ingest::kReasons);
 
 json TimeJson(Micros time) { return time == kNoTime ? json(nullptr) : json(time); }
@@ -33,6 +34,7 @@ std::string FrontierJson(const Frontier& frontier) {
                       {"file", p.file},
                       {"byte", p.file_byte},
                       {"idle", p.idle}});
+      if (!p.content.empty()) list.back()["content"] = p.content;
     }
     sources[source] = std::move(list);
   }
@@ -62,6 +64,7 @@ Result<Frontier> ParseFrontier(std::string_view text) {
         position.file = IntegerOf<int64_t>(p.at("file"));
         position.file_byte = IntegerOf<uint64_t>(p.at("byte"));
         position.idle = p.at("idle").get<bool>();
+        position.content = p.value("content", std::string());
         out.sources[source][position.partition] = position;
       }
     }
@@ -89,7 +92,7 @@ void BrokenFiles::Add(ingest::FileFault fault) {
 }
 
 std::string LedgerJson(const std::string& source, const ingest::Counts& counts,
-                       const BrokenFiles& broken) {
+                       const BrokenFiles& broken, std::optional<int64_t> rows) {
   json reasons = json::object();
   for (size_t i = 0; i < ingest::kReasons; ++i) {
     if (counts.rejected_by_reason[i] != 0)
@@ -104,6 +107,7 @@ std::string LedgerJson(const std::string& source, const ingest::Counts& counts,
             {"late", counts.late},
             {"blocked", counts.blocked},
             {"rejected_by_reason", std::move(reasons)}};
+  if (rows) line["rows"] = *rows;
   if (broken.count > 0) {
     json files = json::array();
     for (const ingest::FileFault& fault : broken.newest) {
@@ -129,6 +133,13 @@ Result<BrokenFiles> ParseBrokenFiles(std::string_view text) {
                           true});
   }
   return out;
+}
+
+int64_t ParseReferenceRows(std::string_view text) {
+  const json root = json::parse(text, nullptr, false);
+  const bool there =
+      root.is_object() && root.contains("rows") && root["rows"].is_number_integer();
+  return there ? root["rows"].get<int64_t>() : 0;
 }
 
 Result<ingest::Counts> ParseLedger(std::string_view text) {

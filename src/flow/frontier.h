@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,11 +34,14 @@ struct BrokenFiles {
   void Add(ingest::FileFault fault);
 };
 
-// One line of the ledger, by source.
+// One line of the ledger, by source. `rows`: of reference data, how many the newest
+// content has.
 std::string LedgerJson(const std::string& source, const ingest::Counts& counts,
-                       const BrokenFiles& broken = {});
+                       const BrokenFiles& broken = {},
+                       std::optional<int64_t> rows = std::nullopt);
 Result<ingest::Counts> ParseLedger(std::string_view json);
 Result<BrokenFiles> ParseBrokenFiles(std::string_view ledger_json);
+int64_t ParseReferenceRows(std::string_view ledger_json);  // 0 of events
 
 // The global watermark: the minimum over active partitions of all sources; it never
 // falls. A partition that is active and has no watermark yet holds it where it is; when

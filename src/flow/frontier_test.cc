@@ -97,6 +97,8 @@ Frontier SomeFrontier() {
       .partition = 1000, .next = {0}, .watermark = kNoTime, .idle = true};
   frontier.sources["taxis"][2] = {
       .partition = 2, .next = {5}, .watermark = -9, .file = 0, .idle = true};
+  frontier.sources["zones"][0] = {.next = {3},
+                                  .content = R"({"files":[],"rules":"1.0.0"})"};
   frontier.watermark = 77;
   frontier.marker = 12;
   frontier.steps = 345;
@@ -148,7 +150,7 @@ TEST(FrontierTest, ARestoredWatermarkGoesOnFromThere) {
 TEST(FrontierTest, TheSummaryIsShort) {
   EXPECT_EQ(
       FrontierSummary(SomeFrontier()),
-      R"({"rides/0":1234,"rides/1000":0,"taxis/2":5,"watermark":"1970-01-01T00:00:00.000077Z"})");
+      R"({"rides/0":1234,"rides/1000":0,"taxis/2":5,"watermark":"1970-01-01T00:00:00.000077Z","zones/0":3})");
   EXPECT_EQ(FrontierSummary({}), "{}");
 }
 

@@ -39,8 +39,10 @@ namespace {
 
 // A path given by hand for one run must be there: a typing error must not look like a
 // source without news.
-Status CheckPath(io::Io& io, const std::string& source, const std::string& location) {
-  const ingest::FilePattern pattern = WEIR_TRY(ingest::FilePattern::Parse(location));
+Status CheckPath(io::Io& io, const std::string& source, const std::string& location,
+                 const std::string& format) {
+  const ingest::FilePattern pattern =
+      WEIR_TRY(ingest::FilePattern::Parse(location, format));
   const std::string must_exist =
       pattern.literal() ? io::Join(pattern.dir(), pattern.name()) : pattern.dir();
   if (io.Exists(must_exist)) return {};
@@ -90,7 +92,7 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
                                      [](const auto& s) { return s.type == "local"; });
   std::vector<contract::Server> servers = contract.servers;
   if (path != options.paths.end() && !has_local)
-    servers.push_back({"source", "local", "", "ndjson"});
+    servers.push_back({.name = "source", .type = "local"});
   for (size_t place = 0; place < servers.size(); ++place) {
     const contract::Server& server = servers[place];
     const int first = static_cast<int>(place) * kPartitionsPerServer;
@@ -118,18 +120,31 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
           context.committed.push_back(position);
       }
     }
-    One one{contract.name, index, first, nullptr, nullptr};
+    One one{contract.name, index, first};
     if (server.type == "local") {
-      ingest::FileSourceOptions files;
-      files.location = path != options.paths.end() ? path->second : server.location;
-      if (!files.location.starts_with('/') && path == options.paths.end())
-        files.location = io::Join(project.dir, files.location);
+      std::string location = path != options.paths.end() ? path->second : server.location;
+      if (!location.starts_with('/') && path == options.paths.end())
+        location = io::Join(project.dir, location);
       if (options.once && path != options.paths.end())
-        WEIR_TRY(CheckPath(io, contract.name, files.location));
-      files.first_partition = first;
-      files.once = options.once;
-      files.quiet = options.once ? 0 : settings.file_quiet;
-      one.source = WEIR_TRY(ingest::NewFileSource(std::move(context), std::move(files)));
+        WEIR_TRY(CheckPath(io, contract.name, location, server.format));
+      std::optional<codec::CsvDialect> csv;
+      if (server.format == "csv") csv = server.csv;
+      const Micros quiet = options.once ? 0 : settings.file_quiet;
+      if (contract.kind == contract::SourceKind::kReference) {
+        ingest::ReferenceSourceOptions files{
+            std::move(location), std::move(csv), first, options.once, quiet, nullptr};
+        files.committed_rows = [rows = options.rows,
+                                table = ingest::TablesOf(contract).bronze] {
+          return rows(table);
+        };
+        one.source =
+            WEIR_TRY(ingest::NewReferenceSource(std::move(context), std::move(files)));
+        one.first = true;
+      } else {
+        one.source = WEIR_TRY(ingest::NewFileSource(
+            std::move(context),
+            {std::move(location), std::move(csv), first, options.once, quiet}));
+      }
     } else if (server.type == "http") {
       ingest::LogSourceOptions log;
       log.dir = io::Join(io::Join(options.data_dir, "log"), contract.name);
@@ -158,9 +173,13 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
 }
 
 Status Sources::Start() {
-  for (One& one : all_) {
-    Status started = one.source->Start();
-    if (!started.ok()) return std::move(started).error().Within("source " + one.name);
+  // What the others' records are looked up in stands before them.
+  for (const bool first : {true, false}) {
+    for (One& one : all_) {
+      if (one.first != first) continue;
+      Status started = one.source->Start();
+      if (!started.ok()) return std::move(started).error().Within("source " + one.name);
+    }
   }
   return {};
 }

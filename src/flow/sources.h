@@ -27,6 +27,8 @@ struct SourcesOptions {
   const std::atomic<Micros>* global_watermark = nullptr;
   int64_t owner = 0;  // owner epoch
   std::function<bool()> lease_valid;
+  // The committed rows of a table; called while the sources start.
+  std::function<Result<std::vector<data::Batch>>(const std::string& table)> rows;
 };
 
 // A contract's servers number their partitions from 1000 times the server's place in the
@@ -58,8 +60,9 @@ class Sources {
     std::string name;
     size_t contract = 0;
     int first_partition = 0;
-    std::unique_ptr<ingest::Source> source;
+    std::unique_ptr<ingest::Source> source = nullptr;
     ingest::LogSource* log = nullptr;
+    bool first = false;  // reference data: starts before the others
   };
   class Sink;
 

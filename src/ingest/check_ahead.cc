@@ -57,7 +57,7 @@ void CheckAhead::Run() {
 CheckAhead::Step CheckAhead::Next(LineReader& reader) {
   Result<Lines> lines = reader.Next(rows_max_, bytes_max_);
   if (!lines.ok()) return {std::move(lines).error()};
-  Result<Checked> checked = pipeline_.Check(lines->records);
+  Result<Checked> checked = pipeline_.Check(lines->records, lines->columns.get());
   if (!checked.ok()) return {std::move(checked).error(), true};
   return {CheckedLines{*std::move(lines), *std::move(checked)}};
 }

@@ -1,10 +1,12 @@
 #include "ingest/file_catalog.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fnmatch.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "base/json.h"
 #include "ingest/line_reader.h"
@@ -13,25 +15,37 @@ namespace weir::ingest {
 namespace {
 
 constexpr std::string_view kPartition = "{partition}";
-constexpr std::string_view kEndings[] = {".ndjson", ".jsonl", ".json"};
+constexpr std::string_view kJsonEndings[] = {".ndjson", ".jsonl", ".json"};
+constexpr std::string_view kCsvEndings[] = {".csv", ".tsv"};
 
-bool IsRecordFile(std::string_view name) {
+std::span<const std::string_view> EndingsOf(bool csv) {
+  return csv ? std::span<const std::string_view>(kCsvEndings)
+             : std::span<const std::string_view>(kJsonEndings);
+}
+
+}  // namespace
+
+bool FilePattern::IsRecordFile(std::string_view name) const {
   for (const std::string_view packed : {".gz", ".zst"}) {
     if (name.ends_with(packed)) name.remove_suffix(packed.size());
   }
-  for (const std::string_view ending : kEndings) {
+  for (const std::string_view ending : EndingsOf(csv_)) {
     if (name.ends_with(ending)) return true;
   }
   return false;
 }
 
-}  // namespace
+std::string FilePattern::endings() const {
+  return fmt::format("{}", fmt::join(EndingsOf(csv_), ", "));
+}
 
-Result<FilePattern> FilePattern::Parse(const std::string& location) {
+Result<FilePattern> FilePattern::Parse(const std::string& location,
+                                       std::string_view format) {
   FilePattern out;
+  out.csv_ = format == "csv";
   const std::string_view name = io::BaseName(location);
   const bool special = name.find_first_of("*?[{") != std::string_view::npos;
-  const bool is_file = special || IsRecordFile(name);
+  const bool is_file = special || out.IsRecordFile(name);
   out.dir_ = is_file ? std::string(io::DirName(location)) : location;
   if (out.dir_.empty()) out.dir_ = ".";
   while (out.dir_.size() > 1 && out.dir_.back() == '/') out.dir_.pop_back();
@@ -115,8 +129,8 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
     const bool is_file = info.ok() && !info->is_dir;
     TellUnreadable(pattern_.dir(),
                    is_file ? fmt::format("{} is no folder, and its name ends in none of "
-                                         ".ndjson, .jsonl, .json (also with .gz, .zst)",
-                                         pattern_.dir())
+                                         "{} (also with .gz, .zst)",
+                                         pattern_.dir(), pattern_.endings())
                            : names.error().message,
                    &out);
     return out;

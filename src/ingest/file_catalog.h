@@ -29,20 +29,25 @@ struct SourceFile {
 };
 
 // A location: a folder, a glob of the last path part, or a pattern with {partition}:
-// "data/events-{partition}.ndjson". A folder means *.ndjson, *.jsonl, *.json and their
-// .gz and .zst forms.
+// "data/events-{partition}.ndjson". A folder means the files whose names end as those of
+// its format do: *.ndjson, *.jsonl, *.json; *.csv, *.tsv; and their .gz and .zst forms.
 class FilePattern {
  public:
-  static Result<FilePattern> Parse(const std::string& location);
+  static Result<FilePattern> Parse(const std::string& location,
+                                   std::string_view format = "ndjson");
   // The partition of a file of this name; -1: not one of ours. Names that begin with . or
   // _ and names ending in .tmp or .part never are.
   int PartitionOf(std::string_view name) const;
   const std::string& dir() const { return dir_; }
   bool literal() const { return literal_; }  // names one file
   const std::string& name() const { return pattern_; }
+  std::string endings() const;  // of the format, for messages
 
  private:
+  bool IsRecordFile(std::string_view name) const;
+
   std::string dir_, pattern_;
+  bool csv_ = false;
   bool literal_ = false;
 };
 

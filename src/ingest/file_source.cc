@@ -1,10 +1,8 @@
 #include <fmt/format.h>
 
-#include <condition_variable>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <thread>
 
 #include "base/event.h"
 #include "base/json.h"
@@ -12,7 +10,7 @@
 #include "ingest/file_catalog.h"
 #include "ingest/line_reader.h"
 #include "ingest/pipeline.h"
-#include "ingest/source.h"
+#include "ingest/source_thread_internal.h"
 
 namespace weir::ingest {
 
@@ -21,8 +19,6 @@ std::string IdentitySpace(const contract::Contract& contract, int partition) {
 }
 
 namespace {
-
-constexpr auto kScanInterval = std::chrono::seconds(1);
 
 struct Partition {
   PartitionPosition position;
@@ -37,22 +33,17 @@ struct Wake {
   Micros floor;
 };
 
-class FileSource final : public Source {
+class FileSource final : public SourceThread {
  public:
   FileSource(SourceContext context, FileSourceOptions options,
              std::unique_ptr<Pipeline> pipeline, FilePattern pattern)
-      : context_(std::move(context)),
+      : SourceThread(std::move(context)),
         options_(std::move(options)),
         pipeline_(std::move(pipeline)),
         catalog_(*context_.io, context_.contract->name, std::move(pattern)),
-        ahead_(*pipeline_, context_.step_rows, context_.step_bytes),
-        markers_sent_(context_.last_marker),
-        markers_wanted_(context_.last_marker) {}
+        ahead_(*pipeline_, context_.step_rows, context_.step_bytes) {}
 
-  ~FileSource() override {
-    Stop();
-    if (thread_.joinable()) thread_.join();
-  }
+  ~FileSource() override { Join(); }
 
   Status Start() override {
     WEIR_TRY(ReplayJournal());
@@ -62,29 +53,9 @@ class FileSource final : public Source {
     for (const SourceFile& file : catalog_.files()) {
       WEIR_TRY(AddPartition({.partition = file.partition + options_.first_partition}));
     }
-    thread_ = std::thread([this] { Run(); });
+    StartThread();
     return {};
   }
-
-  void RequestMarker(int64_t number) override {
-    std::lock_guard lock(mutex_);
-    markers_wanted_ = std::max(markers_wanted_, number);
-    wake_.notify_all();
-  }
-
-  void StopTaking() override {
-    std::lock_guard lock(mutex_);
-    taking_ = false;
-  }
-
-  void Stop() override {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-    wake_.notify_all();
-  }
-
-  // A file's place is in the frontier; nothing else is kept.
-  void Committed(const std::map<int, PartitionPosition>&) override {}
 
   const SourceTables& tables() const override { return pipeline_->tables(); }
 
@@ -128,18 +99,7 @@ class FileSource final : public Source {
     return &it->second;
   }
 
-  void Run() {
-    Status status = Loop();
-    if (!status.ok() && status.error().code != Code::kCancelled)
-      static_cast<void>(Push(std::move(status).error(), 0));
-    // Markers are answered until the flow lets go of us, so that the last epoch can
-    // close.
-    while (WaitForMarkerOrStop(std::chrono::hours(1))) {
-      if (!SendMarkers().ok()) return;
-    }
-  }
-
-  Status Loop() {
+  Status Loop() override {
     auto next_scan = std::chrono::steady_clock::now();
     bool ended = false;
     for (;;) {
@@ -160,23 +120,9 @@ class FileSource final : public Source {
     }
   }
 
-  bool Taking() {
-    std::lock_guard lock(mutex_);
-    return taking_ && !stopping_;
-  }
-
-  // False: stop.
-  template <class Duration>
-  bool WaitForMarkerOrStop(Duration wait) {
-    std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, wait,
-                   [&] { return stopping_ || markers_wanted_ > markers_sent_; });
-    return !stopping_;
-  }
-
   Status Scan() {
     auto scanned = catalog_.Scan(context_.clock->Now(), options_.quiet);
-    if (!scanned.ok()) return WaitIfLive(std::move(scanned).error());
+    if (!scanned.ok()) return WaitIfLive(std::move(scanned).error(), options_.once);
     const FileCatalog::ScanResult& found = *scanned;
     for (const std::string& path : found.changed) {
       WEIR_TRY(Tell("source_file_changed",
@@ -199,30 +145,6 @@ class FileSource final : public Source {
       WEIR_TRY(Push(PartitionNews{partition.position}, 0));
     }
     return {};
-  }
-
-  // No descriptors left, a disk that does not answer: nothing was taken, so a running
-  // source tries again a second later; a single pass ends with the error.
-  Status WaitIfLive(Error error) {
-    if (options_.once || error.code != Code::kUnavailable) return error;
-    if (trouble_ != error.message) {
-      Event("source_waits", Severity::kError)
-          .With("source", context_.contract->name)
-          .With("error", error.message)
-          .With("fix", "it is tried again every second");
-      trouble_ = error.message;
-    }
-    WaitForMarkerOrStop(kScanInterval);
-    return {};
-  }
-
-  Status Tell(const char* event, FileFault fault) {
-    Event(event, Severity::kError)
-        .With("source", context_.contract->name)
-        .With("path", fault.path)
-        .With("error", fault.error)
-        .With("fix", fault.fix);
-    return Push(std::move(fault), 0);
   }
 
   // Journals new files, and wakes the idle partitions they belong to, before anything is
@@ -302,7 +224,7 @@ class FileSource final : public Source {
       if (check_failed) return std::move(read).error();
       partition.reader.reset();
       if (read.error().code == Code::kUnavailable)
-        return WaitIfLive(std::move(read).error());
+        return WaitIfLive(std::move(read).error(), options_.once);
       return LeaveOut(partition, file, read.error().message);
     }
     const Lines& lines = read->lines;
@@ -312,9 +234,9 @@ class FileSource final : public Source {
         lines.end_of_file ? CheckUnchanged(*context_.io, file) : Status();
     if (!unchanged.ok() && unchanged.error().code == Code::kUnavailable) {
       partition.reader.reset();
-      return WaitIfLive(unchanged.error());
+      return WaitIfLive(unchanged.error(), options_.once);
     }
-    trouble_.clear();
+    TroubleIsOver();
     BeginNext(lines.end_of_file ? &partition : nullptr);
     std::vector<int32_t> rows(lines.records.size());
     std::iota(rows.begin(), rows.end(), 0);
@@ -350,9 +272,9 @@ class FileSource final : public Source {
                             bool* check_failed) {
     if (partition.reader == nullptr) {
       WEIR_TRY(CheckPresent(file));
-      partition.reader =
-          WEIR_TRY(LineReader::Open(*context_.io, file.path, partition.position.file_byte,
-                                    context_.record_bytes_max, file.size));
+      partition.reader = WEIR_TRY(
+          LineReader::Open(*context_.io, file.path, partition.position.file_byte,
+                           {context_.record_bytes_max, file.size, options_.csv}));
     }
     return ahead_.Take(*partition.reader, check_failed);
   }
@@ -416,40 +338,15 @@ class FileSource final : public Source {
     partition.position.idle = NextFile(partition) == nullptr;
   }
 
-  Status SendMarkers() {
-    for (;;) {
-      {
-        std::lock_guard lock(mutex_);
-        if (markers_sent_ >= markers_wanted_) return {};
-      }
-      WEIR_TRY(SendMarker());
-    }
-  }
-
-  Status SendMarker() {
-    Marker marker;
+  Status Fill(Marker& marker) override {
     for (auto& [number, partition] : partitions_) {
       WEIR_TRY(partition.judge.identities().Checkpoint(
           marker.delta, IdentitySpace(*context_.contract, number)));
       marker.positions.push_back(partition.position);
     }
-    {
-      std::lock_guard lock(mutex_);
-      marker.number = ++markers_sent_;
-      markers_wanted_ = std::max(markers_wanted_, markers_sent_);
-    }
-    const size_t bytes = marker.delta.bytes();
-    return Push(std::move(marker), bytes);
-  }
-
-  template <class T>
-  Status Push(T what, size_t bytes) {
-    SourceEvent event{context_.index, std::move(what)};
-    if (!context_.queue->Push(std::move(event), bytes)) return Cancelled();
     return {};
   }
 
-  const SourceContext context_;
   const FileSourceOptions options_;
   const std::unique_ptr<Pipeline> pipeline_;
   FileCatalog catalog_;
@@ -458,21 +355,16 @@ class FileSource final : public Source {
   CheckAhead ahead_;  // has readers of partitions_
   int turn_ = -1;     // partition read last
   int64_t steps_ = 0;
-  std::string trouble_;  // told about last
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  int64_t markers_sent_, markers_wanted_;
-  bool taking_ = true, stopping_ = false;
-  std::thread thread_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Source>> NewFileSource(SourceContext context,
                                               FileSourceOptions options) {
-  auto pipeline = WEIR_TRY(Pipeline::New(*context.contract, context.record_bytes_max));
-  FilePattern pattern = WEIR_TRY(FilePattern::Parse(options.location));
+  auto pipeline = WEIR_TRY(Pipeline::New(*context.contract, context.record_bytes_max,
+                                         options.csv ? &*options.csv : nullptr));
+  FilePattern pattern =
+      WEIR_TRY(FilePattern::Parse(options.location, options.csv ? "csv" : "ndjson"));
   return std::unique_ptr<Source>(std::make_unique<FileSource>(
       std::move(context), std::move(options), std::move(pipeline), std::move(pattern)));
 }

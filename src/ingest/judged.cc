@@ -39,10 +39,12 @@ SourceTables TablesOf(const contract::Contract& contract) {
   tables.bronze_schema = codec::WithExtraColumns(contract.schema);
   for (data::Field& field : tables.bronze_schema.fields) field.required = false;
   tables.late_schema = tables.bronze_schema;
+  tables.keyed = contract.kind == contract::SourceKind::kReference;
+  if (tables.keyed) tables.late = tables.duplicate = "";
   for (data::Field field : {data::Field{"_partition", Simple(Kind::kInt32)},
                             data::Field{"_offset", Simple(Kind::kInt64)},
                             data::Field{"_received_at", Simple(Kind::kTimestampTz)}}) {
-    tables.bronze_schema.fields.push_back(std::move(field));
+    if (!tables.keyed) tables.bronze_schema.fields.push_back(std::move(field));
   }
   const std::vector<data::Field> origin = {{"_source", Simple(Kind::kString)},
                                            {"_partition", Simple(Kind::kInt32)},

@@ -19,7 +19,7 @@
 
 namespace weir::ingest {
 
-inline constexpr size_t kReasons = 8;  // of contract::Reason
+inline constexpr size_t kReasons = 10;  // of contract::Reason
 
 // One line of the ledger. `received` is counted by the framer, the rest by the verdicts.
 struct Counts {
@@ -42,6 +42,7 @@ struct PartitionPosition {
       -1;  // of files: ordinal of the file being read, in journal order (-1: none yet)
   uint64_t file_byte = 0;  // decompressed bytes of it taken
   bool idle = true;        // nothing known to be unread
+  std::string content;     // of reference data: JSON of the files whose content is in
 };
 
 struct JudgedBatch {
@@ -92,6 +93,8 @@ struct SourceTables {
   std::string bronze, rejected, late,
       duplicate;  // "bronze.ride_events", "bronze.ride_events$rejected" …
   data::Schema bronze_schema, rejected_schema, late_schema;  // $duplicate is like $late
+  bool keyed = false;  // of reference data: rows of bronze come and go, and there is
+                       // neither $late nor $duplicate
 };
 SourceTables TablesOf(const contract::Contract& contract);
 

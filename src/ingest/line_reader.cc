@@ -14,6 +14,7 @@ namespace weir::ingest {
 namespace {
 
 constexpr size_t kBlock = 1 << 20;
+constexpr std::string_view kMark = "\xef\xbb\xbf";  // of byte order
 
 // Bytes in order; 0 read means the end.
 class ByteStream {
@@ -154,10 +155,18 @@ class ZstdStream final : public ByteStream {
 
 class Reader final : public LineReader {
  public:
-  Reader(std::unique_ptr<ByteStream> stream, uint64_t from, int64_t record_bytes_max)
+  Reader(std::unique_ptr<ByteStream> stream, uint64_t from,
+         const LineReaderOptions& options)
       : stream_(std::move(stream)),
         at_(from),
-        record_bytes_max_(static_cast<size_t>(record_bytes_max)) {}
+        record_bytes_max_(static_cast<size_t>(options.record_bytes_max)) {
+    if (options.csv) csv_.emplace(*options.csv);
+  }
+
+  // The columns of all records that are read from here on.
+  void SetColumns(std::shared_ptr<const codec::CsvColumns> columns) {
+    columns_ = std::move(columns);
+  }
 
   // Decompressed streams begin at byte 0 and are read up to where we continue.
   Status SkipTo(const std::string& path, uint64_t from) {
@@ -187,30 +196,29 @@ class Reader final : public LineReader {
                0;  // where the current line begins, and up to where it has no newline
     uint64_t dropped = 0;   // bytes of over-long lines taken out of the buffer
     bool dropping = false;  // inside the rest of an over-long line
+    if (csv_) csv_->Reset();
     while (dropping || (static_cast<int64_t>(spans.size()) < rows_max &&
                         static_cast<int64_t>(line) < bytes_max)) {
-      const void* found =
-          scanned < buffer.size()
-              ? std::memchr(buffer.data() + scanned, '\n', buffer.size() - scanned)
-              : nullptr;
-      const size_t newline =
-          found == nullptr
-              ? buffer.size()
-              : static_cast<size_t>(static_cast<const char*>(found) - buffer.data());
+      // The mark at the beginning is not part of the first field.
+      if (csv_ && scanned == 0 && AtMark(buffer)) scanned = kMark.size();
+      const size_t found = FindEnd(std::string_view(buffer).substr(scanned));
+      const bool ends = found != std::string_view::npos;
+      const size_t newline = ends ? scanned + found : buffer.size();
       if (dropping) {
-        const size_t end = found == nullptr ? newline : newline + 1;
+        const size_t end = ends ? newline + 1 : newline;
         dropped += end - line;
         buffer.erase(line, end - line);
         scanned = line;
-        dropping = found == nullptr;
+        dropping = !ends;
         if (!dropping) continue;
-      } else if (found != nullptr) {
+      } else if (ends) {
         AddLine(buffer, line, newline, &spans);
         line = scanned = newline + 1;
         continue;
       } else if (IsTooLong(buffer.size() - line)) {
         spans.emplace_back(line, record_bytes_max_ + 1);
-        line = scanned = line + record_bytes_max_ + 1;
+        line = line + record_bytes_max_ + 1;
+        scanned = buffer.size();
         dropping = true;
         first_ = false;
         continue;
@@ -242,10 +250,25 @@ class Reader final : public LineReader {
     for (const auto& [begin, size] : spans)
       out.records.emplace_back(buffer.data() + begin, size);
     out.framed = static_cast<int64_t>(spans.size());
+    out.columns = columns_;
     return out;
   }
 
  private:
+  // Where the record that goes on in `bytes` ends; npos: not in them.
+  size_t FindEnd(std::string_view bytes) {
+    if (csv_) return csv_->FindEnd(bytes);
+    const void* found =
+        bytes.empty() ? nullptr : std::memchr(bytes.data(), '\n', bytes.size());
+    return found == nullptr
+               ? std::string_view::npos
+               : static_cast<size_t>(static_cast<const char*>(found) - bytes.data());
+  }
+
+  bool AtMark(const std::string& buffer) const {
+    return first_ && at_ == 0 && buffer.starts_with(kMark);
+  }
+
   Status Fill(std::string& buffer) {
     const size_t before = buffer.size();
     buffer.resize(before + kBlock);
@@ -267,32 +290,31 @@ class Reader final : public LineReader {
       spans->emplace_back(begin, record_bytes_max_ + 1);
       return;
     }
-    if (first_ && at_ == 0 && begin == 0 && buffer.compare(0, 3, "\xef\xbb\xbf") == 0)
-      begin += 3;
+    if (begin == 0 && AtMark(buffer)) begin += kMark.size();
     first_ = false;
     if (end > begin && buffer[end - 1] == '\r') --end;
-    const bool blank = std::all_of(buffer.begin() + static_cast<ptrdiff_t>(begin),
-                                   buffer.begin() + static_cast<ptrdiff_t>(end),
-                                   [](char c) { return c == ' ' || c == '\t'; });
+    const bool blank =
+        std::all_of(buffer.begin() + static_cast<ptrdiff_t>(begin),
+                    buffer.begin() + static_cast<ptrdiff_t>(end),
+                    [&](char c) { return !csv_ && (c == ' ' || c == '\t'); });
     if (!blank) spans->emplace_back(begin, end - begin);
   }
 
   std::unique_ptr<ByteStream> stream_;
   uint64_t at_;  // decompressed byte where rest_ begins
   const size_t record_bytes_max_;
+  std::optional<codec::CsvFramer> csv_;
+  std::shared_ptr<const codec::CsvColumns> columns_;
   std::string rest_;      // read, but not handed out yet
   size_t last_size_ = 0;  // of the buffer of the batch before
   bool ended_ = false, first_ = true;
   std::optional<Error> fault_;  // comes after what stood before it
 };
 
-}  // namespace
-
-Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::string& path,
-                                                     uint64_t from,
-                                                     int64_t record_bytes_max,
-                                                     uint64_t stored_bytes) {
+Result<std::unique_ptr<Reader>> OpenAt(io::Io& io, const std::string& path, uint64_t from,
+                                       const LineReaderOptions& options) {
   const io::FileInfo info = WEIR_TRY(io.Stat(path));
+  const uint64_t stored_bytes = options.stored_bytes;
   if (!info.is_regular) return Invalid(fmt::format("{} is not a regular file", path));
   if (stored_bytes != kToItsEnd && info.size < stored_bytes && from > info.size)
     return ShorterThan(path, info.size, stored_bytes);
@@ -305,13 +327,44 @@ Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::stri
   } else {
     if (from > info.size)
       return Corrupt(fmt::format("{} is shorter than what was read of it before", path));
-    return std::unique_ptr<LineReader>(std::make_unique<Reader>(
+    return std::make_unique<Reader>(
         std::make_unique<PlainStream>(std::move(file), path, from, stored_bytes), from,
-        record_bytes_max));
+        options);
   }
-  auto reader = std::make_unique<Reader>(std::move(stream), from, record_bytes_max);
+  auto reader = std::make_unique<Reader>(std::move(stream), from, options);
   WEIR_TRY(reader->SkipTo(path, from));
-  return std::unique_ptr<LineReader>(std::move(reader));
+  return reader;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::string& path,
+                                                     uint64_t from,
+                                                     LineReaderOptions options) {
+  auto reader = WEIR_TRY(OpenAt(io, path, from, options));
+  if (!options.csv) return std::unique_ptr<LineReader>(std::move(reader));
+  if (!options.csv->header) {
+    reader->SetColumns(
+        std::make_shared<codec::CsvColumns>(codec::CsvColumnsOf(*options.csv)));
+    return std::unique_ptr<LineReader>(std::move(reader));
+  }
+  std::unique_ptr<Reader> from_start =
+      from == 0 ? std::move(reader) : WEIR_TRY(OpenAt(io, path, 0, options));
+  Lines first;
+  do {
+    first = WEIR_TRY(from_start->Next(1, 1));
+  } while (first.records.empty() && !first.end_of_file);
+  if (first.records.empty())  // nothing stands in the file
+    return std::unique_ptr<LineReader>(std::move(from_start));
+  if (static_cast<int64_t>(first.records[0].size()) > options.record_bytes_max)
+    return Corrupt(
+        fmt::format("{}: its header is longer than {} bytes (weir.record.bytes)", path,
+                    options.record_bytes_max));
+  auto columns = codec::ReadCsvHeader(first.records[0], *options.csv);
+  if (!columns.ok()) return Corrupt(fmt::format("{}: {}", path, columns.error().message));
+  std::unique_ptr<Reader>& out = from == 0 ? from_start : reader;
+  out->SetColumns(std::make_shared<codec::CsvColumns>(*std::move(columns)));
+  return std::unique_ptr<LineReader>(std::move(out));
 }
 
 Result<uint64_t> ChecksumFile(io::Io& io, const std::string& path, uint64_t bytes) {

@@ -47,7 +47,7 @@ class LineReaderTest : public testing::Test {
   }
   std::unique_ptr<LineReader> Open(const std::string& name, uint64_t from = 0,
                                    int64_t record_bytes_max = 1 << 20) {
-    auto reader = LineReader::Open(io_, name, from, record_bytes_max);
+    auto reader = LineReader::Open(io_, name, from, {record_bytes_max});
     EXPECT_TRUE(reader.ok()) << (reader.ok() ? "" : reader.error().message);
     return *std::move(reader);
   }
@@ -277,7 +277,7 @@ TEST_F(LineReaderTest, AFileShorterThanWhatWasReadOfItIsNotRead) {
   Put("f.gz", Gzip("a\nb\n"));
   EXPECT_THAT(Read("f.ndjson", 4).records, IsEmpty());
   for (const char* name : {"f.ndjson", "f.gz"}) {
-    const auto opened = LineReader::Open(io_, name, 5, 100);
+    const auto opened = LineReader::Open(io_, name, 5, {100});
     ASSERT_FALSE(opened.ok()) << name;
     EXPECT_EQ(opened.error().code, Code::kCorrupt);
   }
@@ -287,7 +287,7 @@ TEST_F(LineReaderTest, ReadsAFileAsItWasWhenItWasFound) {
   Put("f.ndjson", "a\nb\nhalf a li");
   Put("f.gz", Gzip("a\nb\n") + Gzip("c\n"));
   const auto records = [&](const char* name, uint64_t stored_bytes) -> std::string {
-    auto reader = LineReader::Open(io_, name, 0, 100, stored_bytes);
+    auto reader = LineReader::Open(io_, name, 0, {100, stored_bytes});
     std::string out;
     for (;;) {
       const Result<Lines> lines = (*reader)->Next(10, 100);
@@ -315,8 +315,9 @@ TEST_F(LineReaderTest, AnEmptyCompressedFileIsACutOne) {
 
 TEST_F(LineReaderTest, OnlyRegularFilesAreRead) {
   ASSERT_TRUE(io_.CreateDirs("folder.ndjson").ok());
-  EXPECT_EQ(LineReader::Open(io_, "folder.ndjson", 0, 100).error().code, Code::kInvalid);
-  EXPECT_EQ(LineReader::Open(io_, "missing.ndjson", 0, 100).error().code,
+  EXPECT_EQ(LineReader::Open(io_, "folder.ndjson", 0, {100}).error().code,
+            Code::kInvalid);
+  EXPECT_EQ(LineReader::Open(io_, "missing.ndjson", 0, {100}).error().code,
             Code::kNotFound);
 }
 

@@ -101,6 +101,9 @@ Result<data::Batch> AcceptedRows(const Checked& checked, const Chosen& chosen,
   const bool all = n == taken.rows->num_rows();
   if (!all) taken = WEIR_TRY(data::Take(taken, chosen.rows));
   arrow::ArrayVector columns = taken.rows->columns();
+  // Of reference data a row is what it says, wherever it stands in the file.
+  if (static_cast<size_t>(taken.rows->num_columns()) == schema.fields.size())
+    return ToBatch(schema, n, std::move(columns));
   columns.push_back(Filled(n, arrow::int32(), origin.partition));
   columns.push_back(Values(chosen.offsets, arrow::int64()));
   columns.push_back(Arrivals(chosen, origin));
@@ -118,14 +121,19 @@ Result<data::Batch> ParkedRows(const Checked& checked, const Chosen& chosen,
 }  // namespace
 
 Result<std::unique_ptr<Pipeline>> Pipeline::New(const contract::Contract& contract,
-                                                int64_t record_bytes_max) {
+                                                int64_t record_bytes_max,
+                                                const codec::CsvDialect* csv) {
   auto out = std::unique_ptr<Pipeline>(new Pipeline);
   out->contract_ = &contract;
   out->tables_ = TablesOf(contract);
   codec::JsonOptions options;
   options.record_bytes_max = static_cast<size_t>(record_bytes_max);
   options.zoneless_allowed = contract.zoneless_allowed;
-  out->decoder_ = WEIR_TRY(codec::NewJsonDecoder(contract.schema, options));
+  if (csv != nullptr) {
+    out->csv_ = WEIR_TRY(codec::NewCsvDecoder(contract.schema, *csv, options));
+  } else {
+    out->decoder_ = WEIR_TRY(codec::NewJsonDecoder(contract.schema, options));
+  }
   out->checker_ = WEIR_TRY(contract::NewChecker(contract));
   for (const std::string& name : contract.identity)
     out->identity_columns_.push_back(contract.schema.IndexOf(name));
@@ -151,10 +159,14 @@ VerdictRule Pipeline::rule(bool live) const {
   return rule;
 }
 
-Result<Checked> Pipeline::Check(std::span<const std::string_view> records) {
+Result<Checked> Pipeline::Check(std::span<const std::string_view> records,
+                                const codec::CsvColumns* columns) {
   Checked out;
   out.records.assign(records.begin(), records.end());
-  out.decoded = WEIR_TRY(decoder_->Decode(records));
+  static const codec::CsvColumns kNone;
+  out.decoded = csv_ == nullptr
+                    ? WEIR_TRY(decoder_->Decode(records))
+                    : WEIR_TRY(csv_->Decode(records, columns ? *columns : kNone));
   out.rejections = WEIR_TRY(checker_->Check(out.decoded));
   const auto& rows = *out.decoded.rows;
   out.rejected.assign(records.size(), 0);

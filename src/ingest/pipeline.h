@@ -31,10 +31,14 @@ struct Checked {
 // Used by one thread.
 class Pipeline {
  public:
+  // With `csv` the records are of that, else JSON.
   static Result<std::unique_ptr<Pipeline>> New(const contract::Contract& contract,
-                                               int64_t record_bytes_max);
+                                               int64_t record_bytes_max,
+                                               const codec::CsvDialect* csv = nullptr);
 
-  Result<Checked> Check(std::span<const std::string_view> records);
+  // `columns`: of CSV.
+  Result<Checked> Check(std::span<const std::string_view> records,
+                        const codec::CsvColumns* columns = nullptr);
 
   // The log partition of each record: crc32 of the partition key's text (of the raw bytes
   // where there is no key), modulo `partitions`.
@@ -60,7 +64,8 @@ class Pipeline {
 
   const contract::Contract* contract_ = nullptr;
   SourceTables tables_;
-  std::unique_ptr<codec::JsonDecoder> decoder_;
+  std::unique_ptr<codec::JsonDecoder> decoder_;  // or csv_
+  std::unique_ptr<codec::CsvDecoder> csv_;
   std::unique_ptr<contract::Checker> checker_;
   std::vector<int> identity_columns_, key_columns_;
   int event_time_column_ = -1;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,13 +65,32 @@ class Source {
 };
 
 struct FileSourceOptions {
-  std::string location;     // see FilePattern
-  int first_partition = 0;  // added to the partition numbers
-  bool once = true;         // one scan, then EndOfInput; else scans every second
-  Micros quiet = 0;         // see FileCatalog::Scan
+  std::string location;                  // see FilePattern
+  std::optional<codec::CsvDialect> csv;  // else NDJSON
+  int first_partition = 0;               // added to the partition numbers
+  bool once = true;  // one scan, then EndOfInput; else scans every second
+  Micros quiet = 0;  // see FileCatalog::Scan
 };
 Result<std::unique_ptr<Source>> NewFileSource(SourceContext context,
                                               FileSourceOptions options);
+
+// Reference data: the newest content of the files is the table. When it changes, what is
+// different goes to the flow as one batch of insertions and deletions; every record that
+// was read for it is in the counts. Files that are gone or cannot be read leave the
+// content that was there. The content is in the partition's position, so it commits with
+// the table.
+struct ReferenceSourceOptions {
+  std::string location;                  // see FilePattern
+  std::optional<codec::CsvDialect> csv;  // else NDJSON
+  int partition = 0;
+  bool once = true;  // looks once, then EndOfInput; else looks every second
+  Micros quiet = 0;  // as FileSourceOptions::quiet
+  // The table's committed rows; called by Start.
+  std::function<Result<std::vector<data::Batch>>()> committed_rows;
+};
+// Start looks for the first time, and hands over what it finds before it returns.
+Result<std::unique_ptr<Source>> NewReferenceSource(SourceContext context,
+                                                   ReferenceSourceOptions options);
 
 struct LogSourceOptions {
   std::string dir;  // log/<source>: a folder per partition

@@ -112,21 +112,27 @@ int ShowLedger(io::Io& io, const Options& options) {
   } else {
     for (const json& line : lines) {
       const std::string table = "bronze." + line["source"].get<std::string>();
+      const bool reference = line.contains("rows");
       std::vector<std::vector<std::string>> cells;
       const auto add = [&](const std::string& what, const char* key,
                            const std::string& where) {
         cells.push_back({what, std::to_string(line[key].get<int64_t>()), where});
       };
       add("received", "received", "");
-      add("= accepted", "accepted", table);
+      add("= accepted", "accepted",
+          reference ? fmt::format("{}: the {} rows of the newest content", table,
+                                  line["rows"].get<int64_t>())
+                    : table);
       add("+ rejected", "rejected", table + "$rejected");
       for (const auto& [reason, count] : line["rejected_by_reason"].items())
         cells.push_back({"    " + reason, std::to_string(count.get<int64_t>()), ""});
-      add("+ duplicate", "duplicate", "counted");
-      if (line["conflicting"].get<int64_t>() > 0)
-        add("    of other content", "conflicting", table + "$duplicate");
-      add("+ late", "late", table + "$late");
-      add("+ blocked", "blocked", "counted, payload not kept");
+      if (!reference) {
+        add("+ duplicate", "duplicate", "counted");
+        if (line["conflicting"].get<int64_t>() > 0)
+          add("    of other content", "conflicting", table + "$duplicate");
+        add("+ late", "late", table + "$late");
+        add("+ blocked", "blocked", "counted, payload not kept");
+      }
       PrintTable({line["source"].get<std::string>(), "records", "stored in"}, cells);
       PrintBrokenFiles(line);
     }
