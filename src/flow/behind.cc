@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/event.h"
 #include "data/arrow.h"
 #include "scan/changes.h"
@@ -11,6 +13,9 @@
 
 namespace weir::flow {
 namespace {
+
+// Why a model stands still that reads one that does.
+constexpr std::string_view kIsHalted = " is halted";
 
 // Rows of a table at its committed version, a batch at a time, for DuckDB.
 class ScanSource final : public duck::BatchSource {
@@ -70,7 +75,20 @@ struct Behind::Round {
   std::vector<ModelRunner*>
       runners;  // incremental models of the round, in topological order
   std::vector<const plan::ModelPlan*>
-      touched;  // whose tables and states this round closes
+      touched;                          // whose tables and states this round closes
+  std::optional<Violations> refreshed;  // of a model that is refreshed whole
+  std::string failed;                   // the model that an error of kInvalid comes from
+
+  Round(const std::string& lane, const Frontier& frontier,
+        std::map<std::string, commit::ModelState>* states)
+      : models(states), summary(FrontierSummary(frontier)) {
+    commit.lane = lane;
+    commit.frontier = FrontierJson(frontier);
+  }
+  Error FailedIn(const plan::ModelPlan& plan, Error error) {
+    failed = plan.part_of.empty() ? plan.model.name : plan.part_of;
+    return error;
+  }
 };
 
 Behind::Behind(io::Io& io, Clock& clock, commit::Committer& committer, TableSet& tables,
@@ -126,17 +144,19 @@ Status Behind::RunIncremental(ModelRunner& runner, const std::string& input,
 // already taken in what it had committed before.
 Status Behind::Feed(ModelRunner& to, const Changes& changes, Round& round) {
   Changes out;
-  std::vector<data::Batch>& rows = out[to.plan().model.name];
-  WEIR_TRY(to.Process(changes, &rows));
-  if (rows.empty()) return {};
-  for (const data::Batch& batch : rows) tables_.Append(to.plan().model.name, batch);
+  Status processed = to.Process(changes, &out);
+  if (!processed.ok()) return round.FailedIn(to.plan(), std::move(processed).error());
+  if (out.empty()) return {};
+  for (const auto& [table, batches] : out) {
+    for (const data::Batch& batch : batches) tables_.Append(table, batch);
+  }
   for (ModelRunner* child : round.runners) {
     if (child->Reads(out)) WEIR_TRY(Feed(*child, out, round));
   }
   return {};
 }
 
-Status Behind::RunRefresh(const plan::ModelPlan& plan, Micros watermark) {
+Status Behind::RunRefresh(const plan::ModelPlan& plan, Micros watermark, Round& round) {
   auto session = WEIR_TRY(duck::Session::Open(DuckOptions(settings_, data_dir_)));
   WEIR_TRY(session->Execute(
       watermark == kNoTime ? "CREATE MACRO watermark() AS CAST(NULL AS TIMESTAMPTZ)"
@@ -151,6 +171,20 @@ Status Behind::RunRefresh(const plan::ModelPlan& plan, Micros watermark) {
           return std::unique_ptr<duck::BatchSource>(
               std::make_unique<ScanSource>(WEIR_TRY(OpenScan(io_, metadata, columns))));
         }));
+  }
+  if (!plan.violations_sql.empty()) {
+    Violations violations(plan.model.constraints);
+    WEIR_TRY(violations.Restore(
+        committer_.store(),
+        ModelRunner::StateSpace(plan.model.name, plan.fingerprint) + "/violations"));
+    const auto counts = WEIR_TRY(session->Query(plan.violations_sql, nullptr));
+    std::vector<int64_t> numbers;
+    for (const auto& column : counts[0]->columns())
+      numbers.push_back(static_cast<const arrow::Int64Array&>(*column).Value(0));
+    violations.Set(numbers);
+    WEIR_TRY(violations.Judge());
+    violations.Checkpoint(round.delta);
+    round.refreshed = std::move(violations);
   }
   const data::Schema schema = WithoutIds(plan.output);
   std::vector<data::Batch> rows;
@@ -176,6 +210,10 @@ Status Behind::RunRefresh(const plan::ModelPlan& plan, Micros watermark) {
 }
 
 Status Behind::CommitRound(Round& round) {
+  for (ModelRunner* runner : round.runners) {
+    Status judged = runner->Judge();
+    if (!judged.ok()) return round.FailedIn(runner->plan(), std::move(judged).error());
+  }
   const Epoch epoch = committer_.next_epoch();
   const std::map<std::string, std::string> summary = {
       {"weir.lane", round.commit.lane},
@@ -188,8 +226,9 @@ Status Behind::CommitRound(Round& round) {
   tables_.Quiesce();
   std::map<std::string, int64_t> versions;
   for (const plan::ModelPlan* plan : round.touched) {
-    auto staged =
-        WEIR_TRY(tables_.Close(plan->model.name, epoch, summary, keep, round.delta));
+    auto closed = tables_.Close(plan->model.name, epoch, summary, keep, round.delta);
+    if (!closed.ok()) return round.FailedIn(*plan, std::move(closed).error());
+    std::optional<iceberg::Staged>& staged = *closed;
     if (!staged) continue;
     if (staged->metadata.current_snapshot)
       versions[staged->table] = staged->metadata.current_snapshot->value;
@@ -212,31 +251,138 @@ Status Behind::CommitRound(Round& round) {
   WEIR_TRY(committer_.Commit(round.commit));
   tables_.Committed(round.commit.tables);
   for (ModelRunner* runner : round.runners) runner->Committed();
+  if (round.refreshed) round.refreshed->Committed(round.touched[0]->model.name);
   return {};
+}
+
+void Behind::Halt(const std::string& name, const std::string& why,
+                  std::map<std::string, commit::ModelState>* models,
+                  std::map<std::string, std::string>* halted) const {
+  const auto halt = [&](const std::string& model, const std::string& reason) {
+    (*halted)[model] = reason;
+    commit::ModelState& state = models->at(model);
+    if (state.halted == reason) return;  // tried again, to the same end
+    state.halted = reason;
+    Event("model_halted", Severity::kError).With("model", model).With("why", reason);
+  };
+  halt(name, why);
+  for (const std::string& reader : plan_.DependentsOf(name)) {
+    if (!halted->contains(reader)) halt(reader, name + std::string(kIsHalted));
+  }
+}
+
+void Behind::Release(const std::string& name,
+                     std::map<std::string, commit::ModelState>* models,
+                     std::map<std::string, std::string>* halted) const {
+  const auto release = [&](const std::string& model) {
+    halted->erase(model);
+    models->at(model).halted.clear();
+    Event("model_released", Severity::kWarning).With("model", model);
+  };
+  if (!halted->contains(name)) return;
+  release(name);
+  for (const std::string& reader : plan_.DependentsOf(name)) {
+    const auto found = halted->find(reader);
+    if (found == halted->end() || !found->second.ends_with(kIsHalted)) continue;
+    const plan::ModelPlan& plan = *plan_.Find(reader);
+    if (!halted->contains(plan.part_of) && !IsBlocked(plan, {}, *halted)) release(reader);
+  }
+}
+
+// Whether it reads a model that is halted and is not of this lane.
+bool Behind::IsBlocked(const plan::ModelPlan& plan,
+                       const std::vector<const plan::ModelPlan*>& lane,
+                       const std::map<std::string, std::string>& halted) const {
+  return std::any_of(
+      plan.inputs.begin(), plan.inputs.end(), [&](const std::string& input) {
+        return halted.contains(input) &&
+               std::none_of(lane.begin(), lane.end(), [&](const plan::ModelPlan* other) {
+                 return other->model.name == input;
+               });
+      });
+}
+
+// What became of models that stand still, when nothing else of theirs is committed.
+Status Behind::CommitHalts(const std::string& lane, const Frontier& frontier,
+                           const std::map<std::string, commit::ModelState>& models) {
+  commit::EpochCommit commit{lane, FrontierJson(frontier), {}, nullptr, {}, {}, {}, {}};
+  for (const auto& [name, state] : models) {
+    if (told_[name] == state.halted) continue;
+    told_[name] = state.halted;
+    commit.models.push_back(state);
+  }
+  if (commit.models.empty()) return {};
+  state::Delta delta;
+  commit.delta = &delta;
+  return committer_.Commit(commit);
+}
+
+Status Behind::RunRound(Round& round, const Frontier& frontier) {
+  // Readers before what they read: see RunIncremental.
+  for (auto it = round.runners.rbegin(); it != round.runners.rend(); ++it)
+    WEIR_TRY(RunIncremental(**it, round));
+  for (ModelRunner* runner : round.runners) {
+    if (!runner->follows_time()) continue;
+    runner->SetWatermark(frontier.watermark);
+    WEIR_TRY(Feed(*runner, {}, round));
+  }
+  return CommitRound(round);
 }
 
 Status Behind::CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners,
                        const Frontier& frontier,
-                       std::map<std::string, commit::ModelState>* models) {
-  Round round;
-  round.models = models;
-  round.commit.lane = lane;
-  round.commit.frontier = FrontierJson(frontier);
-  round.summary = FrontierSummary(frontier);
-  round.runners = runners;
-  bool behind = false;
-  for (ModelRunner* runner : runners) {
-    round.touched.push_back(&runner->plan());
-    behind |= IsBehind(runner->plan(), *models);
+                       std::map<std::string, commit::ModelState>* models,
+                       std::map<std::string, std::string>* halted) {
+  std::vector<ModelRunner*> left = runners;
+  while (!left.empty()) {
+    Round round(lane, frontier, models);
+    round.runners = left;
+    bool behind = false;
+    for (ModelRunner* runner : left) {
+      for (const plan::ModelPlan* part : plan_.PartsOf(runner->plan()))
+        round.touched.push_back(part);
+      behind |= IsBehind(runner->plan(), *models);
+    }
+    if (!behind) break;
+    const Status done = RunRound(round, frontier);
+    if (done.ok()) {
+      for (ModelRunner* runner : left) Release(runner->plan().model.name, models, halted);
+      break;
+    }
+    if (done.error().code != Code::kInvalid || round.failed.empty()) return done;
+    // All of them go back, and the others on without it.
+    tables_.Quiesce();
+    for (const plan::ModelPlan* plan : round.touched) tables_.Abandon(plan->model.name);
+    for (ModelRunner* runner : left) WEIR_TRY(runner->Reopen());
+    Halt(round.failed, done.error().message, models, halted);
+    const std::vector<std::string> readers = plan_.DependentsOf(round.failed);
+    std::erase_if(left, [&](ModelRunner* runner) {
+      const std::string& name = runner->plan().model.name;
+      return name == round.failed ||
+             std::find(readers.begin(), readers.end(), name) != readers.end();
+    });
   }
-  if (!behind) return {};
-  // Readers before what they read: see RunIncremental.
-  for (auto it = runners.rbegin(); it != runners.rend(); ++it)
-    WEIR_TRY(RunIncremental(**it, round));
-  for (ModelRunner* runner : runners) {
-    if (!runner->follows_time()) continue;
-    runner->SetWatermark(frontier.watermark);
-    WEIR_TRY(Feed(*runner, {}, round));
+  return CommitHalts(lane, frontier, *models);
+}
+
+Status Behind::Refresh(const plan::ModelPlan& plan, Round& round,
+                       const Frontier& frontier) {
+  const Micros began = clock_.Monotonic();
+  for (const plan::ModelPlan* part : plan_.PartsOf(plan)) {
+    round.touched.push_back(part);
+    Status done = RunRefresh(*part, frontier.watermark, round);
+    if (!done.ok()) return round.FailedIn(plan, std::move(done).error());
+  }
+  if (round.refreshed) {
+    round.commit.work[plan.model.name] = nlohmann::json{
+        {"fingerprint", plan.fingerprint},
+        {"since", clock_.Now()},
+        {"steps", 1},
+        {"rows_in", 0},
+        {"rows_out", 0},
+        {"micros", clock_.Monotonic() - began},
+        {"violations", nlohmann::json::parse(round.refreshed->Json())},
+        {"stages", nlohmann::json::array()}}.dump();
   }
   return CommitRound(round);
 }
@@ -246,24 +392,9 @@ Status Behind::Follow(const std::string& lane,
                       const Frontier& frontier,
                       std::map<std::string, commit::ModelState>* models,
                       std::map<std::string, std::string>* halted) {
-  const auto halt = [&](const std::vector<const plan::ModelPlan*>& failed,
-                        const Error& error) -> Status {
-    if (error.code != Code::kInvalid) return error;
-    for (const plan::ModelPlan* plan : failed) {
-      Event("model_halted", Severity::kError)
-          .With("model", plan->model.name)
-          .With("why", error.message);
-      tables_.Quiesce();
-      tables_.Abandon(plan->model.name);
-      runners_.erase(plan->model.name);
-      (*halted)[plan->model.name] = error.message;
-    }
-    return {};
-  };
-  std::vector<const plan::ModelPlan*> incremental;
   std::vector<ModelRunner*> runners;
   for (const plan::ModelPlan* plan : plans) {
-    if (halted->contains(plan->model.name)) continue;
+    if (!plan->part_of.empty() || IsBlocked(*plan, plans, *halted)) continue;
     if (plan->kind != plan::BlockKind::kFullRefresh) {
       auto& runner = runners_[plan->model.name];
       if (runner == nullptr) {
@@ -274,25 +405,22 @@ Status Behind::Follow(const std::string& lane,
                                            DuckOptions(settings_, data_dir_),
                                            settings_.memory_max / 8, clock_));
       }
-      incremental.push_back(plan);
       runners.push_back(runner.get());
       continue;
     }
-    Round round;
-    round.models = models;
-    round.commit.lane = lane;
-    round.commit.frontier = FrontierJson(frontier);
-    round.summary = FrontierSummary(frontier);
-    round.touched = {plan};
     if (!IsBehind(*plan, *models)) continue;
-    Status done = RunRefresh(*plan, frontier.watermark);
-    if (done.ok()) done = CommitRound(round);
-    if (!done.ok()) WEIR_TRY(halt({plan}, done.error()));
+    Round round(lane, frontier, models);
+    const Status done = Refresh(*plan, round, frontier);
+    if (done.ok()) {
+      Release(plan->model.name, models, halted);
+      continue;
+    }
+    if (done.error().code != Code::kInvalid || round.failed.empty()) return done;
+    tables_.Quiesce();
+    for (const plan::ModelPlan* part : round.touched) tables_.Abandon(part->model.name);
+    Halt(plan->model.name, done.error().message, models, halted);
   }
-  if (runners.empty()) return {};
-  Status done = CatchUp(lane, runners, frontier, models);
-  if (!done.ok()) return halt(incremental, done.error());
-  return {};
+  return CatchUp(lane, runners, frontier, models, halted);
 }
 
 }  // namespace weir::flow

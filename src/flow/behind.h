@@ -28,14 +28,22 @@ class Behind {
          const plan::Plan& plan, ShardPool& pool, const project::Settings& settings,
          std::string data_dir);
 
-  // Brings models of the live lane, whose runners the caller goes on to use, to the
-  // present versions. Does nothing when all are there.
+  // Brings models, whose runners the caller goes on to use, to the present versions, in
+  // one commit. Does nothing when all are there. A model that fails is halted (in
+  // `halted`: model -> why) and so is what reads it: their runners stand where they
+  // stood. One that was halted and does not fail is no longer.
   Status CatchUp(const std::string& lane, const std::vector<ModelRunner*>& runners,
                  const Frontier& frontier,
-                 std::map<std::string, commit::ModelState>* models);
+                 std::map<std::string, commit::ModelState>* models,
+                 std::map<std::string, std::string>* halted);
 
-  // One round of a lane behind. A model that fails is halted (in `halted`), and so is
-  // what reads it.
+  // The model and what reads it stand still from now on.
+  void Halt(const std::string& name, const std::string& why,
+            std::map<std::string, commit::ModelState>* models,
+            std::map<std::string, std::string>* halted) const;
+
+  // One round of a lane behind, with those of its models that are halted too, unless
+  // what they read is.
   Status Follow(const std::string& lane, const std::vector<const plan::ModelPlan*>& plans,
                 const Frontier& frontier,
                 std::map<std::string, commit::ModelState>* models,
@@ -47,8 +55,17 @@ class Behind {
   Status RunIncremental(ModelRunner& runner, Round& round);
   Status RunIncremental(ModelRunner& runner, const std::string& input, Round& round);
   Status Feed(ModelRunner& to, const Changes& changes, Round& round);
-  Status RunRefresh(const plan::ModelPlan& plan, Micros watermark);
+  Status RunRefresh(const plan::ModelPlan& plan, Micros watermark, Round& round);
+  Status RunRound(Round& round, const Frontier& frontier);
+  Status Refresh(const plan::ModelPlan& plan, Round& round, const Frontier& frontier);
   Status CommitRound(Round& round);
+  Status CommitHalts(const std::string& lane, const Frontier& frontier,
+                     const std::map<std::string, commit::ModelState>& models);
+  void Release(const std::string& name, std::map<std::string, commit::ModelState>* models,
+               std::map<std::string, std::string>* halted) const;
+  bool IsBlocked(const plan::ModelPlan& plan,
+                 const std::vector<const plan::ModelPlan*>& lane,
+                 const std::map<std::string, std::string>& halted) const;
   bool IsBehind(const plan::ModelPlan& plan,
                 const std::map<std::string, commit::ModelState>& models) const;
 
@@ -61,7 +78,8 @@ class Behind {
   const project::Settings& settings_;
   const std::string data_dir_;
   std::map<std::string, std::unique_ptr<ModelRunner>>
-      runners_;  // of incremental models in lanes behind
+      runners_;                              // of incremental models in lanes behind
+  std::map<std::string, std::string> told_;  // halted models, as last committed
 };
 
 }  // namespace weir::flow

@@ -278,8 +278,9 @@ class FlowImpl final : public Flow {
     state::Delta delta;
     for (const plan::ModelPlan& model : plan_.models) {
       const auto known = models_.find(model.model.name);
-      bool renew =
-          known == models_.end() || known->second.fingerprint != model.fingerprint;
+      bool renew = known == models_.end() ||
+                   known->second.fingerprint != model.fingerprint ||
+                   renewed.contains(model.part_of);
       for (const std::string& input : model.inputs)
         renew = renew || renewed.contains(input);
       if (!renew) continue;
@@ -370,6 +371,7 @@ class FlowImpl final : public Flow {
         lanes_[state.lane].models.push_back(&model);
         continue;
       }
+      if (!model.part_of.empty()) continue;
       // DuckDB takes some 10 ms for a session, so the runners are made beside each other.
       // A simulated disk wants its operations in one order.
       const auto make = [this, &model, &duck, live_count] {
@@ -383,13 +385,12 @@ class FlowImpl final : public Flow {
                                     ? std::launch::deferred
                                     : std::launch::async,
                                 make));
-      live_names_.insert(model.model.name);
     }
     for (auto& runner : made) live_.push_back(WEIR_TRY(runner.get()));
     std::vector<ModelRunner*> runners;
     for (const auto& runner : live_) runners.push_back(runner.get());
     const Micros began = clock_.Monotonic();
-    WEIR_TRY(behind_->CatchUp(kLiveLane, runners, frontier_, &models_));
+    WEIR_TRY(behind_->CatchUp(kLiveLane, runners, frontier_, &models_, &report_.halted));
     for (auto& [name, lane] : lanes_) {
       for (const plan::ModelPlan* model : lane.models)
         lane.target_lag = std::max(lane.target_lag, model->model.target_lag.value_or(0));
@@ -473,8 +474,10 @@ class FlowImpl final : public Flow {
           EpochIsDue(cancel, now))
         Ask(frontier_.marker + 1);
       if (options_.once && steps_in_epoch_ == 0 && asked_marker_ == frontier_.marker &&
-          AllEnded() && NothingWaits())
+          AllEnded() && NothingWaits()) {
+        WEIR_TRY(ReleaseModels(/*now=*/true));
         return RunLanes(/*all=*/true);
+      }
       if (!options_.once) WEIR_TRY(RunLanes(/*all=*/false));
     }
   }
@@ -489,7 +492,10 @@ class FlowImpl final : public Flow {
   int64_t operator_bytes_max() const { return settings_.memory_max / 8; }
   bool OperatorsAreFull() const {
     int64_t bytes = 0;
-    for (const auto& runner : live_) bytes += runner->state_bytes();
+    for (const auto& runner : live_) {
+      if (!report_.halted.contains(runner->plan().model.name))
+        bytes += runner->state_bytes();
+    }
     return bytes > operator_bytes_max();
   }
 
@@ -635,7 +641,7 @@ class FlowImpl final : public Flow {
     if ((!runner.Reads(changes) && !(time_passes && runner.follows_time())) ||
         report_.halted.contains(plan.model.name))
       return {};
-    std::vector<data::Batch> out;
+    Changes out;
     Status status = runner.Process(changes, &out);
     if (!status.ok()) {
       // The data or the model is at fault: this model and what reads it stand still, the
@@ -644,24 +650,49 @@ class FlowImpl final : public Flow {
       Halt(plan.model.name, status.error().message);
       return {};
     }
-    for (data::Batch& batch : out) {
-      tables_->Append(plan.model.name, batch);
-      changes[plan.model.name].push_back(std::move(batch));
+    for (auto& [table, batches] : out) {
+      for (data::Batch& batch : batches) {
+        tables_->Append(table, batch);
+        changes[table].push_back(std::move(batch));
+      }
     }
     return {};
   }
 
+  // Models whose rows violate a constraint that fails the update stand still.
+  void JudgeModels() {
+    for (const auto& runner : live_) {
+      const std::string& name = runner->plan().model.name;
+      if (report_.halted.contains(name)) continue;
+      const Status judged = runner->Judge();
+      if (!judged.ok()) Halt(name, judged.error().message);
+    }
+  }
+
   // The model and its descendants keep their last committed rows.
   void Halt(const std::string& name, const std::string& why) {
-    report_.halted[name] = why;
-    models_.at(name).halted = why;
-    live_names_.erase(name);
-    Event("model_halted", Severity::kError).With("model", name).With("why", why);
-    for (const plan::ModelPlan& model : plan_.models) {
-      if (report_.halted.contains(model.model.name)) continue;
-      if (std::find(model.inputs.begin(), model.inputs.end(), name) != model.inputs.end())
-        Halt(model.model.name, name + " is halted");
+    behind_->Halt(name, why, &models_, &report_.halted);
+    tried_ = clock_.Monotonic();
+  }
+
+  // Halted models of the live lane follow to the tables' present versions, and are live
+  // again where nothing is wrong any more. Between two epochs. A try that fails is as
+  // seldom as the rounds of a slow lane.
+  Status ReleaseModels(bool now) {
+    const Micros began = clock_.Monotonic();
+    if (!now && began - tried_ < std::max(settings_.epoch_interval, 10 * try_took_))
+      return {};
+    std::vector<ModelRunner*> halted;
+    for (const auto& runner : live_) {
+      if (report_.halted.contains(runner->plan().model.name))
+        halted.push_back(runner.get());
     }
+    if (halted.empty()) return {};
+    for (ModelRunner* runner : halted) WEIR_TRY(runner->Reopen());
+    WEIR_TRY(behind_->CatchUp(kLiveLane, halted, frontier_, &models_, &report_.halted));
+    tried_ = clock_.Monotonic();
+    try_took_ = tried_ - began;
+    return {};
   }
 
   // ------------------------------------------------------------------ epochs
@@ -679,21 +710,29 @@ class FlowImpl final : public Flow {
         kLiveLane, FrontierJson(frontier_), {}, &epoch_delta_, {}, {}, {}, {}};
     WEIR_TRY(JournalCuts(epoch));
     WEIR_TRY(PassTime());
+    JudgeModels();
+    std::map<std::string, state::Delta> states;
     for (const auto& runner : live_) {
-      if (report_.halted.contains(runner->plan().model.name)) continue;
-      WEIR_TRY(runner->Checkpoint(epoch_delta_));
+      const std::string& name = runner->plan().model.name;
+      if (!report_.halted.contains(name)) WEIR_TRY(runner->Checkpoint(states[name]));
     }
     stage("checkpoint");
     tables_->Quiesce();
     stage("encode_wait");
     WEIR_TRY(CloseTables(epoch, &commit));
+    for (const auto& runner : live_) {  // a model may have been halted by its table
+      const std::string& name = runner->plan().model.name;
+      if (!report_.halted.contains(name)) epoch_delta_.Append(std::move(states[name]));
+    }
     stage("finish");
     for (const auto& [source, counts] : ledger_)
       commit.ledger[source] = LedgerLine(source);
     RecordInputs(commit);
     WEIR_TRY(committer_->Commit(commit));
     tables_->Committed(commit.tables);
-    for (const auto& runner : live_) runner->Committed();
+    for (const auto& runner : live_) {
+      if (!report_.halted.contains(runner->plan().model.name)) runner->Committed();
+    }
     stage("commit");
     sources_->Committed(frontier_);
     WEIR_TRY(committer_->CollectGarbage());
@@ -704,6 +743,8 @@ class FlowImpl final : public Flow {
     ++report_.epochs;
     for (SourceQueue& queue : queues_) queue.at_marker = false;
     stage("release");
+    WEIR_TRY(ReleaseModels(/*now=*/false));
+    stage("behind");
     return {};
   }
 
@@ -729,23 +770,31 @@ class FlowImpl final : public Flow {
     const auto keep = WEIR_TRY(KeptSnapshots());
     std::vector<std::string> names = live_tables_;
     for (const auto& runner : live_) {
-      const std::string& name = runner->plan().model.name;
-      if (report_.halted.contains(name)) {
-        tables_->Abandon(name);
-      } else {
-        names.push_back(name);
+      for (const plan::ModelPlan* part : plan_.PartsOf(runner->plan())) {
+        const std::string& name = part->model.name;
+        if (report_.halted.contains(name)) {
+          tables_->Abandon(name);
+        } else {
+          names.push_back(name);
+        }
       }
     }
-    auto closed = tables_->CloseAll(names, epoch, summary, keep, epoch_delta_);
+    auto closed = tables_->CloseAll(names, epoch, summary, keep);
     for (size_t i = 0; i < names.size(); ++i) {
-      if (closed[i].ok()) {
-        if (*closed[i]) commit->tables.push_back(**std::move(closed[i]));
-        continue;
-      }
-      const Error& error = closed[i].error();
+      if (closed[i].staged.ok()) continue;
+      const Error& error = closed[i].staged.error();
       const bool is_model = i >= live_tables_.size();
       if (!is_model || error.code != Code::kInvalid) return error;
-      Halt(names[i], error.message);
+      const std::string& whole = plan_.Find(names[i])->part_of;
+      Halt(whole.empty() ? names[i] : whole, error.message);
+    }
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (report_.halted.contains(names[i])) {
+        tables_->Abandon(names[i]);
+        continue;
+      }
+      epoch_delta_.Append(std::move(closed[i].delta));
+      if (*closed[i].staged) commit->tables.push_back(**std::move(closed[i].staged));
     }
     return {};
   }
@@ -770,15 +819,17 @@ class FlowImpl final : public Flow {
         versions[staged.table] = staged.metadata.current_snapshot->value;
     }
     for (const auto& runner : live_) {
-      commit::ModelState& model = models_.at(runner->plan().model.name);
-      if (model.halted.empty()) {
-        for (auto& [table, snapshot] : model.inputs) {
-          const auto changed = versions.find(table);
-          if (changed != versions.end()) snapshot = changed->second;
+      for (const plan::ModelPlan* part : plan_.PartsOf(runner->plan())) {
+        commit::ModelState& model = models_.at(part->model.name);
+        if (model.halted.empty()) {
+          for (auto& [table, snapshot] : model.inputs) {
+            const auto changed = versions.find(table);
+            if (changed != versions.end()) snapshot = changed->second;
+          }
         }
+        commit.models.push_back(model);
       }
-      commit.models.push_back(model);
-      commit.work[model.model] = runner->WorkJson();
+      commit.work[runner->plan().model.name] = runner->WorkJson();
     }
   }
 
@@ -837,7 +888,7 @@ class FlowImpl final : public Flow {
   std::vector<ingest::SourceTables> source_tables_;
   std::vector<std::string> live_tables_;
   std::vector<std::unique_ptr<ModelRunner>> live_;
-  std::set<std::string> live_names_;
+  Micros tried_ = 0, try_took_ = 0;  // the last ReleaseModels
   std::map<std::string, commit::ModelState> models_;
   std::map<std::string, Lane> lanes_;
   Frontier frontier_;

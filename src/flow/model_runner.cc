@@ -125,27 +125,32 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::New(
     ShardPool& pool, state::Store& store, const duck::InstanceOptions& duck,
     int64_t memory_max, Clock& clock) {
   WEIR_CHECK(!plan.stages.empty());
-  auto out = std::unique_ptr<ModelRunner>(new ModelRunner(plan, pool, clock));
+  auto out = std::unique_ptr<ModelRunner>(
+      new ModelRunner(plan, inputs, pool, store, duck, memory_max, clock));
   out->output_ = data::ToArrow(plan.output);
   for (const plan::Stage& stage : plan.stages)
     out->outputs_.push_back(data::ToArrow(stage.output));
   out->work_.stages.resize(plan.stages.size());
-  out->shards_.resize(static_cast<size_t>(pool.size()));
-  for (Shard& shard : out->shards_) {
-    Status opened = out->OpenShard(shard, inputs, store, duck, memory_max / pool.size());
-    if (!opened.ok()) return std::move(opened).error().Within(plan.model.name);
-  }
+  WEIR_TRY(out->Reopen());
   return out;
 }
 
-Status ModelRunner::OpenShard(Shard& shard,
-                              const std::map<std::string, data::Schema>& inputs,
-                              state::Store& store, const duck::InstanceOptions& duck,
-                              int64_t memory_max) {
+Status ModelRunner::Reopen() {
+  shards_.clear();
+  shards_.resize(static_cast<size_t>(pool_.size()));
+  Status opened = violations_.Restore(
+      store_, StateSpace(plan_.model.name, plan_.fingerprint) + "/violations");
+  for (size_t i = 0; opened.ok() && i < shards_.size(); ++i)
+    opened = OpenShard(shards_[i]);
+  if (!opened.ok()) return std::move(opened).error().Within(plan_.model.name);
+  return {};
+}
+
+Status ModelRunner::OpenShard(Shard& shard) {
   if (std::any_of(plan_.stages.begin(), plan_.stages.end(), NeedsSql)) {
-    shard.session = WEIR_TRY(duck::Session::Open(duck));
+    shard.session = WEIR_TRY(duck::Session::Open(duck_));
     for (const std::string& input : plan_.inputs)
-      WEIR_TRY(shard.session->DeclareInput(input, WithWeight(inputs.at(input))));
+      WEIR_TRY(shard.session->DeclareInput(input, WithWeight(inputs_.at(input))));
   }
   const auto operators = std::count_if(plan_.stages.begin(), plan_.stages.end(),
                                        [](const plan::Stage& stage) {
@@ -154,12 +159,13 @@ Status ModelRunner::OpenShard(Shard& shard,
                                        });
   shard.stages.resize(plan_.stages.size());
   for (size_t i = 0; i < plan_.stages.size(); ++i)
-    WEIR_TRY(OpenStage(shard, i, store, memory_max / std::max<int64_t>(operators, 1)));
+    WEIR_TRY(OpenStage(shard, i,
+                       memory_max_ / pool_.size() / std::max<int64_t>(operators, 1)));
   return {};
 }
 
-Status ModelRunner::OpenStage(Shard& shard, size_t number, state::Store& store,
-                              int64_t memory_max) {
+Status ModelRunner::OpenStage(Shard& shard, size_t number, int64_t memory_max) {
+  state::Store& store = store_;
   const plan::Stage& stage = plan_.stages[number];
   StageAtWork& work = shard.stages[number];
   work.ports.resize(stage.ports.size());
@@ -203,8 +209,8 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, state::Store& store,
           WEIR_TRY(ops::NewTemporal(stage.temporal, input, &store, space, memory_max));
       return {};
     case plan::BlockKind::kWindow:
-      work.op = WEIR_TRY(ops::NewWindow(stage.window, input, stage.output, &store, space,
-                                        memory_max));
+      work.op = WEIR_TRY(
+          ops::NewWindow(stage.window, input, stage.output, &store, space, memory_max));
       return {};
     case plan::BlockKind::kRecompute: {
       ops::RecomputeSpec spec;
@@ -372,7 +378,7 @@ bool ModelRunner::Reads(const Changes& changes) const {
                      [&](const std::string& input) { return changes.contains(input); });
 }
 
-Status ModelRunner::Process(const Changes& changes, std::vector<data::Batch>* out) {
+Status ModelRunner::Process(const Changes& changes, Changes* out) {
   const Micros began = clock_.Monotonic();
   for (Shard& shard : shards_) {
     for (StageAtWork& stage : shard.stages) {
@@ -397,11 +403,21 @@ Status ModelRunner::Process(const Changes& changes, std::vector<data::Batch>* ou
         work.rows_out += batch.num_rows();
     }
   }
+  const auto out_of = [](const Shard& shard, int stage) {
+    return stage < 0 ? std::span<const data::Batch>()
+                     : std::span(shard.stages[static_cast<size_t>(stage)].out);
+  };
   for (Shard& shard : shards_) {
-    for (const data::Batch& batch : shard.stages.back().out) {
+    for (const data::Batch& batch : out_of(shard, plan_.rows_stage)) {
       work_.rows_out += batch.num_rows();
-      out->push_back(Renamed(batch, output_));
+      (*out)[plan_.model.name].push_back(Renamed(batch, output_));
     }
+    for (const data::Batch& batch : out_of(shard, plan_.rejected_stage)) {
+      work_.rows_out += batch.num_rows();
+      (*out)[plan_.rejected_table].push_back(batch);
+    }
+    for (const data::Batch& batch : out_of(shard, plan_.violations_stage))
+      violations_.Add(batch);
     for (StageAtWork& stage : shard.stages) {
       stage.out.clear();
       for (PortAtWork& port : stage.ports) port.rows.clear();
@@ -411,7 +427,14 @@ Status ModelRunner::Process(const Changes& changes, std::vector<data::Batch>* ou
   return {};
 }
 
+Status ModelRunner::Judge() const {
+  Status judged = violations_.Judge();
+  if (!judged.ok()) return std::move(judged).error().Within(plan_.model.name);
+  return judged;
+}
+
 Status ModelRunner::Checkpoint(state::Delta& delta) {
+  violations_.Checkpoint(delta);
   for (Shard& shard : shards_) {
     for (StageAtWork& stage : shard.stages) {
       if (stage.op != nullptr) WEIR_TRY(stage.op->Checkpoint(delta));
@@ -421,6 +444,7 @@ Status ModelRunner::Checkpoint(state::Delta& delta) {
 }
 
 void ModelRunner::Committed() {
+  violations_.Committed(plan_.model.name);
   for (Shard& shard : shards_) {
     for (StageAtWork& stage : shard.stages) {
       if (stage.op != nullptr) stage.op->Committed();
@@ -468,6 +492,7 @@ std::string ModelRunner::WorkJson() const {
                         {"rows_in", work.rows_in},
                         {"rows_out", work.rows_out},
                         {"micros", work.time},
+                        {"violations", nlohmann::json::parse(violations_.Json())},
                         {"stages", std::move(stages)}}
       .dump();
 }

@@ -13,6 +13,7 @@
 #include "data/batch.h"
 #include "duck/duck.h"
 #include "flow/shard_pool.h"
+#include "flow/violations.h"
 #include "ops/operator.h"
 #include "plan/plan.h"
 #include "state/state.h"
@@ -44,20 +45,28 @@ class ModelRunner {
       ShardPool& pool, state::Store& store, const duck::InstanceOptions& duck,
       int64_t memory_max, Clock& clock);
 
+  // Forgets what it took in since the last commit.
+  Status Reopen();
+
   // Whether one of the model's inputs is among them.
   bool Reads(const Changes& changes) const;
   // Takes the changes of the inputs of one step, all of them at once, so that the output
-  // never shows one without the other; adds the changes of the output. Other tables'
-  // changes are passed over.
-  Status Process(const Changes& changes, std::vector<data::Batch>* out);
+  // never shows one without the other; adds the changes of the model's table and of its
+  // `$rejected`. Other tables' changes are passed over.
+  Status Process(const Changes& changes, Changes* out);
   // Whether rows of the model come and go as the watermark passes: Process then has
   // output also without changes.
   bool follows_time() const;
   // What watermark() is from the next Process on. It never falls.
   void SetWatermark(Micros time) { watermark_ = time; }
+  // kInvalid: rows violate a constraint ON VIOLATION FAIL UPDATE, so what came out since
+  // the last commit must not be committed.
+  Status Judge() const;
   Status Checkpoint(state::Delta& delta);
   // The delta of the last checkpoint is committed: what is over the memory budget goes.
   void Committed();
+  // The rows that violate each of the model's constraints, in their order.
+  const Violations& violations() const { return violations_; }
 
   const plan::ModelPlan& plan() const { return plan_; }
   ModelWork work() const;
@@ -86,12 +95,20 @@ class ModelRunner {
     std::set<int> declared;
   };
 
-  ModelRunner(const plan::ModelPlan& plan, ShardPool& pool, Clock& clock)
-      : plan_(plan), pool_(pool), clock_(clock), since_(clock.Now()) {}
-  Status OpenShard(Shard& shard, const std::map<std::string, data::Schema>& inputs,
-                   state::Store& store, const duck::InstanceOptions& duck,
-                   int64_t memory_max);
-  Status OpenStage(Shard& shard, size_t stage, state::Store& store, int64_t memory_max);
+  ModelRunner(const plan::ModelPlan& plan, std::map<std::string, data::Schema> inputs,
+              ShardPool& pool, state::Store& store, duck::InstanceOptions duck,
+              int64_t memory_max, Clock& clock)
+      : plan_(plan),
+        inputs_(std::move(inputs)),
+        pool_(pool),
+        store_(store),
+        duck_(std::move(duck)),
+        memory_max_(memory_max),
+        clock_(clock),
+        since_(clock.Now()),
+        violations_(plan.model.constraints) {}
+  Status OpenShard(Shard& shard);
+  Status OpenStage(Shard& shard, size_t stage, int64_t memory_max);
   Result<std::vector<data::Batch>> Recompute(
       Shard& shard, size_t stage, std::span<const std::vector<data::Batch>> ports);
   Status RunStage(size_t stage, const Changes& changes);
@@ -100,11 +117,16 @@ class ModelRunner {
   Status Operate(Shard& shard, size_t stage);
 
   const plan::ModelPlan plan_;
+  const std::map<std::string, data::Schema> inputs_;
   ShardPool& pool_;
+  state::Store& store_;
+  const duck::InstanceOptions duck_;
+  const int64_t memory_max_;
   Clock& clock_;
   const Micros since_;
   std::vector<std::shared_ptr<arrow::Schema>> outputs_;  // of the stages
   std::shared_ptr<arrow::Schema> output_;
+  Violations violations_;
   std::vector<Shard> shards_;
   Micros watermark_ = kNoTime;
   ModelWork work_;

@@ -213,13 +213,15 @@ Result<std::optional<iceberg::Staged>> TableSet::Close(
 std::vector<TableSet::Closed> TableSet::CloseAll(
     std::span<const std::string> tables, Epoch epoch,
     const std::map<std::string, std::string>& summary,
-    const std::vector<SnapshotId>& keep, state::Delta& delta) {
+    const std::vector<SnapshotId>& keep) {
   std::vector<std::optional<Closed>> closed(tables.size());
-  std::vector<state::Delta> deltas(tables.size());
   std::atomic<size_t> next = 0;
   const auto work = [&] {
-    for (size_t i = next++; i < tables.size(); i = next++)
-      closed[i].emplace(Close(tables[i], epoch, summary, keep, deltas[i]));
+    for (size_t i = next++; i < tables.size(); i = next++) {
+      state::Delta delta;
+      auto staged = Close(tables[i], epoch, summary, keep, delta);
+      closed[i].emplace(Closed{std::move(staged), std::move(delta)});
+    }
   };
   // The encoding thread is idle since Quiesce. A simulated disk wants its operations in
   // one order.
@@ -237,11 +239,7 @@ std::vector<TableSet::Closed> TableSet::CloseAll(
   work();
   if (together) done.get_future().wait();
   std::vector<Closed> out;
-  for (size_t i = 0; i < tables.size(); ++i) {
-    Closed& one = *closed[i];
-    if (one.ok()) delta.Append(std::move(deltas[i]));
-    out.push_back(std::move(one));
-  }
+  for (std::optional<Closed>& one : closed) out.push_back(*std::move(one));
   return out;
 }
 

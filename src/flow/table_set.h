@@ -64,12 +64,15 @@ class TableSet {
       const std::map<std::string, std::string>& summary,
       const std::vector<SnapshotId>& keep, state::Delta& delta);
   // The same for several tables, which are encoded, synced and staged beside each other;
-  // one result a table, in their order. What they add to `delta` comes in that order,
-  // too.
-  using Closed = Result<std::optional<iceberg::Staged>>;
+  // one result a table, in their order. A staged table that is not committed after all
+  // must be abandoned.
+  struct Closed {
+    Result<std::optional<iceberg::Staged>> staged;
+    state::Delta delta;
+  };
   std::vector<Closed> CloseAll(std::span<const std::string> tables, Epoch epoch,
                                const std::map<std::string, std::string>& summary,
-                               const std::vector<SnapshotId>& keep, state::Delta& delta);
+                               const std::vector<SnapshotId>& keep);
   // Forgets what was appended to the table since the last commit.
   void Abandon(const std::string& table);
   // After the commit.

@@ -69,13 +69,6 @@ namespace {
 void RefuseWhatIsNotKept(const project::Project& project,
                          std::vector<contract::Problem>* problems) {
   for (const sql::Model& model : project.models) {
-    for (const sql::Constraint& constraint : model.constraints) {
-      problems->push_back(
-          {model.file, constraint.place.line,
-           fmt::format("CONSTRAINT {}: expectations come with a later version",
-                       constraint.name),
-           "until then put the condition into WHERE"});
-    }
     if (!model.cluster_by.empty())
       problems->push_back({model.file, 1, "CLUSTER BY comes with a later version",
                            "leave it out, or use PARTITIONED BY"});

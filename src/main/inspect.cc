@@ -162,11 +162,22 @@ int ShowSql(io::Io& io, const Options& options, const std::string& name) {
   return kFine;
 }
 
+// "fare_sane 12" of what a model's last commit says about its constraints.
+std::string ViolationsText(const json& violations) {
+  std::string out;
+  for (const json& one : violations) {
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", one.value("constraint", ""),
+                       one.value("rows", int64_t{0}));
+  }
+  return out;
+}
+
 int ShowModels(io::Io& io, const Options& options) {
   auto catalog = OpenCatalog(io, options);
   if (!catalog.ok()) return Fail(catalog.error());
   const auto rows = (*catalog)->Sql(
-      "SELECT model, lane, halted, inputs FROM weir_models ORDER BY model");
+      "SELECT model, lane, halted, inputs, (SELECT work FROM weir_work AS w WHERE "
+      "w.model = weir_models.model) FROM weir_models ORDER BY model");
   if (!rows.ok()) return Fail(rows.error());
   json out = json::array();
   std::vector<std::vector<std::string>> cells;
@@ -174,19 +185,25 @@ int ShowModels(io::Io& io, const Options& options) {
     const auto inputs =
         Unsealed(row[3], "the input versions of " + Text(row[0]), options);
     if (!inputs.ok()) return Fail(inputs.error());
+    const json work = json::parse(Text(row[4]), nullptr, /*allow_exceptions=*/false);
+    const json violations =
+        work.is_object() ? work.value("violations", json::array()) : json::array();
     out.push_back({{"model", Text(row[0])},
                    {"lane", Text(row[1])},
                    {"halted", Text(row[2])},
+                   {"violations", violations},
                    {"inputs", json::parse(*inputs)}});
     cells.push_back({Text(row[0]), Text(row[1]),
                      Text(row[2]).empty() ? "up to date with its inputs below"
                                           : "halted: " + Text(row[2]),
-                     *inputs});
+                     ViolationsText(violations), *inputs});
   }
   if (options.format == Format::kJson) {
     fmt::print("{}\n", out.dump(1));
   } else {
-    PrintTable({"model", "lane", "state", "versions of its inputs"}, cells);
+    PrintTable({"model", "lane", "state", "rows that violate its constraints",
+                "versions of its inputs"},
+               cells);
   }
   return kFine;
 }
@@ -306,6 +323,10 @@ void ExplainWork(const json& work) {
   fmt::print("  measured  since {}: {} steps, {} changed rows in, {} out, {}\n",
              FormatTimestamp(work["since"].get<int64_t>()), work["steps"].dump(),
              work["rows_in"].dump(), work["rows_out"].dump(), Seconds(work["micros"]));
+  for (const json& one : work.value("violations", json::array())) {
+    fmt::print("  violates  {} ({}): {} rows\n", one.value("constraint", ""),
+               one.value("on_violation", ""), one.value("rows", int64_t{0}));
+  }
 }
 
 void ExplainStage(size_t number, const plan::Stage& stage, const json& work) {
@@ -331,6 +352,11 @@ void ExplainStage(size_t number, const plan::Stage& stage, const json& work) {
 }
 
 void ExplainOne(const plan::ModelPlan& model, bool analyze, const json& work) {
+  if (!model.part_of.empty()) {
+    fmt::print("{}\n  rows that {} rejects, by its stages\n", model.model.name,
+               model.part_of);
+    return;
+  }
   fmt::print("{}\n  reads     {}\n  kept by   {}{}\n", model.model.name,
              fmt::join(model.inputs, ", "), plan::BlockKindName(model.kind),
              model.kind == plan::BlockKind::kFullRefresh

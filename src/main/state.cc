@@ -56,7 +56,9 @@ Result<Kept> Describe(state::Store& store, const state::Store::SpaceInfo& space,
   const std::vector<std::string> parts = Split(space.space);
   Kept kept{parts.size() > 1 ? parts[1] : "", space.space, space.keys, space.bytes,
             kNoTime};
-  if (parts[0] == "op" && parts.size() == 4) {
+  if (parts[0] == "op" && parts.size() == 4 && parts[3] == "violations") {
+    kept.what = "rows that violate its constraints";
+  } else if (parts[0] == "op" && parts.size() == 4) {
     kept.what = "stage " + parts[3];
     const auto model = stages.find(parts[2]);
     size_t number = 0;

@@ -135,7 +135,7 @@ Status Engine::Start() {
 Status Engine::Build() {
   runners_.clear();
   for (const auto& model : plan_.models) {
-    if (!IsKept(model) || IsRefreshed(model)) continue;
+    if (!IsKept(model) || IsRefreshed(model) || !model.part_of.empty()) continue;
     std::map<std::string, data::Schema> inputs;
     for (const std::string& input : model.inputs) inputs[input] = *SchemaOf(plan_, input);
     runners_[model.model.name] = WEIR_TRY(flow::ModelRunner::New(
@@ -166,19 +166,21 @@ Result<Changes> Engine::Step(const Changes& sources) {
         fresh_ || time_passed_ ||
         std::any_of(model.inputs.begin(), model.inputs.end(),
                     [&](const auto& input) { return changes.contains(input); });
-    if (!touched) continue;
-    std::vector<data::Batch> result;
+    if (!touched || (!IsRefreshed(model) && !model.part_of.empty())) continue;
+    Changes result;
     if (IsRefreshed(model)) {
       const data::Batch now = WEIR_TRY(refresh_->Answer(model, tables_));
       const data::Batch before = WEIR_TRY(Negated(tables_.at(name).rows()));
       data::Batch difference = WEIR_TRY(Sum(model.output, {now, before}));
-      if (difference.num_rows() > 0) result.push_back(std::move(difference));
+      if (difference.num_rows() > 0) result[name].push_back(std::move(difference));
     } else {
       if (watermark_ != kNoTime) runners_.at(name)->SetWatermark(watermark_);
       WEIR_TRY(runners_.at(name)->Process(changes, &result));
     }
-    WEIR_TRY(tables_.at(name).Add(result));
-    if (!result.empty()) out[name] = changes[name] = std::move(result);
+    for (auto& [table, rows] : result) {
+      WEIR_TRY(tables_.at(table).Add(rows));
+      if (!rows.empty()) out[table] = changes[table] = std::move(rows);
+    }
   }
   fresh_ = time_passed_ = false;
   return out;

@@ -26,7 +26,8 @@ Result<plan::Plan> PlanOf(const UnitTest& test, const plan::Plan& whole) {
   }
   std::vector<sql::Model> models;
   for (const plan::ModelPlan& model : whole.models) {
-    if (!given.contains(model.model.name)) models.push_back(model.model);
+    if (!given.contains(model.model.name) && model.part_of.empty())
+      models.push_back(model.model);
   }
   std::vector<plan::PlanProblem> problems;
   auto plan = plan::MakePlan(std::move(sources), std::move(models), &problems);
@@ -39,7 +40,8 @@ Result<plan::Plan> PlanOf(const UnitTest& test, const plan::Plan& whole) {
   std::set<std::string> needed = {test.model};
   std::vector<plan::ModelPlan> kept;
   for (auto model = plan->models.rbegin(); model != plan->models.rend(); ++model) {
-    if (!needed.contains(model->model.name)) continue;
+    if (!needed.contains(model->model.name) && !needed.contains(model->part_of)) continue;
+    if (!model->part_of.empty()) needed.insert(model->part_of);
     needed.insert(model->inputs.begin(), model->inputs.end());
     kept.insert(kept.begin(), std::move(*model));
   }

@@ -90,6 +90,13 @@ Json Operator(std::string_view type, Json child) {
           {"alias", ""},
           {"children", {std::move(child)}}};
 }
+
+Json Conjunction(std::string_view type, Json a, Json b) {
+  return {{"class", "CONJUNCTION"},
+          {"type", type},
+          {"alias", ""},
+          {"children", {std::move(a), std::move(b)}}};
+}
 }  // namespace
 
 Json IsNull(Json expr) { return Operator("OPERATOR_IS_NULL", std::move(expr)); }
@@ -98,10 +105,10 @@ Json IsNotNull(Json expr) { return Operator("OPERATOR_IS_NOT_NULL", std::move(ex
 Json And(Json a, Json b) {
   if (a.is_null()) return b;
   if (b.is_null()) return a;
-  return {{"class", "CONJUNCTION"},
-          {"type", "CONJUNCTION_AND"},
-          {"alias", ""},
-          {"children", {std::move(a), std::move(b)}}};
+  return Conjunction("CONJUNCTION_AND", std::move(a), std::move(b));
+}
+Json Or(Json a, Json b) {
+  return Conjunction("CONJUNCTION_OR", std::move(a), std::move(b));
 }
 
 Json OrderTerm(Json expr) {

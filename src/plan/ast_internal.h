@@ -47,7 +47,8 @@ Json ColumnRef(std::vector<std::string> names);
 Json Call(std::string_view name, std::vector<Json> arguments);
 Json IsNull(Json expr);
 Json IsNotNull(Json expr);
-Json And(Json a, Json b);   // null counts as "no condition"
+Json And(Json a, Json b);  // null counts as "no condition"
+Json Or(Json a, Json b);
 Json OrderTerm(Json expr);  // ASC NULLS LAST
 Json IntegerConstant(int64_t value);
 std::optional<int64_t> AsInteger(const Json& expr);

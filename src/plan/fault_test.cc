@@ -71,11 +71,11 @@ INSTANTIATE_TEST_SUITE_P(
             "m0.sql:1:17: PARTITIONED BY names t, which is not a column of the query "
             "[did you mean ts?]\n"},
         FaultCase{"Constraint",
-                  {"CREATE VIEW t.m CONSTRAINT a EXPECT (n) CONSTRAINT b EXPECT (z > 0) "
-                   "AS SELECT n FROM silver.changing"},
-                  "m0.sql:1:28: constraint a is not a condition but of type int [compare "
+                  {"CREATE MATERIALIZED VIEW t.m CONSTRAINT a EXPECT (n) CONSTRAINT b "
+                   "EXPECT (z > 0) AS SELECT n FROM silver.changing"},
+                  "m0.sql:1:41: constraint a is not a condition but of type int [compare "
                   "it with something]\n"
-                  "m0.sql:1:52: constraint b: Referenced column \"z\" not found in FROM "
+                  "m0.sql:1:65: constraint b: Referenced column \"z\" not found in FROM "
                   "clause! [did you mean n?]\n"},
         FaultCase{"TwoColumns",
                   {"CREATE VIEW t.m AS SELECT k, n AS K FROM silver.changing"},

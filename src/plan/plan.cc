@@ -86,7 +86,10 @@ class Planner {
       known_.push_back(source.name);
       WEIR_TRY(Declare(source));
     }
-    for (const sql::Model& model : models_) known_.push_back(model.name);
+    for (const sql::Model& model : models_) {
+      known_.push_back(model.name);
+      if (HasRejected(model)) known_.push_back(RejectedTable(model.name));
+    }
     return {};
   }
 
@@ -134,6 +137,10 @@ class Planner {
         problems_->push_back(models_[i].ProblemAt(
             std::nullopt, fmt::format("there is another table named {}", name), ""));
       }
+    }
+    for (size_t i = 0; i < models_.size(); ++i) {
+      if (HasRejected(models_[i]))
+        by_name_.emplace(RejectedTable(data::LowerName(models_[i].name)), i);
     }
     Ast ast(*bodies_);
     for (size_t i = 0; i < models_.size(); ++i) {
@@ -252,6 +259,7 @@ class Planner {
     ModelPlan plan;
     plan.model = models_[i];
     const sql::Model& model = plan.model;
+    Ast ast(*bodies_);
     auto output = bodies_->Describe(model.body);
     if (!output.ok()) {
       Problem(model, output.error());
@@ -267,16 +275,31 @@ class Planner {
     });
     CheckDetermined(model, query);
     CheckOutput(plan);
+    const auto expectations = WEIR_TRY(Expectations(plan));
     if (problems_->size() != before) return {};
     const Json completed = WEIR_TRY(Complete(&plan, query));
     if (problems_->size() != before) return {};
-    WEIR_TRY(PlanQuery(completed, *pieces_, tables_, functions_, &plan));
-    if (plan.kind == BlockKind::kFullRefresh) plan.key = GroupedKey(query, plan.output);
+    const Judged judged(ast, model, expectations);
+    plan.completed_sql = WEIR_TRY(ast.Print(WEIR_TRY(judged.Kept(completed))));
+    if (!judged.Rejects().is_null()) plan.rejected_table = RejectedTable(model.name);
+    WEIR_TRY(PlanQuery(completed, expectations, *pieces_, tables_, functions_, &plan));
+    if (plan.kind == BlockKind::kFullRefresh) {
+      plan.key = GroupedKey(query, plan.output);
+      if (!expectations.empty())
+        plan.violations_sql = WEIR_TRY(ast.Print(WEIR_TRY(judged.Violations(completed))));
+    }
     SetKeyAndAppendOnly(&plan);
     if (problems_->size() != before) return {};
     plan.fingerprint = Fingerprint(plan);
+    std::optional<ModelPlan> rejected;
+    if (!plan.rejected_table.empty())
+      rejected = WEIR_TRY(
+          Rejected(plan, WEIR_TRY(ast.Print(WEIR_TRY(judged.Rejected(completed))))));
     WEIR_TRY(Publish(plan, std::move(query)));
     plan_.models.push_back(std::move(plan));
+    if (!rejected) return {};
+    WEIR_TRY(Publish(*rejected, Json()));
+    plan_.models.push_back(*std::move(rejected));
     return {};
   }
 
@@ -309,6 +332,43 @@ class Planner {
     }
     if (problems_->size() == before) WriteCdcQuery(sources, model, problems_);
     return {};
+  }
+
+  static bool HasRejected(const sql::Model& model) {
+    return std::any_of(model.constraints.begin(), model.constraints.end(),
+                       [](const sql::Constraint& constraint) {
+                         return constraint.on_violation == sql::OnViolation::kQuarantine;
+                       });
+  }
+  static std::string RejectedTable(const std::string& model) {
+    return model + "$rejected";
+  }
+
+  // The complement of `plan`, which its stages give, too.
+  Result<ModelPlan> Rejected(const ModelPlan& plan, std::string sql) {
+    ModelPlan out;
+    out.model = plan.model;
+    out.model.name = plan.rejected_table;
+    out.model.key.clear();
+    out.model.partitioned_by.clear();
+    out.model.cluster_by.clear();
+    out.model.constraints.clear();
+    out.model.properties.clear();
+    out.model.comment = "Rows that " + plan.model.name + " rejects";
+    out.part_of = plan.model.name;
+    out.inputs = plan.inputs;
+    out.output = WEIR_TRY(bodies_->Describe(sql));
+    out.completed_sql = std::move(sql);
+    out.kind = plan.kind;
+    out.why_not_better = plan.why_not_better;
+    out.fingerprint = plan.fingerprint;
+    if (plan.stages.empty()) return out;
+    const Stage& stage = plan.stages[static_cast<size_t>(plan.rejected_stage)];
+    out.append_only = stage.append_only;
+    if (stage.output != out.output)
+      return Internal(
+          fmt::format("the rejected rows of {} have other columns", plan.model.name));
+    return out;
   }
 
   void CheckDetermined(const sql::Model& model, const Json& query) {
@@ -350,7 +410,6 @@ class Planner {
     for (const sql::PartitionTerm& term : model.partitioned_by)
       check("PARTITIONED BY", term.column);
     for (const std::string& column : model.cluster_by) check("CLUSTER BY", column);
-    CheckConstraints(plan);
   }
 
   // Bronze's own columns may be passed on.
@@ -372,10 +431,50 @@ class Planner {
     return 0;
   }
 
-  void CheckConstraints(const ModelPlan& plan) {
-    for (const sql::Constraint& constraint : plan.model.constraints) {
-      const auto type = bodies_->Describe(fmt::format(
-          "SELECT ({}\n) AS c FROM ({}\n) AS t", constraint.condition, plan.model.body));
+  // The model's constraints, over its columns.
+  Result<std::vector<Expectation>> Expectations(const ModelPlan& plan) {
+    const sql::Model& model = plan.model;
+    if (model.constraints.empty()) return std::vector<Expectation>();
+    if (model.verb == sql::ModelVerb::kView) {
+      Problem(model, model.constraints[0].place,
+              "a VIEW stores no rows that a constraint could keep or reject",
+              "make it a MATERIALIZED VIEW");
+      return std::vector<Expectation>();
+    }
+    for (const std::string& column : RejectedColumns()) {
+      if (plan.output.IndexOf(column) < 0) continue;
+      Problem(
+          model, model.constraints[0].place,
+          fmt::format("the column {} is what rejected rows get from their constraints",
+                      column),
+          "rename it with AS");
+    }
+    Ast ast(*bodies_);
+    std::vector<Fault> faults;
+    auto expectations = ParseExpectations(ast, model, functions_, &faults);
+    if (!expectations.ok()) {  // some condition is no expression
+      CheckConditions(plan, {});
+      return std::vector<Expectation>();
+    }
+    std::set<size_t> faulty;
+    for (Fault& fault : faults) {
+      faulty.insert(*fault.offset);
+      Problem(model, model.constraints[*fault.offset].place, std::move(fault.message),
+              std::move(fault.fix));
+    }
+    CheckConditions(plan, faulty);
+    return expectations;
+  }
+
+  // That the conditions, but those of `faulty` constraints, speak of the query's columns.
+  void CheckConditions(const ModelPlan& plan, const std::set<size_t>& faulty) {
+    for (size_t i = 0; i < plan.model.constraints.size(); ++i) {
+      if (faulty.contains(i)) continue;
+      const sql::Constraint& constraint = plan.model.constraints[i];
+      const std::string table = plan.model.name.substr(plan.model.name.find('.') + 1);
+      const auto type = bodies_->Describe(
+          fmt::format("SELECT ({}\n) AS c FROM ({}\n) AS {}", constraint.condition,
+                      plan.model.body, duck::QuoteName(table)));
       if (!type.ok()) {
         Problem(
             plan.model, constraint.place,
@@ -469,6 +568,11 @@ class Planner {
       for (const Port& port : stage.ports) add(port.sql);
       add(stage.recompute_sql);
     }
+    for (const sql::Constraint& constraint : plan.model.constraints) {
+      add(constraint.name);
+      add(constraint.condition);
+      add(fmt::format("on violation {}", static_cast<int>(constraint.on_violation)));
+    }
     for (const std::string& column : plan.key) add(column);
     if (plan.verify_key && plan.append_only) add("verified key");
     for (const std::string& input : plan.inputs) {
@@ -547,6 +651,25 @@ const ModelPlan* Plan::Find(std::string_view name) const {
     if (SameName(model.model.name, name)) return &model;
   }
   return nullptr;
+}
+
+std::vector<const ModelPlan*> Plan::PartsOf(const ModelPlan& model) const {
+  std::vector<const ModelPlan*> parts = {Find(model.model.name)};
+  if (!model.rejected_table.empty()) parts.push_back(Find(model.rejected_table));
+  return parts;
+}
+
+std::vector<std::string> Plan::DependentsOf(std::string_view model) const {
+  std::vector<std::string> out;
+  std::set<std::string, std::less<>> reached = {data::LowerName(model)};
+  for (const ModelPlan& one : models) {
+    const bool reads =
+        reached.contains(one.part_of) ||
+        std::any_of(one.inputs.begin(), one.inputs.end(),
+                    [&](const std::string& input) { return reached.contains(input); });
+    if (reads && reached.insert(one.model.name).second) out.push_back(one.model.name);
+  }
+  return out;
 }
 
 std::optional<Plan> MakePlan(std::vector<InputTable> sources,

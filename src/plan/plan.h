@@ -42,8 +42,20 @@ struct ModelPlan {
   // Of the last stage that is more than row by row.
   BlockKind kind = BlockKind::kFullRefresh;
   std::string why_not_better;  // for kFullRefresh: what the planner could not do
-  // The last gives the rows of the table; none for kFullRefresh.
-  std::vector<Stage> stages;
+  std::vector<Stage> stages;   // none for kFullRefresh
+  int rows_stage = -1;         // gives the rows of the table
+
+  // CONSTRAINT … EXPECT (docs/sql.md). `<name>$rejected` is planned as a model of its own
+  // behind this one, whose rows come from these stages, too.
+  std::string part_of;         // of `<name>$rejected`: the name; else empty
+  std::string rejected_table;  // `<name>$rejected`; empty: there is none
+  int rejected_stage = -1;     // gives its rows
+  // Gives the rows of the query that violate any constraint. Its last columns say, in the
+  // constraints' order, which; the ones before are the query's.
+  int violations_stage = -1;
+  // For kFullRefresh: one row, how many rows violate each constraint; empty: none has
+  // any.
+  std::string violations_sql;
 
   std::string fingerprint;  // of everything above that decides what the state means
 };
@@ -55,6 +67,11 @@ struct Plan {
   std::vector<InputTable> sources;
   std::vector<ModelPlan> models;
   const ModelPlan* Find(std::string_view name) const;
+  // The model and, where there is one, its `$rejected`: what commits together.
+  std::vector<const ModelPlan*> PartsOf(const ModelPlan& model) const;
+  // The names of all models that read the model's tables, themselves or through others,
+  // in the plan's order; `$rejected` tables too, its own first.
+  std::vector<std::string> DependentsOf(std::string_view model) const;
 };
 
 // Plans `models` over `sources`. Faults (unknown table or column with "did you mean",

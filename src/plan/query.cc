@@ -463,15 +463,71 @@ Result<Rows> QueryPlanner::SetOperation(const Json& node, const Json& ctes) {
   return Finish(std::move(select));
 }
 
-Status QueryPlanner::Plan(const Json& completed) {
+// The rows that violate a constraint, with what they violate; of these the rejected ones.
+Status QueryPlanner::Judge(const Rows& rows,
+                           const std::vector<Expectation>& expectations) {
+  const Judged judged(ast_, plan_.model, expectations);
+  std::vector<Item> columns;
+  Json any;
+  for (size_t i = 0; i < rows.items.size(); ++i)
+    columns.push_back({fmt::format("c{}", i), rows.items[i].expr});
+  std::vector<Json> violated;
+  for (size_t i = 0; i < expectations.size(); ++i) {
+    const std::string name = fmt::format("v{}", i);
+    columns.push_back({name, expectations[i].Violated()});
+    violated.push_back(ColumnRef({name}));
+    any = And(std::move(any), expectations[i].condition);
+  }
+  any = Expectation{"", "", sql::OnViolation::kCount, std::move(any)}.Violated();
+  Stage all;
+  all.ports.resize(1);
+  WEIR_TRY(SetPort(rows.input, And(rows.where, std::move(any)), columns, &all.ports[0]));
+  all.output = all.ports[0].schema;
+  all.append_only = rows.input.append_only;
+  const Input violations = WEIR_TRY(AddStage(std::move(all)));
+  plan_.violations_stage = violations.stage;
+  const Json rejects = judged.Rejects();
+  if (rejects.is_null()) return {};
+  Json where;  // some constraint that rejects is violated
+  for (size_t i = 0; i < expectations.size(); ++i) {
+    if (expectations[i].on_violation != sql::OnViolation::kQuarantine) continue;
+    where = where.is_null() ? violated[i] : Or(std::move(where), violated[i]);
+  }
+  std::vector<Item> items;
+  for (size_t i = 0; i < rows.items.size(); ++i)
+    items.push_back({rows.items[i].name, ColumnRef({columns[i].name})});
+  const std::vector<Json> reasons = WEIR_TRY(judged.Reasons(violated));
+  for (size_t i = 0; i < reasons.size(); ++i)
+    items.push_back({RejectedColumns()[i], reasons[i]});
+  Stage rejected;
+  rejected.ports.resize(1);
+  WEIR_TRY(SetPort(violations, where, items, &rejected.ports[0]));
+  rejected.output = rejected.ports[0].schema;
+  rejected.append_only = violations.append_only;
+  plan_.rejected_stage = static_cast<int>(stages_.size());
+  stages_.push_back(std::move(rejected));
+  return {};
+}
+
+Status QueryPlanner::Plan(const Json& completed,
+                          const std::vector<Expectation>& expectations) {
   Rows rows = WEIR_TRY(Query(completed, Json::array()));
   if (rows.items.size() != plan_.output.fields.size())
     return Invalid("its columns could not be told apart");
+  if (rows.has_unnest && !expectations.empty())
+    rows = WEIR_TRY(Materialize(std::move(rows)));
   for (size_t i = 0; i < rows.items.size(); ++i)
     rows.items[i].name = plan_.output.fields[i].name;
+  std::vector<Expectation> inner = expectations;  // over what the columns stand for
+  Source columns;
+  columns.tables.push_back(
+      {{{Judged(ast_, plan_.model, expectations).alias()}}, rows.items, false});
+  for (Expectation& expectation : inner)
+    expectation.condition = WEIR_TRY(Resolve(expectation.condition, columns));
   Stage last;
   last.ports.resize(1);
-  WEIR_TRY(SetPort(rows.input, rows.where, rows.items, &last.ports[0]));
+  WEIR_TRY(SetPort(rows.input, And(rows.where, Judged(ast_, plan_.model, inner).Keeps()),
+                   rows.items, &last.ports[0]));
   last.output = last.ports[0].schema;
   last.append_only = rows.input.append_only;
   if (last.output != plan_.output)
@@ -481,10 +537,16 @@ Status QueryPlanner::Plan(const Json& completed) {
     if (!plan_.key.empty() && !rows.has_unnest) break;
     plan_.key.clear();
   }
+  plan_.append_only = last.append_only;
+  if (!inner.empty()) WEIR_TRY(Judge(rows, inner));
+  plan_.rows_stage = static_cast<int>(stages_.size());
   stages_.push_back(std::move(last));
   // Stages that nothing reads: tried, and left for a better way.
   std::vector<bool> read(stages_.size(), false);
-  read.back() = true;
+  for (const int output :
+       {plan_.rows_stage, plan_.rejected_stage, plan_.violations_stage}) {
+    if (output >= 0) read[static_cast<size_t>(output)] = true;
+  }
   for (size_t i = stages_.size(); i-- > 0;) {
     if (!read[i]) continue;
     for (const Port& port : stages_[i].ports) {
@@ -493,7 +555,6 @@ Status QueryPlanner::Plan(const Json& completed) {
   }
   if (std::find(read.begin(), read.end(), false) != read.end())
     return Internal("a stage that nothing reads");
-  plan_.append_only = stages_.back().append_only;
   plan_.kind = BlockKind::kRowWise;
   for (const Stage& stage : stages_) {
     if (stage.kind != BlockKind::kRowWise) plan_.kind = stage.kind;
@@ -502,10 +563,12 @@ Status QueryPlanner::Plan(const Json& completed) {
   return {};
 }
 
-Status PlanQuery(const Json& completed, duck::Session& pieces, const Tables& tables,
-                 const Functions& functions, ModelPlan* plan) {
+Status PlanQuery(const Json& completed, const std::vector<Expectation>& expectations,
+                 duck::Session& pieces, const Tables& tables, const Functions& functions,
+                 ModelPlan* plan) {
   ModelPlan planned = *plan;
-  const Status status = QueryPlanner(pieces, tables, functions, &planned).Plan(completed);
+  const Status status =
+      QueryPlanner(pieces, tables, functions, &planned).Plan(completed, expectations);
   if (status.ok()) {
     *plan = std::move(planned);
     return {};

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "plan/completion_internal.h"
+#include "plan/constraints_internal.h"
 #include "plan/stage.h"
 
 namespace weir::plan {
@@ -106,7 +107,7 @@ class QueryPlanner {
         tables_(tables),
         functions_(functions),
         plan_(*plan) {}
-  Status Plan(const Json& completed);
+  Status Plan(const Json& completed, const std::vector<Expectation>& expectations);
 
  private:
   struct JoinKey {
@@ -140,6 +141,7 @@ class QueryPlanner {
   Status Limit(const Json& modifier, Select* select);
   Result<Rows> Finish(Select select);
   Result<Rows> Materialize(Rows rows);
+  Status Judge(const Rows& rows, const std::vector<Expectation>& expectations);
   Status Align(Rows* left, Rows* right);
   Status MatchNames(Rows* left, Rows* right);
 
@@ -285,10 +287,11 @@ class QueryPlanner {
   int subqueries_ = 0;
 };
 
-// Fills the stages of `plan` from its completed query. Leaves kFullRefresh and says why
-// where nothing better is possible. `pieces` has the input tables declared with
-// `_weight`.
-Status PlanQuery(const Json& completed, duck::Session& pieces, const Tables& tables,
-                 const Functions& functions, ModelPlan* plan);
+// Fills the stages of `plan` from its completed query, as it is without constraints, and
+// from those. Leaves kFullRefresh and says why where nothing better is possible. `pieces`
+// has the input tables declared with `_weight`.
+Status PlanQuery(const Json& completed, const std::vector<Expectation>& expectations,
+                 duck::Session& pieces, const Tables& tables, const Functions& functions,
+                 ModelPlan* plan);
 
 }  // namespace weir::plan

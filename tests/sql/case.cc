@@ -544,7 +544,8 @@ std::string KindText(const plan::ModelPlan& model) {
 
 Approximate ApproximateColumns(const Case& c, const plan::ModelPlan& model) {
   Approximate out(model.output.fields.size());
-  const auto columns = c.approximate.find(model.model.name);
+  const auto columns =
+      c.approximate.find(model.part_of.empty() ? model.model.name : model.part_of);
   if (columns == c.approximate.end()) return out;
   for (const std::string& column : columns->second) {
     const int i = model.output.IndexOf(column);

@@ -96,7 +96,7 @@ Result<std::string> CoverageDocument(std::string_view constructs,
       kept = "refused: " + problem.substr(problem.find(' ') + 1);
       ++counts["refused"];
     } else {
-      kept = Kinds(planned.plan->models.back());
+      kept = Kinds(*planned.plan->Find("g.m"));
       const bool refreshed = kept.starts_with("full refresh");
       ++counts[refreshed                                       ? "full refresh"
                : kept.find("of all rows") != std::string::npos ? "recompute of all rows"

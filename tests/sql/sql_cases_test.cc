@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/event.h"
 #include "case.h"
 #include "coverage.h"
 
@@ -133,6 +134,7 @@ TEST(CoverageTest, TheDocumentIsWhatThePlannerSays) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  weir::SetEventSeverity(weir::Severity::kError);
   if (argc > 1 && std::string_view(argv[1]) == "--coverage") {
     const auto made = weir::sqltest::MakeCoverage();
     fmt::print("{}", made.ok() ? *made : made.error().message);

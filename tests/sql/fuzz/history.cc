@@ -142,6 +142,41 @@ plan::InputTable RandomTable(int number, bool nested, bool append_only, Dice& di
   return table;
 }
 
+// Constraints of some columns, of every kind: also ones that are NULL or fail.
+std::string RandomConstraints(const Generated& made, Dice& dice) {
+  std::string out;
+  if (!dice.OneIn(3)) return out;
+  for (uint64_t n = 1 + dice.Below(3); n > 0; --n) {
+    const Column& column = made.columns[dice.Below(made.columns.size())];
+    if (made.approximate.contains(column.name)) continue;
+    std::string condition;
+    switch (column.type) {
+      case Ty::kBool:
+        condition = column.name;
+        break;
+      case Ty::kInt:
+      case Ty::kBig:
+      case Ty::kHuge:
+      case Ty::kDecimal:
+      case Ty::kDouble:
+      case Ty::kWild:
+        condition = fmt::format("{} {} {}", column.name, dice.Pick({"<", ">=", "<>"}),
+                                dice.Below(4));
+        break;
+      case Ty::kText:
+        condition = dice.OneIn(2) ? column.name + " > 'ab'"
+                                  : fmt::format("CAST({} AS INTEGER) < 5", column.name);
+        break;
+      default:
+        condition = column.name + " IS NOT NULL";
+    }
+    out += fmt::format(" CONSTRAINT c{} EXPECT ({}){}", n, condition,
+                       dice.Pick({" ON VIOLATION QUARANTINE", " ON VIOLATION QUARANTINE",
+                                  " ON VIOLATION DROP ROW", ""}));
+  }
+  return out;
+}
+
 // The rows of a table as texts, and its next change.
 class TableHistory {
  public:
@@ -219,7 +254,9 @@ Project RandomProject(const Features& features, int models, int depth,
   for (int i = 0; i < models; ++i) {
     const int most = 1 + static_cast<int>(dice.Below(static_cast<uint64_t>(depth)));
     Generated made = GenerateQuery(relations, features, most, random);
-    FuzzModel model{fmt::format("m.q{}", i), std::move(made.query)};
+    FuzzModel model{
+        fmt::format("m.q{}", i), std::move(made.query),
+        features.contains(Feature::kConstraints) ? RandomConstraints(made, dice) : ""};
     if (!made.approximate.empty())
       out.approximate[model.name] = {made.approximate.begin(), made.approximate.end()};
     if (dice.OneIn(3)) relations.push_back({model.name, made.columns});
@@ -273,7 +310,13 @@ Case ToCase(const Project& project, const History& history) {
   out.name = "found";
   out.tables = project.tables;
   for (const FuzzModel& model : project.models)
-    out.models.push_back({model.name, "", Sql(model.query), 0});
+    out.models.push_back(
+        {model.name, "",
+         model.constraints.empty()
+             ? Sql(model.query)
+             : fmt::format("CREATE MATERIALIZED VIEW {}{} AS\n{}", model.name,
+                           model.constraints, Sql(model.query)),
+         0});
   out.approximate = project.approximate;
   for (const HistoryStep& step : history.steps) {
     out.steps.emplace_back();

@@ -35,6 +35,7 @@ struct History {
 struct FuzzModel {
   std::string name;
   Query query;
+  std::string constraints;  // clauses
 };
 
 struct Project {

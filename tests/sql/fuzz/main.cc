@@ -53,7 +53,8 @@ const std::map<std::string, Feature>& FeatureNames() {
       {"unnest", Feature::kUnnest},
       {"many-aggregates", Feature::kManyAggregates},
       {"qualify", Feature::kQualify},
-      {"nested", Feature::kNested}};
+      {"nested", Feature::kNested},
+      {"constraints", Feature::kConstraints}};
   return kNames;
 }
 

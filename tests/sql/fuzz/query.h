@@ -107,6 +107,7 @@ enum class Feature : uint8_t {
   kManyAggregates,  // count(DISTINCT), list, string_agg, quantiles …
   kQualify,
   kNested,  // lists and structs
+  kConstraints,
 };
 using Features = std::set<Feature>;
 
