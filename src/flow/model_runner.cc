@@ -10,6 +10,7 @@
 
 #include "data/arrow.h"
 #include "ops/asof.h"
+#include "ops/components.h"
 #include "ops/join.h"
 #include "ops/recompute.h"
 #include "ops/temporal.h"
@@ -211,6 +212,10 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, int64_t memory_max) {
     case plan::BlockKind::kWindow:
       work.op = WEIR_TRY(
           ops::NewWindow(stage.window, input, stage.output, &store, space, memory_max));
+      return {};
+    case plan::BlockKind::kComponents:
+      work.op = WEIR_TRY(ops::NewComponents(stage.components, input, stage.output, &store,
+                                            space, memory_max));
       return {};
     case plan::BlockKind::kRecompute: {
       ops::RecomputeSpec spec;

@@ -52,7 +52,9 @@ Result<Source> QueryPlanner::Leaf(const Json& ref, const Json& ctes) {
       if (!SameName(ctes[i]["key"].get<std::string>(), table_name)) continue;
       const Json before(
           std::vector<Json>(ctes.begin(), ctes.begin() + static_cast<std::ptrdiff_t>(i)));
-      Rows rows = WEIR_TRY(Query(ctes[i]["value"]["query"]["node"], before));
+      const auto resolve = WEIR_TRY(FindResolve(ctes, i));
+      Rows rows = WEIR_TRY(resolve ? Components(*resolve, ctes)
+                                   : Query(ctes[i]["value"]["query"]["node"], before));
       const Json& renamed = ctes[i]["value"]["aliases"];
       for (size_t c = 0; c < std::min(renamed.size(), rows.items.size()); ++c)
         rows.items[c].name = renamed[c];

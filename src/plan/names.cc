@@ -14,8 +14,9 @@ void VisitTablesIn(Json& json, Scope scope, const std::function<void(Json&)>& vi
   if (!json.is_structured()) return;
   if (json.is_object()) {
     if (IsType(json, "BASE_TABLE") && !IsExpr(json)) {
+      // What a recursive query has so far is recurring.name to it.
       const bool is_cte =
-          json["schema_name"] == "" &&
+          (json["schema_name"] == "" || json["schema_name"] == "recurring") &&
           scope.contains(data::LowerName(json["table_name"].get<std::string>()));
       if (!is_cte) visit(json);
       return;

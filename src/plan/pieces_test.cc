@@ -7,6 +7,7 @@
 
 #include "plan/plan.h"
 #include "plan/testing_internal.h"
+#include "sql/resolve.h"
 
 namespace weir::plan {
 namespace {
@@ -216,6 +217,24 @@ std::string OperatorSql(const Stage& stage, size_t number) {
         select += fmt::format("{} AS w{}, ",
                               WindowSql(stage.window, stage.window.calls[i], input), i);
       return "SELECT *, " + select + "1 AS _weight FROM _in0";
+    case BlockKind::kComponents: {
+      const ops::ComponentsSpec& spec = stage.components;
+      const auto add = [&](int column, const std::string& name) {
+        select += fmt::format("{}{} AS {}", select.empty() ? "" : ", ",
+                              Name(input, column), name);
+      };
+      for (size_t i = 0; i < spec.record.size(); ++i)
+        add(spec.record[i], fmt::format("r{}", i));
+      for (size_t i = 0; i < spec.values.size(); ++i)
+        add(spec.values[i], fmt::format("v{}", i));
+      if (spec.sequence >= 0) add(spec.sequence, "s");
+      const sql::ResolveShape shape{spec.record.size(), spec.values.size(),
+                                    spec.sequence >= 0, spec.most};
+      return fmt::format(
+          "WITH RECURSIVE weir_rows AS (SELECT {} FROM _in0){} SELECT *, 1 AS _weight "
+          "FROM weir_components",
+          select, sql::ResolveQueries(shape));
+    }
     case BlockKind::kRecompute: {
       std::string with;
       for (size_t i = 0; i < stage.ports.size(); ++i)
@@ -616,6 +635,9 @@ INSTANTIATE_TEST_SUITE_P(
         GraphCase{"IntersectAll", "recompute by key",
                   "SELECT k, n FROM silver.changing INTERSECT ALL SELECT event_name, "
                   "payment_type FROM bronze.ride_events"},
+        GraphCase{"Resolve", "components",
+                  "SELECT id, unified_id AS u FROM RESOLVE(TABLE silver.changing, RECORD "
+                  "(id, k), BY (n, x, d), SEQUENCE BY ts, MAX 5)"},
         GraphCase{"Limit", "top", "SELECT k, n FROM silver.changing ORDER BY x LIMIT 3"},
         GraphCase{"LimitOffset", "top, top, union",
                   "SELECT k, n FROM silver.changing ORDER BY x DESC LIMIT 3 OFFSET 2"},

@@ -632,6 +632,8 @@ std::string_view BlockKindName(BlockKind kind) {
       return "temporal filter";
     case BlockKind::kWindow:
       return "window";
+    case BlockKind::kComponents:
+      return "components";
     case BlockKind::kRecompute:
       return "recompute by key";
     case BlockKind::kDistinct:

@@ -13,6 +13,7 @@
 #include "plan/completion_internal.h"
 #include "plan/constraints_internal.h"
 #include "plan/stage.h"
+#include "sql/resolve.h"
 
 namespace weir::plan {
 
@@ -225,6 +226,15 @@ class QueryPlanner {
   Result<bool> FirstRows(Select* select);  // QUALIFY row_number() OVER (…) <= n
   Status Top(const std::vector<Json>& keys, const std::vector<Json>& orders, int64_t n,
              Select* select);
+
+  // ---- components.cc: RESOLVE
+  struct Resolved {
+    size_t rows = 0;  // which WITH query gives the rows
+    sql::ResolveShape shape;
+  };
+  // Of the WITH query number `result`; nullopt: it is another.
+  Result<std::optional<Resolved>> FindResolve(const Json& ctes, size_t result);
+  Result<Rows> Components(const Resolved& resolve, const Json& ctes);
 
   // ---- temporal.cc: conditions on watermark()
   Status WhileInTime(const std::vector<Json>& conditions, Source* source);

@@ -8,6 +8,7 @@
 #include "data/type.h"
 #include "ops/aggregate.h"
 #include "ops/asof.h"
+#include "ops/components.h"
 #include "ops/join.h"
 #include "ops/temporal.h"
 #include "ops/window.h"
@@ -16,16 +17,17 @@ namespace weir::plan {
 
 // How a stage, or a model by its last stage that is more than row by row, is kept.
 enum class BlockKind : uint8_t {
-  kRowWise,    // each row by itself
-  kUnion,      // rows of several inputs, of some taken away
-  kDistinct,   // rows with their number
-  kAggregate,  // groups, from what changed in them
-  kTop,        // the first rows of each key
-  kJoin,       // pairs, from the rows that changed and those they meet
-  kAsof,       // pairs of a row and the one next to it in time
-  kTemporal,   // rows that are there while the watermark is in their interval
-  kWindow,     // window functions, from the place of a change to where it ends
-  kRecompute,  // all rows of a key whose rows changed, again by SQL
+  kRowWise,     // each row by itself
+  kUnion,       // rows of several inputs, of some taken away
+  kDistinct,    // rows with their number
+  kAggregate,   // groups, from what changed in them
+  kTop,         // the first rows of each key
+  kJoin,        // pairs, from the rows that changed and those they meet
+  kAsof,        // pairs of a row and the one next to it in time
+  kTemporal,    // rows that are there while the watermark is in their interval
+  kWindow,      // window functions, from the place of a change to where it ends
+  kComponents,  // records that share values, those that a change reaches
+  kRecompute,   // all rows of a key whose rows changed, again by SQL
   kFullRefresh
 };
 std::string_view BlockKindName(BlockKind kind);
@@ -51,12 +53,13 @@ struct Stage {
   BlockKind kind = BlockKind::kRowWise;
   // Two for joins, some for kUnion and kRecompute (none for what is constant), else one.
   std::vector<Port> ports;
-  ops::AggregateSpec aggregate;  // kAggregate
-  ops::TopSpec top;              // kTop
-  ops::JoinSpec join;            // kJoin
-  ops::AsofSpec asof;            // kAsof
-  ops::TemporalSpec temporal;    // kTemporal: columns of the port
-  ops::WindowSpec window;        // kWindow: columns of the port
+  ops::AggregateSpec aggregate;    // kAggregate
+  ops::TopSpec top;                // kTop
+  ops::JoinSpec join;              // kJoin
+  ops::AsofSpec asof;              // kAsof
+  ops::TemporalSpec temporal;      // kTemporal: columns of the port
+  ops::WindowSpec window;          // kWindow: columns of the port
+  ops::ComponentsSpec components;  // kComponents: columns of the port
   // kRecompute: the keys are the ports' exchange keys; reads `_p<stage>_<port>`: all rows
   // of the keys on each port, a row as often as it is there.
   std::string recompute_sql;

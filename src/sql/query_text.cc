@@ -1,10 +1,11 @@
-// The query of a statement: the user's text with STREAM markers, time windows and EMIT
-// replaced by what they mean.
+// The query of a statement: the user's text with STREAM markers, time windows, RESOLVE
+// and EMIT replaced by what they mean.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "data/type.h"
+#include "sql/resolve.h"
 #include "sql/statement_internal.h"
 #include "sql/time_windows.h"
 
@@ -41,8 +42,12 @@ class QueryReader : StatementReader {
         if (IsEnd()) break;
         return Expected("the end of the file", "EMIT ON WINDOW CLOSE comes last");
       }
-      if (IsTimeWindow(file_.tokens, file_.next, text_)) {
-        if (!TimeWindow()) return false;
+      const auto expand = IsTimeWindow(file_.tokens, file_.next, text_)
+                              ? &ExpandTimeWindow
+                          : IsResolve(file_.tokens, file_.next, text_) ? &ExpandResolve
+                                                                       : nullptr;
+      if (expand != nullptr) {
+        if (!Expand(expand)) return false;
         last_end = from_;
         continue;
       }
@@ -78,14 +83,14 @@ class QueryReader : StatementReader {
     out_.body = fmt::format("{}{}{}", kBefore, out_.body, kAfter);
   }
 
-  // Puts the subquery of a time window in the place of its call, leaving the last token
-  // of the call current.
-  bool TimeWindow() {
+  // Puts the subquery that a call stands for in its place, leaving the last token of the
+  // call current.
+  bool Expand(decltype(&ExpandTimeWindow) expand) {
     const auto expanded =
-        ExpandTimeWindow(file_.tokens, file_.next, text_,
-                         [&](size_t offset, std::string message, std::string fix) {
-                           Problem(offset, std::move(message), std::move(fix));
-                         });
+        expand(file_.tokens, file_.next, text_,
+               [&](size_t offset, std::string message, std::string fix) {
+                 Problem(offset, std::move(message), std::move(fix));
+               });
     if (!expanded) return false;
     const size_t begin = At().begin;
     Skip(expanded->tokens - 1);

@@ -21,16 +21,11 @@ constexpr std::array kKinds = {
     Kind{"CUMULATE", "CUMULATE(TABLE t, DESCRIPTOR(ts), step, size)", 2, 2},
     Kind{"SESSION", "SESSION(TABLE t PARTITION BY k, DESCRIPTOR(ts), gap)", 1, 1}};
 
-// Tokens from `begin` on, up to before `end`.
-struct Span {
-  size_t begin = 0, end = 0;
-};
-
-class Expander {
+class Expander : private CallText {
  public:
   Expander(const std::vector<Token>& tokens, size_t at, std::string_view text,
-           const std::function<void(size_t, std::string, std::string)>& problem)
-      : tokens_(tokens), begin_(at), at_(at), text_(text), problem_(problem) {
+           const CallProblem& problem)
+      : CallText(tokens, at, text, problem) {
     for (const Kind& kind : kKinds) {
       if (SameName(kind.name, Word(0))) kind_ = &kind;
     }
@@ -47,7 +42,7 @@ class Expander {
       if (list) ++at_;
       do {
         keys_.push_back(TakeName());
-        if (keys_.back().begin == keys_.back().end) return Wrong("expected a column");
+        if (keys_.back().empty()) return Wrong("expected a column");
       } while (TakeKeyComma(list));
       if (list && !Take(')')) return Wrong("expected ')'");
     }
@@ -56,11 +51,10 @@ class Expander {
     ++at_;
     if (!Take('(')) return Wrong("expected '('");
     time_ = TakeName();
-    if (time_.begin == time_.end || !Take(')'))
-      return Wrong("expected one column and ')'");
+    if (time_.empty() || !Take(')')) return Wrong("expected one column and ')'");
     while (Take(',')) {
       const Span interval = TakeArgument();
-      if (interval.begin == interval.end) return Wrong("expected an interval");
+      if (interval.empty()) return Wrong("expected an interval");
       if (!CheckInterval(interval)) return std::nullopt;
       intervals_.push_back(interval);
     }
@@ -75,37 +69,13 @@ class Expander {
     } else {
       Several(kind_->name == "HOP");
     }
-    out_.tokens = at_ - begin_;
-    return std::move(out_);
+    return Finish();
   }
 
  private:
-  std::string_view Word(size_t n) const {
-    return at_ + n < tokens_.size() ? tokens_[at_ + n].In(text_) : std::string_view();
-  }
-  bool IsSymbol(char c, size_t n = 0) const {
-    return at_ + n < tokens_.size() && tokens_[at_ + n].kind == TokenKind::kSymbol &&
-           Word(n) == std::string_view(&c, 1);
-  }
-  bool Take(char c) { return IsSymbol(c) && ++at_; }
-
   std::optional<ExpandedText> Wrong(const std::string& what) {
-    problem_(tokens_[std::min(at_, tokens_.size() - 1)].begin,
-             fmt::format("{}: {}", kind_->name, what),
-             fmt::format("write {}", kind_->usage));
-    return std::nullopt;
-  }
-
-  // a, "a", a.b
-  Span TakeName() {
-    const auto is_name = [&](size_t n) {
-      return at_ + n < tokens_.size() && (tokens_[at_ + n].kind == TokenKind::kWord ||
-                                          tokens_[at_ + n].kind == TokenKind::kQuoted);
-    };
-    if (!is_name(0)) return {at_, at_};
-    Span span{at_, ++at_};
-    while (IsSymbol('.') && is_name(1)) span.end = at_ += 2;
-    return span;
+    return CallText::Wrong(fmt::format("{}: {}", kind_->name, what),
+                           fmt::format("write {}", kind_->usage));
   }
 
   // Without brackets the keys end before DESCRIPTOR.
@@ -147,13 +117,6 @@ class Expander {
     return false;
   }
 
-  void Say(std::string text) {
-    out_.parts.push_back({std::move(text), tokens_[begin_].begin});
-  }
-  void Copy(Span span) {
-    const size_t from = tokens_[span.begin].begin, to = tokens_[span.end - 1].end;
-    out_.parts.push_back({std::string(text_.substr(from, to - from)), from});
-  }
   // Our words with, in the place of each %t %s %0 %1, the time column, the table and the
   // intervals.
   void Write(std::string_view pattern) {
@@ -239,15 +202,9 @@ class Expander {
     Write(") - epoch_us(%t) > epoch_us(%0), true) THEN %t END AS _weir_ends FROM %s))");
   }
 
-  const std::vector<Token>& tokens_;
-  const size_t begin_;
-  size_t at_;
-  const std::string_view text_;
-  const std::function<void(size_t, std::string, std::string)>& problem_;
   const Kind* kind_ = nullptr;
   Span table_, time_;
   std::vector<Span> keys_, intervals_;
-  ExpandedText out_;
 };
 
 }  // namespace
@@ -261,9 +218,9 @@ bool IsTimeWindow(const std::vector<Token>& tokens, size_t at, std::string_view 
   });
 }
 
-std::optional<ExpandedText> ExpandTimeWindow(
-    const std::vector<Token>& tokens, size_t at, std::string_view text,
-    const std::function<void(size_t, std::string, std::string)>& problem) {
+std::optional<ExpandedText> ExpandTimeWindow(const std::vector<Token>& tokens, size_t at,
+                                             std::string_view text,
+                                             const CallProblem& problem) {
   return Expander(tokens, at, text, problem).Expand();
 }
 

@@ -1,25 +1,13 @@
 // TUMBLE, HOP, CUMULATE and SESSION in FROM, as the subqueries they stand for.
 #pragma once
 
-#include <functional>
 #include <optional>
-#include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
-#include "sql/token.h"
+#include "sql/call_text.h"
 
 namespace weir::sql {
-
-// SQL text made of our words and of stretches of the file.
-struct ExpandedText {
-  struct Part {
-    std::string text;
-    size_t begin = 0;  // in the file, where the text comes from or stands for
-  };
-  std::vector<Part> parts;
-  size_t tokens = 0;  // how many the call has
-};
 
 // Whether a call of a time window begins at token `at`: TUMBLE(TABLE …
 bool IsTimeWindow(const std::vector<Token>& tokens, size_t at, std::string_view text);
@@ -34,8 +22,8 @@ bool IsTimeWindow(const std::vector<Token>& tokens, size_t at, std::string_view 
 //     one another are farther apart than `gap`
 // as Flink defines them. Sizes are of fixed length: no months or years. nullopt: a fault,
 // which was told to `problem` with its place in the text, a message and a fix.
-std::optional<ExpandedText> ExpandTimeWindow(
-    const std::vector<Token>& tokens, size_t at, std::string_view text,
-    const std::function<void(size_t, std::string, std::string)>& problem);
+std::optional<ExpandedText> ExpandTimeWindow(const std::vector<Token>& tokens, size_t at,
+                                             std::string_view text,
+                                             const CallProblem& problem);
 
 }  // namespace weir::sql

@@ -1,0 +1,42 @@
+// Connected components of records that share values, kept up to date under inserts and
+// deletes: what RESOLVE makes of rows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/type.h"
+#include "ops/operator.h"
+
+namespace weir::ops {
+
+// Columns of the input. Rows with equal record columns are one record (NULLs are equal
+// there). Two records are linked when they share a value of the same value column; NULL
+// is no value.
+struct ComponentsSpec {
+  std::vector<int> record;  // not empty; no floating or nested types
+  std::vector<int> values;  // not empty
+  int sequence = -1;        // the first record of a component is that of the least
+                            // (sequence, record), NULLs last; -1: of the least record
+  int64_t most = -1;  // a value that more records than this carry links none; -1: any
+};
+
+// Puts out, at Flush, one row per record: its record columns, then those of the first
+// record of its component. What comes out depends on the rows that are there alone, never
+// on the order in which they came.
+//
+// Kept are the rows by record, and the records by value. A change costs the components
+// that it touches, as they were and as they are: their rows are in memory together until
+// the step is over. A component that several changes of a step touch is walked once, and
+// one whose rows changed without a change of records, values and order not at all.
+//
+// kInternal at Flush: a row was taken back that is not there.
+Result<std::unique_ptr<Operator>> NewComponents(ComponentsSpec spec,
+                                                const data::Schema& input,
+                                                const data::Schema& output,
+                                                state::Store* store, std::string space,
+                                                int64_t memory_bytes_max);
+
+}  // namespace weir::ops
