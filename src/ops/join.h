@@ -14,7 +14,7 @@ namespace weir::ops {
 enum class JoinKind : uint8_t { kInner, kLeft, kRight, kFull, kSemi, kAnti };
 
 struct JoinSpec {
-  JoinKind kind;
+  JoinKind kind = JoinKind::kInner;
   // Columns of port 0 and of port 1, as many and of the same types. Empty: every pair
   // matches.
   std::vector<int> left_keys, right_keys;
