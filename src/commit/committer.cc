@@ -132,12 +132,55 @@ Status Committer::Recover() {
     return {};
   }));
   last_epoch_ = recovered_.epoch;
+  return OpenStore();
+}
+
+// The catalog names the directory before its store does, and says so until both do: a
+// store without a name is another one's afterwards.
+Status Committer::OpenStore() {
   state::StoreOptions store = options_.store;
   store.owner = owner_epoch_;
   store.may_live = [this](int64_t owner) {
     return (owner == previous_ && previous_may_live_) || IsAlive(*lock_, owner);
   };
-  store_ = WEIR_TRY(state::Store::Open(io_, StateDir(data_dir_), last_epoch_, store));
+  std::map<int64_t, uint32_t> checksums;
+  WEIR_TRY(catalog_->Transact([&]() -> Status {
+    WEIR_TRY(
+        catalog_->Sql("INSERT OR IGNORE INTO weir_meta SELECT * FROM (VALUES "
+                      "('directory_is_new', '1'), ('directory', ?)) WHERE NOT EXISTS "
+                      "(SELECT 1 FROM weir_meta WHERE key = 'directory')",
+                      {iceberg::NewUuid()}));
+    for (const SqlRow& row :
+         WEIR_TRY(catalog_->Sql("SELECT key, value FROM weir_meta"))) {
+      if (AsText(row[0]) == "directory") store.directory = AsText(row[1]);
+      if (AsText(row[0]) == "directory_is_new") store.adopt = true;
+    }
+    for (const SqlRow& row :
+         WEIR_TRY(catalog_->Sql("SELECT epoch, delta_crc FROM weir_epochs")))
+      checksums[AsInt(row[0])] = static_cast<uint32_t>(AsInt(row[1]));
+    return {};
+  }));
+  store.checksum_of = [checksums =
+                           std::move(checksums)](Epoch epoch) -> std::optional<uint32_t> {
+    const auto found = checksums.find(epoch.value);
+    return found == checksums.end() ? std::nullopt : std::optional(found->second);
+  };
+  auto opened = state::Store::Open(io_, StateDir(data_dir_), last_epoch_, store);
+  if (!opened.ok() &&
+      (opened.error().code == Code::kCorrupt || opened.error().code == Code::kNotFound)) {
+    Event("state_lost", Severity::kWarning)
+        .With("data", data_dir_)
+        .With("why", opened.error().message)
+        .With("meaning", "it is rebuilt from the tables");
+    opened = state::Store::Reset(io_, StateDir(data_dir_), last_epoch_, store,
+                                 opened.error().message);
+  }
+  store_ = WEIR_TRY(std::move(opened));
+  if (store.adopt)
+    WEIR_TRY(catalog_->Sql("DELETE FROM weir_meta WHERE key = 'directory_is_new'"));
+  const std::string_view lost[] = {state::kLostKey};
+  recovered_.state_lost =
+      WEIR_TRY(store_->GetMany(state::kRebuildSpace, lost))[0].value_or("");
   return {};
 }
 

@@ -51,6 +51,9 @@ struct Recovered {
   std::map<std::string, std::string> frontiers;  // by lane
   std::map<std::string, std::string> ledger;
   std::map<std::string, ModelState> models;
+  // Why the state store is empty, or rebuilt in part only: what it held is to be made
+  // anew from the tables. Empty: it is whole.
+  std::string state_lost;
 };
 
 struct CommitterOptions {
@@ -76,7 +79,9 @@ class Committer {
  public:
   // Takes the directory: makes it when missing, locks it, writes a new owner epoch.
   // kConflict: another process has it (named); kInvalid: it was moved (`weir relocate`),
-  // or a newer Weir wrote it; kCorrupt: what is stored fails its checks.
+  // or a newer Weir wrote it; kCorrupt: what is stored fails its checks. A state store
+  // that does, or is missing, of another format or of another directory, is begun anew:
+  // see Recovered::state_lost.
   static Result<std::unique_ptr<Committer>> Open(io::Io& io, Clock& clock,
                                                  const std::string& data_dir,
                                                  CommitterOptions options);
@@ -117,6 +122,7 @@ class Committer {
   Committer(io::Io& io, Clock& clock, std::string data_dir, CommitterOptions options);
   Status CheckDirectory();
   Status Recover();
+  Status OpenStore();
   Result<bool> IsCommitted(Epoch epoch);
   Status RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_t delta_checksum);
 

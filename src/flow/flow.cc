@@ -18,6 +18,7 @@
 #include "flow/frontier.h"
 #include "flow/model_runner.h"
 #include "flow/sources.h"
+#include "flow/state_rebuild.h"
 #include "flow/table_set.h"
 #include "ingest/source.h"
 #include "log/journal.h"
@@ -87,8 +88,13 @@ class FlowImpl final : public Flow {
     tables_ = std::make_unique<TableSet>(io_, clock_, *committer_, options_.data_dir,
                                          tables, settings_.table_file_bytes,
                                          /*gives_way=*/options_.live);
+    if (!committer_->recovered().state_lost.empty()) {
+      rebuild_ = std::make_unique<StateRebuild>(io_, clock_, *committer_, frontier_,
+                                                options_.data_dir);
+    }
     WEIR_TRY(OpenSourceTables());
-    WEIR_TRY(OpenModels());
+    WEIR_TRY(OpenModels({}));
+    if (rebuild_ != nullptr) WEIR_TRY(RebuildState());
     WEIR_TRY(CreateTables());
     WEIR_TRY(BringUpModels());
     PrepareSweep();
@@ -123,6 +129,9 @@ class FlowImpl final : public Flow {
   }
 
   ingest::EventSink* sink() override { return sources_->sink(); }
+  bool state_is_damaged() const override {
+    return committer_ != nullptr && committer_->store().damaged();
+  }
 
  private:
   // ------------------------------------------------------------------ the lease
@@ -220,12 +229,12 @@ class FlowImpl final : public Flow {
       }
       for (const std::string& term : contract.partition_by)
         bronze.partition_by.push_back(WEIR_TRY(PartitionTerm(term)));
-      WEIR_TRY(tables_->Open(bronze));
-      WEIR_TRY(tables_->Open({tables.rejected, tables.rejected_schema}));
+      WEIR_TRY(OpenTable(bronze));
+      WEIR_TRY(OpenTable({tables.rejected, tables.rejected_schema}));
       live_tables_.insert(live_tables_.end(), {tables.bronze, tables.rejected});
       for (const std::string& name : {tables.late, tables.duplicate}) {
         if (name.empty()) continue;
-        WEIR_TRY(tables_->Open({name, tables.late_schema}));
+        WEIR_TRY(OpenTable({name, tables.late_schema}));
         live_tables_.push_back(name);
       }
       source_tables_.push_back(std::move(tables));
@@ -269,9 +278,21 @@ class FlowImpl final : public Flow {
     return spec;
   }
 
+  // A table whose key index is lost gets it back first.
+  Status OpenTable(const TableSpec& spec) {
+    if (rebuild_ != nullptr) WEIR_TRY(rebuild_->Index(spec));
+    Status opened = tables_->Open(spec);
+    if (opened.ok() || opened.error().code != Code::kConflict) return opened;
+    // An index that is not of a snapshot of ours is of another directory, or damaged.
+    const iceberg::Snapshot* snapshot = tables_->metadata(spec.name).current();
+    if (snapshot == nullptr || !snapshot->summary.contains("weir.epoch")) return opened;
+    committer_->store().NoteDamage(opened.error().message);
+    return Corrupt(opened.error().message);
+  }
+
   // Models whose plan is not the one their state and table belong to begin anew, and so
-  // does everything that reads them.
-  Status OpenModels() {
+  // do those named in `also` and everything that reads them.
+  Status OpenModels(const std::set<std::string>& also) {
     std::set<std::string> renewed;
     commit::EpochCommit reset{kLiveLane, FrontierJson(frontier_), {}, nullptr, {}, {},
                               {}};
@@ -280,7 +301,7 @@ class FlowImpl final : public Flow {
       const auto known = models_.find(model.model.name);
       bool renew = known == models_.end() ||
                    known->second.fingerprint != model.fingerprint ||
-                   renewed.contains(model.part_of);
+                   renewed.contains(model.part_of) || also.contains(model.model.name);
       for (const std::string& input : model.inputs)
         renew = renew || renewed.contains(input);
       if (!renew) continue;
@@ -302,7 +323,7 @@ class FlowImpl final : public Flow {
       for (const std::string& name : reset.dropped_models) models_.erase(name);
     }
     for (const plan::ModelPlan& model : plan_.models) {
-      WEIR_TRY(tables_->Open(SpecOf(model)));
+      WEIR_TRY(OpenTable(SpecOf(model)));
       if (!models_.contains(model.model.name)) {
         commit::ModelState state{
             model.model.name, model.fingerprint, LaneOf(model), {}, ""};
@@ -311,6 +332,45 @@ class FlowImpl final : public Flow {
       }
     }
     return {};
+  }
+
+  // All that was lost and has no table of its own.
+  Status RebuildState() {
+    StateRebuild::ModelContext context{tables_.get(), &pool_,
+                                       DuckOptions(settings_, options_.data_dir),
+                                       operator_bytes_max(), kNoTime};
+    std::set<std::string> others;
+    for (const plan::ModelPlan& model : plan_.models) {
+      const commit::ModelState& state = models_.at(model.model.name);
+      context.watermark = WEIR_TRY(WatermarkOf(state));
+      if (WEIR_TRY(rebuild_->Model(model, state, context))) continue;
+      others.insert(model.model.name);
+      Event("model_begins_anew", Severity::kWarning)
+          .With("model", model.model.name)
+          .With("why",
+                "its state was lost, and what its query gives over the versions it stood "
+                "at is not what its table holds, or these versions are gone");
+    }
+    if (!others.empty()) WEIR_TRY(OpenModels(others));
+    for (const contract::Contract& contract : project_.contracts)
+      WEIR_TRY(rebuild_->Identities(contract, *tables_, journal_, identity_bytes()));
+    WEIR_TRY(rebuild_->Finish());
+    rebuild_.reset();
+    return {};
+  }
+
+  // Up to where time has passed for a model's rows: of one that stood still the table
+  // knows.
+  Result<Micros> WatermarkOf(const commit::ModelState& state) const {
+    const auto& frontiers = committer_->recovered().frontiers;
+    if (const auto lane = frontiers.find(state.lane);
+        state.halted.empty() && lane != frontiers.end())
+      return WEIR_TRY(ParseFrontier(lane->second)).watermark;
+    const iceberg::Snapshot* snapshot = tables_->metadata(state.model).current();
+    if (snapshot == nullptr) return kNoTime;
+    const auto summary = snapshot->summary.find("weir.frontier");
+    return summary == snapshot->summary.end() ? kNoTime
+                                              : SummaryWatermark(summary->second);
   }
 
   // A model is in the live lane when it and all models above it can follow every epoch.
@@ -486,6 +546,10 @@ class FlowImpl final : public Flow {
     return cancel.cancelled() || now - epoch_began_ >= settings_.epoch_interval ||
            (options_.once && AllEnded() && NothingWaits()) || buffers_->over() ||
            OperatorsAreFull();
+  }
+
+  int64_t identity_bytes() const {
+    return IdentityBytes(settings_, project_.contracts.size());
   }
 
   // What the live models' operators hold, of which only what is committed may go.
@@ -886,6 +950,7 @@ class FlowImpl final : public Flow {
   std::unique_ptr<TableSet> tables_;
   std::unique_ptr<Behind> behind_;
   std::vector<ingest::SourceTables> source_tables_;
+  std::unique_ptr<StateRebuild> rebuild_;  // while what was lost is not back
   std::vector<std::string> live_tables_;
   std::vector<std::unique_ptr<ModelRunner>> live_;
   Micros tried_ = 0, try_took_ = 0;  // the last ReleaseModels
@@ -964,8 +1029,14 @@ std::string RunReport::Json() const {
 Result<std::unique_ptr<Flow>> Flow::Open(io::Io& io, Clock& clock,
                                          const project::Project& project,
                                          const plan::Plan& plan, FlowOptions options) {
-  auto flow = std::make_unique<FlowImpl>(io, clock, project, plan, std::move(options));
-  WEIR_TRY(flow->Init());
+  auto flow = std::make_unique<FlowImpl>(io, clock, project, plan, options);
+  Status opened = flow->Init();
+  if (!opened.ok() && flow->state_is_damaged()) {
+    flow.reset();
+    flow = std::make_unique<FlowImpl>(io, clock, project, plan, std::move(options));
+    opened = flow->Init();
+  }
+  WEIR_TRY(std::move(opened));
   return std::unique_ptr<Flow>(std::move(flow));
 }
 

@@ -69,6 +69,10 @@ class Flow {
   // Everything up to the last commit stands.
   virtual Result<RunReport> Run(const CancelToken& cancel, const Progress& progress) = 0;
 
+  // Whether Run ended because the state store turned out to be damaged: the next flow
+  // rebuilds it, see commit::Recovered::state_lost.
+  virtual bool state_is_damaged() const = 0;
+
   // Where HTTP hands records in; null without `live`. Safe for concurrent use while Run
   // runs.
   virtual ingest::EventSink* sink() = 0;

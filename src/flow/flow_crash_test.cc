@@ -64,5 +64,59 @@ TEST(FlowCrashTest, ARestartAfterAnyCutGivesTheKnownAnswer) {
   EXPECT_GT(cut, 100u);
 }
 
+// The lake of the first file without its state, and the second file there to be read.
+void LoseState(io::SimIo& io) {
+  WriteInput(io);
+  ASSERT_TRUE(io.Remove("/p/data/b.ndjson").ok());
+  ASSERT_TRUE(RunFlow(io).ok());
+  ASSERT_TRUE(state::RemoveTree(io, "/lake/state").ok());
+  ASSERT_TRUE(io.WriteNew("/p/data/b.ndjson", kSecondFile).ok());
+  ASSERT_TRUE(io.SyncDir("/p/data").ok());
+  ASSERT_TRUE(io.SyncDir("/lake").ok());
+}
+
+TEST(FlowCrashTest, ALostStateIsRebuilt) {
+  io::SimIo io;
+  LoseState(io);
+  const Status run = RunFlow(io);
+  ASSERT_TRUE(run.ok()) << run.error().message;
+  EXPECT_EQ(*Answer(io), kAnswer);
+}
+
+// Cuts of the run that rebuilds. WEIR_REBUILD_CUT=n replays one;
+// WEIR_REBUILD_STRIDE=n looks at every n-th only.
+TEST(FlowCrashTest, ARebuildMayBeCutAnywhere) {
+  SetEventSeverity(Severity::kError);
+  const char* only = std::getenv("WEIR_REBUILD_CUT");
+  const char* wanted_stride = std::getenv("WEIR_REBUILD_STRIDE");
+  const uint64_t stride =
+      wanted_stride == nullptr ? 3 : std::strtoull(wanted_stride, nullptr, 10);
+  uint64_t cut = only == nullptr ? 0 : std::strtoull(only, nullptr, 10);
+  io::SimIo lost;
+  LoseState(lost);
+  for (;; cut += stride) {
+    const auto io = lost.Survivor(1, io::AfterCut::kKeepAll);
+    io->SetFaults({.cut_power_after = cut});
+    const Status run = RunFlow(*io);
+    if (!io->power_is_off()) {
+      ASSERT_TRUE(run.ok()) << run.error().message;
+      break;
+    }
+    for (const io::AfterCut mode : {io::AfterCut::kDropUnsynced, io::AfterCut::kRandom}) {
+      const std::string where =
+          fmt::format("cut after operation {} ({}); replay: WEIR_REBUILD_CUT={}", cut,
+                      io->last_operation(), cut);
+      const auto survivor = io->Survivor(cut + 1, mode);
+      const Status again = RunFlow(*survivor);
+      ASSERT_TRUE(again.ok()) << again.error().message << "; " << where;
+      const auto answer = Answer(*survivor);
+      ASSERT_TRUE(answer.ok()) << answer.error().message << "; " << where;
+      ASSERT_EQ(*answer, kAnswer) << where;
+    }
+    if (only != nullptr) return;
+  }
+  EXPECT_GT(cut, 100u);
+}
+
 }  // namespace
 }  // namespace weir::flow

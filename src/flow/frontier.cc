@@ -85,6 +85,16 @@ std::string FrontierSummary(const Frontier& frontier) {
   return out.dump();
 }
 
+Micros SummaryWatermark(std::string_view summary) {
+  const json parsed = json::parse(summary, nullptr, false);
+  if (!parsed.is_object() || !parsed.contains("watermark") ||
+      !parsed["watermark"].is_string())
+    return kNoTime;
+  bool has_zone = false;
+  return ParseTimestamp(parsed["watermark"].get<std::string>(), &has_zone)
+      .value_or(kNoTime);
+}
+
 void BrokenFiles::Add(ingest::FileFault fault) {
   ++count;
   if (newest.size() == kNamedMax) newest.erase(newest.begin());

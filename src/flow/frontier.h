@@ -25,6 +25,8 @@ Result<Frontier> ParseFrontier(std::string_view json);
 // The short form for a table's snapshot summary: {"ride_events/0": 1234, …, "watermark":
 // "…"}.
 std::string FrontierSummary(const Frontier& frontier);
+// The watermark in it; kNoTime: there is none.
+Micros SummaryWatermark(std::string_view summary);
 
 // Files of a source that were not read whole. Their number, and the newest of them.
 struct BrokenFiles {

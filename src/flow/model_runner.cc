@@ -121,6 +121,10 @@ std::string ModelRunner::StateSpace(std::string_view model,
   return fmt::format("op/{}/{}", model, fingerprint);
 }
 
+std::string ModelRunner::StageSpace(const plan::ModelPlan& plan, size_t stage) {
+  return fmt::format("{}/{}", StateSpace(plan.model.name, plan.fingerprint), stage);
+}
+
 Result<std::unique_ptr<ModelRunner>> ModelRunner::New(
     const plan::ModelPlan& plan, const std::map<std::string, data::Schema>& inputs,
     ShardPool& pool, state::Store& store, const duck::InstanceOptions& duck,
@@ -180,8 +184,7 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, int64_t memory_max) {
     }
     work.ports[p].sql = WEIR_TRY(shard.session->Prepare(port.sql));
   }
-  const std::string space =
-      fmt::format("{}/{}", StateSpace(plan_.model.name, plan_.fingerprint), number);
+  const std::string space = StageSpace(plan_, number);
   const data::Schema input = stage.ports.empty() ? data::Schema() : stage.ports[0].schema;
   switch (stage.kind) {
     case plan::BlockKind::kRowWise:

@@ -75,6 +75,7 @@ class ModelRunner {
   int64_t state_bytes() const;
   // Where the operators' states are kept: names that begin so.
   static std::string StateSpace(std::string_view model, std::string_view fingerprint);
+  static std::string StageSpace(const plan::ModelPlan& plan, size_t stage);
 
  private:
   struct PortAtWork {

@@ -109,9 +109,7 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
     context.steps_per_marker = settings.epoch_steps;
     context.step_rows = settings.step_rows;
     context.step_bytes = settings.step_bytes;
-    // Twice that while a table is on its way to disk.
-    context.identity_bytes =
-        settings.memory_max / 24 / static_cast<int64_t>(project.contracts.size());
+    context.identity_bytes = IdentityBytes(settings, project.contracts.size());
     context.record_bytes_max = settings.record_bytes_max;
     if (const auto known = frontier.sources.find(contract.name);
         known != frontier.sources.end()) {

@@ -17,6 +17,12 @@
 
 namespace weir::flow {
 
+// For the identities that one partition keeps in memory; twice that while a table of them
+// is on its way to disk.
+inline int64_t IdentityBytes(const project::Settings& settings, size_t sources) {
+  return settings.memory_max / 24 / static_cast<int64_t>(sources);
+}
+
 struct SourcesOptions {
   std::string data_dir;
   bool once = true, live = false;

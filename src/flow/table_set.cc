@@ -127,6 +127,7 @@ Status TableSet::OpenWriter(Slot& slot) {
 }
 
 Status TableSet::Open(const TableSpec& spec) {
+  slots_.erase(spec.name);
   Slot& slot = slots_[spec.name];
   slot.spec = spec;
   const auto found = WEIR_TRY(committer_.catalog().Find(spec.name));

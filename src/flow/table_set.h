@@ -44,7 +44,8 @@ class TableSet {
   ~TableSet();
 
   // Opens the table, or plans its creation with the next Close. A schema that grew is
-  // changed in place; one that cannot be is kInvalid.
+  // changed in place; one that cannot be is kInvalid. Again, before anything was
+  // appended: looks anew.
   Status Open(const TableSpec& spec);
   // The committed version: 0 while nothing was committed.
   SnapshotId Version(const std::string& table) const;

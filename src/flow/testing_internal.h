@@ -105,17 +105,22 @@ inline const Planned& ThePlan() {
   return planned;
 }
 
-inline Status RunFlow(io::Io& io) {
+// As `weir run --once` does it: a state that turns out damaged is rebuilt.
+inline Status RunFlow(io::Io& io, bool again = true) {
   FlowOptions options;
   options.data_dir = "/lake";
   options.store.deterministic = true;
   options.store.write_buffer_bytes = 1 << 16;
   options.store.block_cache_bytes = 1 << 16;
   ManualClock clock(1'767'300'000'000'000);
-  const auto flow =
-      WEIR_TRY(Flow::Open(io, clock, ThePlan().project, ThePlan().plan, options));
-  const RunReport report = WEIR_TRY(flow->Run(CancelToken(), nullptr));
-  if (!report.halted.empty()) return Internal(report.halted.begin()->second);
+  auto flow = WEIR_TRY(Flow::Open(io, clock, ThePlan().project, ThePlan().plan, options));
+  const auto report = flow->Run(CancelToken(), nullptr);
+  if (!report.ok() && flow->state_is_damaged() && again) {
+    flow.reset();
+    return RunFlow(io, false);
+  }
+  if (!report.ok()) return report.error();
+  if (!report->halted.empty()) return Internal(report->halted.begin()->second);
   return {};
 }
 

@@ -146,16 +146,16 @@ Result<std::unique_ptr<Pipeline>> Pipeline::New(const contract::Contract& contra
   return out;
 }
 
-VerdictRule Pipeline::rule(bool live) const {
+VerdictRule RuleOf(const contract::Contract& contract, bool live) {
   VerdictRule rule;
-  rule.has_event_time = event_time_column_ >= 0;
-  rule.has_identity = !identity_columns_.empty();
-  rule.lateness = contract_->lateness;
-  rule.identity_memory = contract_->identity_memory;
+  rule.has_event_time = !contract.event_time.empty();
+  rule.has_identity = !contract.identity.empty();
+  rule.lateness = contract.lateness;
+  rule.identity_memory = contract.identity_memory;
   // A re-readable source has no arrival stamps of its own that would say when a record
   // was written, so the allowance is off unless asked for.
-  if (contract_->future_allowance && (live || contract_->future_allowance_declared))
-    rule.future_allowance = contract_->future_allowance;
+  if (contract.future_allowance && (live || contract.future_allowance_declared))
+    rule.future_allowance = contract.future_allowance;
   return rule;
 }
 

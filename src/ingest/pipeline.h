@@ -28,6 +28,9 @@ struct Checked {
   Evidence evidence() const { return {rejected, identity, content, event_time}; }
 };
 
+// The rule of a source; `live`: its records come as they are made.
+VerdictRule RuleOf(const contract::Contract& contract, bool live);
+
 // Used by one thread.
 class Pipeline {
  public:
@@ -57,7 +60,7 @@ class Pipeline {
   }
 
   const SourceTables& tables() const { return tables_; }
-  VerdictRule rule(bool live) const;
+  VerdictRule rule(bool live) const { return RuleOf(*contract_, live); }
 
  private:
   Pipeline() = default;

@@ -209,12 +209,23 @@ int RunOnce(io::Io& io, const Options& options) {
   SystemClock clock;
   flow::FlowOptions flow_options = FlowOptionsOf(options);
   const std::string data_dir = flow_options.data_dir;
-  auto flow = flow::Flow::Open(io, clock, *loaded->project, *loaded->plan,
-                               std::move(flow_options));
-  if (!flow.ok()) return FailIn(data_dir, flow.error());
   ProgressLine line;
-  const auto report = (*flow)->Run(
-      StopSignal(), [&](const flow::RunReport& so_far) { line.Show(so_far); });
+  const auto run = [&](std::unique_ptr<flow::Flow>& flow) {
+    return flow->Run(StopSignal(),
+                     [&](const flow::RunReport& so_far) { line.Show(so_far); });
+  };
+  const auto open = [&] {
+    return flow::Flow::Open(io, clock, *loaded->project, *loaded->plan, flow_options);
+  };
+  auto flow = open();
+  if (!flow.ok()) return FailIn(data_dir, flow.error());
+  auto report = run(*flow);
+  if (!report.ok() && (*flow)->state_is_damaged()) {
+    flow->reset();
+    flow = open();
+    if (!flow.ok()) return FailIn(data_dir, flow.error());
+    report = run(*flow);
+  }
   line.Clear();
   if (!report.ok()) return FailIn(data_dir, report.error());
   PrintReport(*report, options.format, data_dir);
@@ -258,7 +269,8 @@ int Up(io::Io& io, const Options& options, const RunFlags& flags) {
              flags.address, (*server)->port(), fmt::join(sink.sources(), ", "));
   std::fflush(stdout);
   auto report = (*flow)->Run(StopSignal(), [&](const flow::RunReport&) {});
-  while (!report.ok() && PassesByItself(report.error())) {
+  while (!report.ok() &&
+         (PassesByItself(report.error()) || (*flow)->state_is_damaged())) {
     sink.Set(nullptr);
     (*flow).reset();
     flow = Reopen(report.error(), open);

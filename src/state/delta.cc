@@ -168,7 +168,8 @@ Result<uint32_t> Delta::Write(io::Io& io, const std::string& dir, Epoch epoch) c
   return checksum;
 }
 
-Result<Delta> Delta::Read(io::Io& io, const std::string& dir, Epoch epoch) {
+Result<Delta> Delta::Read(io::Io& io, const std::string& dir, Epoch epoch,
+                          uint32_t* checksum) {
   const std::string path = DeltaPath(dir, epoch);
   std::string bytes = WEIR_TRY(io.ReadAll(path));
   if (bytes.size() < kHeaderBytes + kChecksumBytes || !bytes.starts_with(kMagic)) {
@@ -181,6 +182,7 @@ Result<Delta> Delta::Read(io::Io& io, const std::string& dir, Epoch epoch) {
   }
   if (GetFixed<int64_t>(bytes, 8) != epoch.value)
     return Corrupt(path + " is the delta of another epoch");
+  if (checksum != nullptr) *checksum = GetFixed<uint32_t>(bytes, end);
   Delta delta;
   delta.count_ = GetFixed<int64_t>(bytes, 16);
   delta.bytes_ = end - kHeaderBytes;

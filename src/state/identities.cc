@@ -93,8 +93,13 @@ Status Identities::Recall(std::span<const Hash128> ids) {
     run->run.Probe(ids, [&](size_t i) { candidates.push_back(i); });
     for (const size_t i : candidates) {
       if (recalled_.contains(ids[i])) continue;  // a newer run knows it
-      if (const auto entry = WEIR_TRY(run->run.Find(ids[i])))
-        recalled_.emplace(ids[i], *entry);
+      auto entry = run->run.Find(ids[i]);
+      if (!entry.ok()) {
+        if (entry.error().code == Code::kCorrupt)
+          store_->NoteDamage(entry.error().message);
+        return std::move(entry).error();
+      }
+      if (*entry) recalled_.emplace(ids[i], **entry);
     }
   }
   return {};
@@ -379,6 +384,14 @@ Status Identities::RemoveOrphans() const {
 
 Result<Identities> Identities::Load(Store& store, std::string_view space, Micros horizon,
                                     int64_t table_bytes) {
+  auto loaded = LoadFrom(store, space, horizon, table_bytes);
+  if (!loaded.ok() && loaded.error().code == Code::kCorrupt)
+    store.NoteDamage(loaded.error().message);
+  return loaded;
+}
+
+Result<Identities> Identities::LoadFrom(Store& store, std::string_view space,
+                                        Micros horizon, int64_t table_bytes) {
   Identities out(horizon);
   out.store_ = &store;
   out.slots_max_ = std::max(

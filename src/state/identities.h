@@ -41,7 +41,7 @@ class Identities {
 
   // What the last checkpoint that reached the store remembered; from now on at most about
   // twice `table_bytes` are in memory, and the filters. Files of runs that no checkpoint
-  // names are removed. The store outlives it.
+  // names are removed. The store outlives it, and is told when what it holds is damaged.
   static Result<Identities> Load(Store& store, std::string_view space, Micros horizon,
                                  int64_t table_bytes);
 
@@ -60,6 +60,9 @@ class Identities {
 
   // Remembers a record that Lookup does not find. `judged_watermark` may be kNoTime.
   void Insert(Hash128 id, uint64_t content, Micros judged_watermark, Micros event_time);
+
+  // Whether an identity that was judged then is forgotten at `watermark`.
+  bool Forgotten(Micros judged, Micros event_time, Micros watermark) const;
 
   // The partition has its first watermark: everything judged so far counts as judged at
   // `watermark`.
@@ -122,7 +125,8 @@ class Identities {
     bool in_store;  // the store was seen to name it
   };
 
-  bool Forgotten(Micros judged, Micros event_time, Micros watermark) const;
+  static Result<Identities> LoadFrom(Store& store, std::string_view space, Micros horizon,
+                                     int64_t table_bytes);
   bool Gone(const Entry& entry) const;
   void Put(const Entry& entry);
   static void Note(const Entry& entry, Generation& generation);

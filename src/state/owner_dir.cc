@@ -30,7 +30,8 @@ std::string OwnerDir(const std::string& state_dir, std::string_view prefix,
 
 // Whether something in the state folder is of before owners were counted.
 bool IsState(std::string_view name) {
-  return name == kRocksDir || name == kRunsDir || ParseDeltaName(name).has_value();
+  return name == kRocksDir || name == kRunsDir || name == kDamagedFile ||
+         ParseDeltaName(name).has_value();
 }
 
 // Where the newest owner before `owner` kept its state; the state folder itself when that
@@ -103,7 +104,7 @@ Status CopyState(io::Io& io, const std::string& from, Epoch committed,
   const Manifest manifest = WEIR_TRY(ReadManifest(io, from_rocks));
   for (const std::string& name : WEIR_TRY(io.List(from))) {
     const auto epoch = ParseDeltaName(name);
-    if (epoch && *epoch <= committed)
+    if ((epoch && *epoch <= committed) || name == kDamagedFile)
       WEIR_TRY(LinkOrCopy(io, io::Join(from, name), io::Join(to, name)));
   }
   if (io.Exists(io::Join(from, kRunsDir))) {
@@ -162,6 +163,15 @@ Result<std::string> PrepareOwnerDir(io::Io& io, const std::string& state_dir,
   }
   if (!io.Exists(own)) WEIR_TRY(std::move(taken));
   return own;
+}
+
+Result<std::string> EmptyOwnerDir(io::Io& io, const std::string& state_dir,
+                                  const StoreOptions& options) {
+  const std::string dir =
+      options.owner == 0 ? state_dir : OwnerDir(state_dir, kOwnerPrefix, options.owner);
+  WEIR_TRY(RemoveTree(io, dir));
+  WEIR_TRY(io.CreateDirs(dir));
+  return dir;
 }
 
 Status CopyNewestState(io::Io& io, const std::string& state_dir, Epoch committed,

@@ -41,9 +41,10 @@ class Delta {
   // takes a missing file for damage. What an earlier failed attempt left is replaced.
   Result<uint32_t> Write(io::Io& io, const std::string& dir, Epoch epoch) const;
 
-  // Reads back what Write made; kNotFound, or kCorrupt when it is not the delta of that
-  // epoch.
-  static Result<Delta> Read(io::Io& io, const std::string& dir, Epoch epoch);
+  // Reads back what Write made, and what it returned; kNotFound, or kCorrupt when it is
+  // not the delta of that epoch.
+  static Result<Delta> Read(io::Io& io, const std::string& dir, Epoch epoch,
+                            uint32_t* checksum = nullptr);
 
   enum class Op : uint8_t { kSpace = 1, kPut = 2, kErase = 3, kClear = 4 };
   struct Record {
@@ -78,22 +79,38 @@ struct StoreOptions {
   int64_t owner = 0;
   // Whether the process of an earlier owner epoch may still be alive. Empty: none is.
   std::function<bool(int64_t owner)> may_live;
+  // Names the data directory: a store that was made for another one is kCorrupt. Empty:
+  // not looked at.
+  std::string directory;
+  // A store that names no directory yet is ours, and is given the name.
+  bool adopt = false;
+  // The checksum that the epoch row of a delta has; a delta with another one is kCorrupt.
+  // nullopt: the row is not there any more. Empty: not looked at.
+  std::function<std::optional<uint32_t>(Epoch)> checksum_of;
 };
+
+// In this space stands what is still to be rebuilt from the tables, while that is so.
+inline constexpr std::string_view kRebuildSpace = "rebuild";
+inline constexpr std::string_view kLostKey = "lost";  // why the state was lost
 
 // Used by the commit thread for Apply; Get and Scan may be called by any thread.
 class Store {
  public:
   virtual ~Store() = default;
   // Opens, then redoes deltas with applied < n <= `committed` and deletes all others
-  // (also leftovers above `committed`). kCorrupt when a needed delta is missing or fails
-  // its checksum: the caller rebuilds the state from the tables.
+  // (also leftovers above `committed`). kCorrupt when the store is damaged (also when
+  // that was seen while it was at work, see NoteDamage), of another format or of another
+  // directory, or when a needed delta is missing or fails its checksum: the caller
+  // rebuilds the state from the tables.
   static Result<std::unique_ptr<Store>> Open(io::Io& io, const std::string& state_dir,
                                              Epoch committed, StoreOptions options);
 
-  // Throws away whatever is in `state_dir` and opens an empty store that has applied
-  // `committed`: the way out of kCorrupt, before the state is rebuilt from the tables.
+  // Throws away whatever is in `state_dir` and opens a store that has applied `committed`
+  // and holds nothing but `why` under kLostKey: the way out of kCorrupt, before the state
+  // is rebuilt from the tables. The caller clears kRebuildSpace when that is done.
   static Result<std::unique_ptr<Store>> Reset(io::Io& io, const std::string& state_dir,
-                                              Epoch committed, StoreOptions options);
+                                              Epoch committed, StoreOptions options,
+                                              std::string_view why);
 
   // Opens a copy, made in the folder `copy`, of what the newest owner has, which may be
   // at work meanwhile: to look at it. `committed` asks for the last committed epoch,
@@ -131,6 +148,13 @@ class Store {
     int64_t keys, bytes;
   };
   virtual Result<std::vector<SpaceInfo>> Spaces() = 0;
+
+  // What is in the store, or beside it in dir(), turned out to be damaged: the next Open
+  // is kCorrupt, so that the state is rebuilt. The store itself notes what fails its
+  // checksums. Safe for concurrent use.
+  virtual void NoteDamage(std::string_view why) = 0;
+  // Whether damage was noted since it was opened.
+  virtual bool damaged() const = 0;
 
   // Where state lives that has files of its own beside the store.
   virtual io::Io& io() = 0;

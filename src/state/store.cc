@@ -6,8 +6,10 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 
+#include "base/event.h"
 #include "state/pending_delta.h"
 #include "state/rocks_file_system_internal.h"
 #include "state/sorted_delta.h"
@@ -22,7 +24,9 @@ using rocksdb::Slice;
 // no space does.
 const std::string kAppliedKey("\0applied", 8);
 const std::string kFormatKey("\0format", 7);
-constexpr std::string_view kFormat = "1";
+const std::string kDirectoryKey("\0directory", 10);
+// 1 names no directory and knows of no rebuild.
+constexpr std::string_view kFormat = "2", kFirstFormat = "1";
 
 constexpr int kWaitingDeltasMax = 16;
 constexpr size_t kWriteBatchBytes = 4 << 20;
@@ -55,10 +59,11 @@ Error ToError(const rocksdb::Status& status, std::string_view doing) {
   return Internal(message);
 }
 
+// Inside RocksStore.
 #define WEIR_ROCKS(expr, doing)                                                         \
   do {                                                                                  \
     if (const rocksdb::Status rocks_status_ = (expr); !rocks_status_.ok()) [[unlikely]] \
-      return ToError(rocks_status_, doing);                                             \
+      return Failed(rocks_status_, doing);                                              \
   } while (false)
 
 // RocksDB would write a LOG file of its own without one.
@@ -133,23 +138,39 @@ class RocksStore final : public Store {
   Status OpenRocks() {
     rocksdb::Options rocks = RocksOptions(options_);
     rocks.env = env_.get();
+    if (const std::string damaged = io::Join(dir_, kDamagedFile); io_.Exists(damaged))
+      return Corrupt(WEIR_TRY(io_.ReadAll(damaged)));
     rocksdb::DB* db = nullptr;
     WEIR_ROCKS(rocksdb::DB::Open(rocks, io::Join(dir_, kRocksDir), &db), "open");
     db_.reset(db);
     if (serial_ != nullptr) serial_->WaitUntilIdle();
 
-    std::string value;
-    rocksdb::Status status = db_->Get({}, kFormatKey, &value);
-    if (status.ok() && value != kFormat)
-      return Corrupt("state store: written in format " + value);
-    if (!status.ok() && !status.IsNotFound()) return ToError(status, "read format");
-    status = db_->Get({}, kAppliedKey, &value);
-    if (status.IsNotFound()) return {};
-    if (!status.ok()) return ToError(status, "read applied epoch");
-    if (value.size() != sizeof applied_.value)
+    const auto format = WEIR_TRY(Own(kFormatKey));
+    if (format && *format != kFormat && *format != kFirstFormat) {
+      return Corrupt(fmt::format("state store: written in format {}, this Weir reads {}",
+                                 *format, kFormat));
+    }
+    const auto applied = WEIR_TRY(Own(kAppliedKey));
+    if (!applied) return {};
+    if (applied->size() != sizeof applied_.value)
       return Corrupt("state store: malformed applied epoch");
-    std::memcpy(&applied_.value, value.data(), sizeof applied_.value);
+    std::memcpy(&applied_.value, applied->data(), sizeof applied_.value);
     return {};
+  }
+
+  // That the store belongs to the data directory it stands in.
+  Status CheckDirectory() {
+    if (options_.directory.empty()) return {};
+    const auto directory = WEIR_TRY(Own(kDirectoryKey));
+    if (directory && *directory != options_.directory)
+      return Corrupt("state store: it belongs to another data directory");
+    if (directory) return {};
+    if (!options_.adopt && applied_.value > 0)
+      return Corrupt("state store: it does not say which data directory it belongs to");
+    rocksdb::WriteBatch batch;
+    batch.Put(kDirectoryKey, options_.directory);
+    WEIR_ROCKS(db_->Write(NoWal(), &batch), "name the directory");
+    return FlushNow();
   }
 
   Status Recover(Epoch committed) {
@@ -157,13 +178,26 @@ class RocksStore final : public Store {
       return Corrupt(fmt::format("state store: has epoch {}, but only {} is committed",
                                  applied_.value, committed.value));
     }
+    WEIR_TRY(CheckDirectory());
     const Epoch flushed = applied_;
     for (Epoch epoch = Next(applied_); epoch <= committed; epoch = Next(epoch)) {
-      auto delta = Delta::Read(io_, dir_, epoch);
+      uint32_t checksum = 0;
+      auto delta = Delta::Read(io_, dir_, epoch, &checksum);
       if (!delta.ok()) {
         if (delta.error().code != Code::kNotFound) return std::move(delta).error();
         return Corrupt(
-            fmt::format("state store: the delta of epoch {} is missing", epoch.value));
+            applied_.value == 0
+                ? fmt::format("state store: there is none, and {} epochs are committed",
+                              committed.value)
+                : fmt::format("state store: the delta of epoch {} is missing",
+                              epoch.value));
+      }
+      const auto wanted =
+          options_.checksum_of ? options_.checksum_of(epoch) : std::nullopt;
+      if (wanted && *wanted != checksum) {
+        return Corrupt(fmt::format(
+            "state store: the delta of epoch {} is not the one that was committed",
+            epoch.value));
       }
       WEIR_TRY(Redo(*delta, epoch));
     }
@@ -171,8 +205,11 @@ class RocksStore final : public Store {
         [&](Epoch epoch) { return epoch <= flushed || epoch > committed; });
   }
 
-  Status StartAt(Epoch epoch) {
-    WEIR_TRY(Redo(Delta(), epoch));
+  Status StartAt(Epoch epoch, std::string_view why) {
+    WEIR_TRY(CheckDirectory());
+    Delta lost;
+    lost.Put(kRebuildSpace, kLostKey, why);
+    WEIR_TRY(Redo(lost, epoch));
     return Flush();
   }
 
@@ -214,6 +251,19 @@ class RocksStore final : public Store {
     return applied_;
   }
 
+  void NoteDamage(std::string_view why) override {
+    if (damaged_.exchange(true)) return;
+    Event("state_damaged", Severity::kError)
+        .With("dir", dir_)
+        .With("what", why)
+        .With("meaning", "it is rebuilt from the tables at the next start");
+    Status noted = io_.WriteNew(io::Join(dir_, kDamagedFile), why);
+    if (noted.ok()) noted = io_.SyncDir(dir_);
+    if (!noted.ok())
+      Event("damage_not_noted", Severity::kError).With("error", noted.error().message);
+  }
+  bool damaged() const override { return damaged_; }
+
   io::Io& io() override { return io_; }
   const std::string& dir() const override { return dir_; }
   bool deterministic() const override { return options_.deterministic; }
@@ -251,7 +301,7 @@ class RocksStore final : public Store {
       if (statuses[i].ok()) {
         out[wanted[i]] = values[i].ToString();
       } else if (!statuses[i].IsNotFound()) {
-        return ToError(statuses[i], "read");
+        return Failed(statuses[i], "read");
       }
     }
     return out;
@@ -317,6 +367,22 @@ class RocksStore final : public Store {
   std::shared_ptr<const PendingDelta> Pending() const {
     std::lock_guard lock(mutex_);
     return pending_;
+  }
+
+  // What RocksDB says, as ours; damage is noted.
+  Error Failed(const rocksdb::Status& status, std::string_view doing) {
+    Error error = ToError(status, doing);
+    if (db_ != nullptr && status.IsCorruption()) NoteDamage(error.message);
+    return error;
+  }
+
+  // One of our own keys.
+  Result<std::optional<std::string>> Own(const std::string& key) {
+    std::string value;
+    const rocksdb::Status status = db_->Get({}, key, &value);
+    if (status.IsNotFound()) return std::optional<std::string>();
+    WEIR_ROCKS(status, "read");
+    return std::optional(std::move(value));
   }
 
   // Waits for it; its error.
@@ -480,6 +546,7 @@ class RocksStore final : public Store {
   Epoch applied_;  // written under mutex_, by whoever applies; one does at a time
   int64_t unflushed_bytes_ = 0;
   int waiting_ = 0;
+  std::atomic<bool> damaged_{false};
 };
 
 }  // namespace
@@ -519,13 +586,12 @@ Result<std::unique_ptr<Store>> Store::OpenCopy(
 }
 
 Result<std::unique_ptr<Store>> Store::Reset(io::Io& io, const std::string& state_dir,
-                                            Epoch committed, StoreOptions options) {
-  const std::string dir = WEIR_TRY(PrepareOwnerDir(io, state_dir, committed, options));
-  WEIR_TRY(RemoveTree(io, dir));
-  WEIR_TRY(io.CreateDirs(dir));
+                                            Epoch committed, StoreOptions options,
+                                            std::string_view why) {
+  const std::string dir = WEIR_TRY(EmptyOwnerDir(io, state_dir, options));
   auto store = std::make_unique<RocksStore>(io, dir, options);
   WEIR_TRY(store->OpenRocks());
-  WEIR_TRY(store->StartAt(committed));
+  WEIR_TRY(store->StartAt(committed, why));
   RemoveEarlierOwners(io, state_dir, options);
   return std::unique_ptr<Store>(std::move(store));
 }

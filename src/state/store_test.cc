@@ -286,12 +286,67 @@ TEST_F(StoreTest, ResetStartsEmptyAtTheCommittedEpoch) {
     WriteAndApply(*store, PutOne("s", "a", "1"), 1);
   }
   {
-    auto store = Store::Reset(io_, dir_, Epoch{7}, {.deterministic = true});
+    auto store =
+        Store::Reset(io_, dir_, Epoch{7}, {.deterministic = true}, "it was eaten");
     ASSERT_TRUE(store.ok()) << store.error().message;
     EXPECT_EQ(Rows(**store, "s"), "");
     WriteAndApply(**store, PutOne("s", "b", "2"), 8);
   }
   EXPECT_EQ(Rows(*Open(8), "s"), "b=2");
+  EXPECT_EQ(Rows(*Open(8), kRebuildSpace), "lost=it was eaten")
+      << "until somebody says that all of it is back";
+}
+
+TEST_F(StoreTest, NotedDamageIsFoundByTheNextOpen) {
+  {
+    auto store = Open(0);
+    WriteAndApply(*store, PutOne("s", "a", "1"), 1);
+    EXPECT_FALSE(store->damaged());
+    store->NoteDamage("one thing");
+    store->NoteDamage("another");
+    EXPECT_TRUE(store->damaged());
+  }
+  const auto store = Store::Open(io_, dir_, Epoch{1}, {.deterministic = true});
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code, Code::kCorrupt);
+  EXPECT_EQ(store.error().message, "one thing");
+  ASSERT_TRUE(Store::Reset(io_, dir_, Epoch{1}, {.deterministic = true}, "").ok());
+  EXPECT_EQ(Rows(*Open(1), "s"), "");
+}
+
+TEST_F(StoreTest, RefusesTheStoreOfAnotherDirectory) {
+  const StoreOptions ours{.deterministic = true, .directory = "ours"},
+      theirs{.deterministic = true, .directory = "theirs"},
+      adopting{.deterministic = true, .directory = "ours", .adopt = true};
+  {
+    auto store = Open(0);  // of a Weir that gave no names
+    WriteAndApply(*store, PutOne("s", "a", "1"), 1);
+    ASSERT_TRUE(store->Flush().ok());
+  }
+  const auto error = [&](const StoreOptions& options) {
+    const auto store = Store::Open(io_, dir_, Epoch{1}, options);
+    if (store.ok()) return std::string("none");
+    EXPECT_EQ(store.error().code, Code::kCorrupt);
+    return store.error().message;
+  };
+  EXPECT_THAT(error(ours), testing::HasSubstr("does not say which data directory"));
+  EXPECT_EQ(error(adopting), "none");
+  EXPECT_EQ(error(ours), "none") << "it has the name now";
+  EXPECT_THAT(error(theirs), testing::HasSubstr("belongs to another data directory"));
+}
+
+TEST_F(StoreTest, RefusesADeltaThatWasNotTheCommittedOne) {
+  { auto store = Open(0); }
+  Write(PutOne("s", "a", "1"), 1);
+  const auto open = [&](std::optional<uint32_t> checksum) {
+    return Store::Open(
+        io_, dir_, Epoch{1},
+        {.deterministic = true, .checksum_of = [=](Epoch) { return checksum; }});
+  };
+  const auto refused = open(12345);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("not the one that was"));
+  EXPECT_TRUE(open(std::nullopt).ok()) << "the row of the epoch is gone";
 }
 
 TEST_F(StoreTest, RefusesAGapBetweenEpochs) {
