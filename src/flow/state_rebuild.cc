@@ -60,6 +60,7 @@ Status VisitRows(io::Io& io, const iceberg::Metadata& metadata,
 }
 
 bool KeepsState(const plan::ModelPlan& plan) {
+  if (plan.violations_stage >= 0) return true;
   return std::any_of(plan.stages.begin(), plan.stages.end(), [](const auto& stage) {
     return stage.kind != plan::BlockKind::kRowWise &&
            stage.kind != plan::BlockKind::kUnion;
@@ -144,6 +145,7 @@ Result<bool> StateRebuild::Model(const plan::ModelPlan& plan,
   std::vector<std::string> spaces;
   for (size_t stage = 0; stage < plan.stages.size(); ++stage)
     spaces.push_back(ModelRunner::StageSpace(plan, stage));
+  spaces.push_back(ModelRunner::StateSpace(name, plan.fingerprint) + "/violations");
   WEIR_TRY(Clear(spaces));
   std::map<std::string, data::Schema> inputs;
   for (const std::string& input : plan.inputs)
@@ -151,12 +153,14 @@ Result<bool> StateRebuild::Model(const plan::ModelPlan& plan,
   const auto runner =
       WEIR_TRY(ModelRunner::New(plan, inputs, *context.pool, committer_.store(),
                                 context.duck, context.memory_max, clock_));
-  RowSum made, there;
+  std::map<std::string, RowSum> made, there;  // by table
   state::Delta delta;
   const auto feed = [&](const Changes& changes) -> Status {
-    std::vector<data::Batch> out;
+    Changes out;
     WEIR_TRY(runner->Process(changes, &out));
-    for (const data::Batch& batch : out) WEIR_TRY(made.Add(batch));
+    for (const auto& [table, batches] : out) {
+      for (const data::Batch& batch : batches) WEIR_TRY(made[table].Add(batch));
+    }
     if (runner->state_bytes() <= context.memory_max) return {};
     WEIR_TRY(runner->Checkpoint(delta));
     WEIR_TRY(Commit(delta));
@@ -181,12 +185,16 @@ Result<bool> StateRebuild::Model(const plan::ModelPlan& plan,
   }
   // Rows that depend on when they were made cannot be compared.
   if (!plan.model.nondeterministic) {
-    const iceberg::Metadata& own = context.tables->metadata(name);
-    if (own.current() != nullptr) {
-      WEIR_TRY(VisitRows(io_, own, *own.current(),
-                         [&](const data::Batch& batch) { return there.Add(batch); }));
+    for (const std::string& table : {name, plan.rejected_table}) {
+      if (table.empty()) continue;
+      const iceberg::Metadata& own = context.tables->metadata(table);
+      RowSum& rows = there[table];
+      if (own.current() != nullptr) {
+        WEIR_TRY(VisitRows(io_, own, *own.current(),
+                           [&](const data::Batch& batch) { return rows.Add(batch); }));
+      }
+      if (made[table] != rows) return false;
     }
-    if (made != there) return false;
   }
   WEIR_TRY(runner->Checkpoint(delta));
   delta.Put(state::kRebuildSpace, DoneKey(piece), "1");
@@ -199,7 +207,9 @@ Status StateRebuild::Identities(const contract::Contract& contract,
                                 const TableSet& tables, ingest::SharedJournal& journal,
                                 int64_t table_bytes) {
   const auto known = frontier_.sources.find(contract.name);
-  if (known == frontier_.sources.end() || contract.identity.empty()) return {};
+  if (known == frontier_.sources.end() || contract.identity.empty() ||
+      contract.kind == contract::SourceKind::kReference)
+    return {};
   const ingest::SourceTables names = ingest::TablesOf(contract);
   for (const auto& [number, position] : known->second) {
     const std::string space = ingest::IdentitySpace(contract, number);
