@@ -171,6 +171,10 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
 }
 
 Status Sources::Start() {
+  for (One& one : all_) {
+    Status found = one.source->Discover();
+    if (!found.ok()) return std::move(found).error().Within("source " + one.name);
+  }
   // What the others' records are looked up in stands before them.
   for (const bool first : {true, false}) {
     for (One& one : all_) {

@@ -45,7 +45,7 @@ class FileSource final : public SourceThread {
 
   ~FileSource() override { Join(); }
 
-  Status Start() override {
+  Status Discover() override {
     WEIR_TRY(ReplayJournal());
     for (const PartitionPosition& position : context_.committed)
       WEIR_TRY(AddPartition(position));
@@ -53,6 +53,12 @@ class FileSource final : public SourceThread {
     for (const SourceFile& file : catalog_.files()) {
       WEIR_TRY(AddPartition({.partition = file.partition + options_.first_partition}));
     }
+    first_scan_ = Scan();
+    return {};
+  }
+
+  Status Start() override {
+    if (!first_scan_) WEIR_TRY(Discover());
     StartThread();
     return {};
   }
@@ -100,15 +106,17 @@ class FileSource final : public SourceThread {
   }
 
   Status Loop() override {
-    auto next_scan = std::chrono::steady_clock::now();
+    WEIR_TRY(std::move(*first_scan_));
+    const auto until_next_scan =
+        options_.once ? std::chrono::hours(24 * 365) : kScanInterval;
+    auto next_scan = std::chrono::steady_clock::now() + until_next_scan;
     bool ended = false;
     for (;;) {
       if (!Taking()) return {};
       WEIR_TRY(SendMarkers());
       if (!ended && std::chrono::steady_clock::now() >= next_scan) {
         WEIR_TRY(Scan());
-        next_scan = std::chrono::steady_clock::now() +
-                    (options_.once ? std::chrono::hours(24 * 365) : kScanInterval);
+        next_scan = std::chrono::steady_clock::now() + until_next_scan;
       }
       if (WEIR_TRY(ReadSome())) continue;
       if (options_.once && !ended) {
@@ -355,6 +363,7 @@ class FileSource final : public SourceThread {
   CheckAhead ahead_;  // has readers of partitions_
   int turn_ = -1;     // partition read last
   int64_t steps_ = 0;
+  std::optional<Status> first_scan_;  // once Discover was called
 };
 
 }  // namespace

@@ -52,6 +52,10 @@ struct SourceContext {
 class Source {
  public:
   virtual ~Source() = default;  // as Stop(), and joins
+  // Finds what is there to be read. Called for all sources before the first one starts:
+  // what begins together must find no watermark of another, which would make its records
+  // late.
+  virtual Status Discover() { return {}; }
   virtual Status Start() = 0;
   // Asks for all markers up to `number`; answered soon, also when there is no input.
   virtual void RequestMarker(int64_t number) = 0;
