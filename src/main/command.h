@@ -50,7 +50,9 @@ std::string AbsolutePath(const std::string& path);
 std::string DataDir(const Options& options);
 
 // The commands; each returns the exit code.
-int Init(io::Io& io, const std::string& dir);
+// `example`: the template to start from; empty: a small project of its own.
+int Init(io::Io& io, const std::string& dir, const std::string& example);
+std::vector<std::string> Templates();
 int Check(io::Io& io, const Options& options);
 struct RunFlags {
   std::string address = "127.0.0.1";

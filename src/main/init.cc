@@ -1,7 +1,11 @@
 // weir init: a project that runs, to begin from.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "main/command.h"
+#include "main/examples.h"
 
 namespace weir::main {
 namespace {
@@ -77,29 +81,81 @@ constexpr const char* kData =
 {"view_id": "v4", "page": "/prices"}
 )";
 
+using File = std::pair<std::string, std::string>;  // path in the project, text
+
+Status WriteFiles(io::Io& io, const std::string& dir, const std::vector<File>& files) {
+  for (const auto& [file, text] : files) {
+    const std::string path = io::Join(dir, file);
+    WEIR_TRY(io.CreateDirs(std::string(io::DirName(path))));
+    WEIR_TRY(io.WriteNew(path, text));
+  }
+  return {};
+}
+
+// The files of an example, under the name of the new project.
+std::vector<File> FilesOf(const std::string& example, const std::string& name) {
+  std::vector<File> files;
+  for (const ExampleFile& file : ExampleFiles()) {
+    if (file.example != example) continue;
+    std::string text(file.text);
+    const std::string named = "name: " + example + "\n";
+    if (const size_t at = text.find(named);
+        file.path == "weir.yml" && at != std::string::npos)
+      text.replace(at, named.size(), "name: " + name + "\n");
+    files.emplace_back(file.path, std::move(text));
+  }
+  return files;
+}
+
 }  // namespace
 
-int Init(io::Io& io, const std::string& dir) {
+std::vector<std::string> Templates() {
+  std::vector<std::string> names;
+  for (const ExampleFile& file : ExampleFiles()) {
+    if (names.empty() || names.back() != file.example) names.emplace_back(file.example);
+  }
+  return names;
+}
+
+int Init(io::Io& io, const std::string& dir, const std::string& example) {
   if (io.Exists(io::Join(dir, "weir.yml")))
     return Fail(fmt::format("{} is a Weir project already", dir), kFailed);
   const std::string name(io::BaseName(AbsolutePath(dir)));
-  const std::pair<const char*, std::string> files[] = {
-      {"weir.yml", fmt::format(fmt::runtime(kProject), name)},
-      {"contracts/page_views.odcs.yaml", kContract},
-      {"models/gold/pages.sql", kModel},
-      {"tests/pages.yml", kTest},
-      {"data/views.ndjson", kData}};
-  for (const auto& [file, text] : files) {
-    const std::string path = io::Join(dir, file);
-    Status made = io.CreateDirs(std::string(io::DirName(path)));
-    if (made.ok()) made = io.WriteNew(path, text);
-    if (!made.ok()) return Fail(made.error());
+  const std::vector<std::string> templates = Templates();
+  if (!example.empty() &&
+      std::find(templates.begin(), templates.end(), example) == templates.end()) {
+    const auto near = project::DidYouMean(example, templates);
+    return Fail(
+        fmt::format("no template '{}'; {}", example,
+                    near ? fmt::format("did you mean {}?", *near)
+                         : fmt::format("there are {}", fmt::join(templates, ", "))),
+        kWrongCall);
   }
+  const Status made =
+      example.empty()
+          ? WriteFiles(io, dir,
+                       {{"weir.yml", fmt::format(fmt::runtime(kProject), name)},
+                        {"contracts/page_views.odcs.yaml", kContract},
+                        {"models/gold/pages.sql", kModel},
+                        {"tests/pages.yml", kTest},
+                        {"data/views.ndjson", kData}})
+          : WriteFiles(io, dir, FilesOf(example, name));
+  if (!made.ok()) return Fail(made.error());
+  if (example.empty()) {
+    fmt::print(
+        "made {0}: a contract, a model, its test and five records to try it on\n\n"
+        "next:\n  weir check --project {0}\n  weir test --project {0}\n  weir run --once "
+        "--project {0}\n  weir query --project {0} \"SELECT * FROM gold.pages\"\n",
+        dir);
+    return kFine;
+  }
+  // Generators write <out>/data/<source>/…, where the contracts look; that of rides
+  // writes its events into <out> itself.
   fmt::print(
-      "made {0}: a contract, a model, its test and five records to try it on\n\n"
-      "next:\n  weir check --project {0}\n  weir test --project {0}\n  weir run --once "
-      "--project {0}\n  weir query --project {0} \"SELECT * FROM gold.pages\"\n",
-      dir);
+      "made {0}: the example {1}, told in {0}/README.md\n\nnext:\n  weir test --project "
+      "{0}\n  weir generate {1} --out {2}\n  weir run --once --project {0}\n  weir ls "
+      "--project {0}\n",
+      dir, example, example == "rides" ? io::Join(dir, "data") : dir);
   return kFine;
 }
 

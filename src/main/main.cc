@@ -1,5 +1,6 @@
 // The command line.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -34,7 +35,7 @@ struct Arguments {
   std::string format = "text";
   std::vector<std::string> sets, sources, select;
   bool once = false, verbose = false, analyze = false;
-  std::string dir, sql, as_of, what, name, generator;
+  std::string dir, template_name, sql, as_of, what, name, generator;
   generate::RidesOptions rides;
   std::string months;
 };
@@ -144,7 +145,7 @@ int Generate(CLI::App& app, io::Io& io, Arguments& a) {
 
 int Dispatch(CLI::App& app, Arguments& a, io::Io& io) {
   const std::string verb = app.get_subcommands().front()->get_name();
-  if (verb == "init") return Init(io, a.dir);
+  if (verb == "init") return Init(io, a.dir, a.template_name);
   if (verb == "check") return Check(io, a.options);
   if (verb == "run") {
     if (!a.once)
@@ -174,6 +175,9 @@ int Main(int argc, char** argv) {
 
   CLI::App* init = app.add_subcommand("init", "make a new project to begin from");
   init->add_option("DIR", a.dir, "the folder to make it in")->required();
+  init->add_option("--template", a.template_name,
+                   fmt::format("an example to start from instead of a small project: {}",
+                               fmt::join(Templates(), ", ")));
 
   CLI::App* check =
       app.add_subcommand("check", "find every fault of a project: file, line and fix");

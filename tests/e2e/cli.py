@@ -6,7 +6,7 @@ import sqlite3
 
 from answers import SOURCE, check_all, connect, difference, read, catalog
 from gateway import serve
-from harness import PROJECT
+from harness import ROOT, PROJECT
 
 
 def copy_project(t, name="project"):
@@ -201,6 +201,28 @@ def test_a_project_from_nothing(t):
     t.ok("1 passed, 0 failed" in t.weir("test", "--project", t.dir / "mine").out, "the test that init wrote did not pass")
     t.weir("check", "--project", t.dir / "mine")
     t.ok(t.weir("init", t.dir / "mine", code=None).code != 0, "init over an existing project did not refuse")
+
+
+def test_a_project_from_each_example(t):
+    help = " ".join(t.weir("init", "--help").out.split())
+    examples = sorted(file.parent.name for file in (ROOT / "examples").glob("*/weir.yml"))
+    t.ok(len(examples) > 3, f"there are only the examples {examples}")
+    for example in examples:
+        t.ok(example in help, f"init --help does not list {example}: {help}")
+        mine = t.dir / f"my_{example}"
+        t.ok(f"weir generate {example}" in t.weir("init", mine, "--template", example).out, "init does not say how to go on")
+        t.ok(f"name: my_{example}\n" in (mine / "weir.yml").read_text(), "the project has not its own name")
+        files = {str(f.relative_to(mine)) for f in mine.rglob("*") if f.is_file()}
+        source = ROOT / "examples" / example
+        t.equal(files, {str(f.relative_to(source)) for f in source.rglob("*") if f.is_file() and f.relative_to(source).parts[0] not in ("taxi", "data")},
+                f"files of {example}")
+        t.weir("check", "--project", mine)
+    done = t.weir("init", t.dir / "x", "--template", "froud", code=2)
+    t.ok("did you mean fraud?" in done.err, f"no hint: {done.err}")
+    fraud = t.dir / "my_fraud"
+    t.weir("generate", "fraud", "--out", fraud, "--scale", ".01")
+    report = t.weir("run", "--once", "--project", fraud, "-o", "json").json
+    t.ok(report["received"] > 100, f"the generated input is not where the contracts look: {report}")
 
 
 def test_a_moved_lake_is_noticed_and_relocated(t):
