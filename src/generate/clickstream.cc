@@ -280,7 +280,7 @@ class Answer {
     WEIR_TRY(WriteAnswer(io, out, "silver.exposures", exposures_));
     WEIR_TRY(WriteAnswer(io, out, "gold.content_minutes", MinuteRows()));
     WEIR_TRY(WriteAnswer(io, out, "gold.experiment_daily", DailyRows()));
-    return WriteAnswer(io, out, "gold.double_assignments", DoubleRows());
+    return WriteAnswer(io, out, "gold.experiment_subjects", SubjectRows());
   }
 
  private:
@@ -466,10 +466,11 @@ class Answer {
     return rows;
   }
 
-  std::vector<JsonObject> DoubleRows() const {
+  // Those in two variants are rejected.
+  std::vector<JsonObject> SubjectRows() const {
     std::vector<JsonObject> rows;
     for (const auto& [key, given] : given_) {
-      if (given.variants.size() < 2) continue;
+      if (given.variants.size() > 1) continue;
       rows.push_back(JsonObject()
                          .Set("experiment", kExperiments[static_cast<size_t>(key.first)])
                          .Set("subject", key.second)

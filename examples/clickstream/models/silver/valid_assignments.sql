@@ -1,5 +1,5 @@
 -- The assignments that count: the first variant a subject gets in an experiment is the one it keeps. A second one is a fault of the
--- experiment service (gold.double_assignments) and changes nothing.
+-- experiment service (gold."experiment_subjects$rejected") and changes nothing.
 CREATE MATERIALIZED VIEW silver.valid_assignments
   KEY (experiment, subject, assigned_at)
   COMMENT 'One variant per subject and experiment.'
