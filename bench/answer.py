@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = ROOT / "examples/rides"
+PROJECT = ROOT / "tests/projects/rides"
 COLUMNS = {"event_id": "VARCHAR", "event_name": "VARCHAR", "event_timestamp": "TIMESTAMPTZ", "schema_version": "VARCHAR", "trip_id": "VARCHAR",
            "rider_id": "VARCHAR", "pickup_location_id": "INTEGER", "surge_amount": "DOUBLE", "driver_id": "VARCHAR", "dropoff_location_id": "INTEGER",
            "trip_distance": "DOUBLE", "fare_amount": "DOUBLE", "tip_amount": "DOUBLE", "total_amount": "DOUBLE", "payment_type": "INTEGER"}

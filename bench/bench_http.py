@@ -199,7 +199,7 @@ def start(b):
     }
 
 
-@benchmark("idle", work="weir up with nothing to do, examples/rides",
+@benchmark("idle", work="weir up with nothing to do, tests/projects/rides",
            goals=[Goal("cpu_percent", "<=", 1), Goal("rss_bytes", "<=", 100_000_000)],
            options=lambda p: p.add_argument("--seconds", type=float, default=20))
 def idle(b):

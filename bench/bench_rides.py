@@ -11,7 +11,7 @@ import time
 
 from common import DATA, PYTHON, ROOT, WEIR, Goal, Sampler, Server, Wrong, benchmark, call, measure, wait_until
 
-EXAMPLE = ROOT / "examples/rides"
+EXAMPLE = ROOT / "tests/projects/rides"
 HERE = ROOT / "bench"
 
 
@@ -146,7 +146,7 @@ def rides_bronze(b):
 @benchmark("rides", work="the same 8 M events, with silver.trips and all gold kept at every epoch", goals=[Goal("events_per_s", ">=", 400_000)],
            options=options(34, peers="duckdb"))
 def rides(b):
-    """examples/rides as it is: epochs of 5 s, four models. DuckDB computes the same tables once, at the end."""
+    """tests/projects/rides, the events of examples/rides and four of its models: epochs of 5 s, four models. DuckDB computes the same tables once, at the end."""
     folder = even(b, b.o.scale)
     events = counts(folder)["received"]
     best, done = run_weir(b, EXAMPLE, folder, runs=b.o.runs, models=True)
@@ -179,7 +179,7 @@ def wide(b, scale):
            goals=[Goal("events_per_s", ">=", 25_000), Goal("mb_per_s", ">=", 125)])
 def rides_wide(b):
     """400,000 events of 5 KB (24 members that a real app sends along: device, session, flags, GPS trace). The main figure is with
-    the contract of examples/rides, which knows none of them: the whole width goes to `_extra` as text. `declared_…` is the same
+    the contract of rides, which knows none of them: the whole width goes to `_extra` as text. `declared_…` is the same
     input under a contract that declares each as a string, so that it becomes 24 columns."""
     folder = wide(b, b.o.scale)
     events = counts(folder)["received"]

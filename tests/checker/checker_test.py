@@ -20,7 +20,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 import checker
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = ROOT / "examples/rides"
+PROJECT = ROOT / "tests/projects/rides"
 BRONZE, SEED = "ride_events", "11"
 
 

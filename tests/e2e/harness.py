@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIR = Path(os.environ.get("WEIR", ROOT / "build/release/weir"))
-PROJECT = ROOT / "examples/rides"
+PROJECT = ROOT / "tests/projects/rides"
 SHARED = ROOT.parent / "shared"  # holds ride_stream.py and two years of trips; not part of the repository
 CACHE = ROOT / "build/e2e-cache"
 SANITIZER_EXIT = 99  # tests/run.py tells sanitizers to end a process with it

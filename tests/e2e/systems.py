@@ -28,6 +28,8 @@ KILLS = 10
 # By system: the scale at which each row may be a step of its own, and that of the other runs.
 Scale = collections.namedtuple("Scale", "rows small")
 SCALES = {
+    "attribution": Scale(rows=.01, small=.15),
+    "customer360": Scale(rows=.01, small=.1),
     "rides": Scale(rows=.0015, small=.03),
     "clickstream": Scale(rows=.005, small=.08),
     "feed": Scale(rows=.006, small=.08),
@@ -295,3 +297,23 @@ def test_clickstream(t):
 @long
 def test_clickstream_at_all_sizes(t):
     check_grid(t, "clickstream")
+
+
+def test_attribution(t):
+    check_incremental(t, "attribution")
+    check_small(t, "attribution")
+
+
+@long
+def test_attribution_at_all_sizes(t):
+    check_grid(t, "attribution")
+
+
+def test_customer360(t):
+    check_incremental(t, "customer360")
+    check_small(t, "customer360")
+
+
+@long
+def test_customer360_at_all_sizes(t):
+    check_grid(t, "customer360")

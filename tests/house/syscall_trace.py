@@ -132,7 +132,7 @@ def weir_run(work):
     subprocess.run([weir, "generate", "rides", "--out", events, "--months", "2019-05", "--scale", "0.02", "--seed", "3"], check=True,
                    stdout=subprocess.DEVNULL)
     data = work / "lake"
-    return data, [weir, "run", "--once", "--project", ROOT / "examples/rides", "--data", data, "--source", f"ride_events={events}/*.ndjson",
+    return data, [weir, "run", "--once", "--project", ROOT / "tests/projects/rides", "--data", data, "--source", f"ride_events={events}/*.ndjson",
                   "--set", "weir.epoch.steps=2", "--set", "weir.step.rows=1000"]
 
 

@@ -3,7 +3,7 @@
 
     ./x soak [--cycles N] [--seed S] [--check-every K] [--keep]
 
-Every cycle is one life of `weir up` on examples/rides: it is ended by SIGKILL, or sometimes by SIGTERM, at a moment that is drawn
+Every cycle is one life of `weir up` on tests/projects/rides: it is ended by SIGKILL, or sometimes by SIGTERM, at a moment that is drawn
 anew: while it starts and recovers, at some moment of its life, or right at an event seen from outside by inotify (the n-th time that a state delta is
 made, the catalog's rollback journal comes or goes, a metadata or data file is written, a log or journal segment grows, an input file is read), plus up to
 a few milliseconds. The clients live on: what has no answer is sent again until it has one. Every K cycles, and at the end of a round, everything is drained
@@ -38,7 +38,7 @@ import zstandard
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIR = Path(os.environ.get("WEIR", ROOT / "build/release/weir"))
-PROJECT = ROOT / "examples/rides"
+PROJECT = ROOT / "tests/projects/rides"
 CHECKER = ROOT / "tests/checker/checker.py"
 ROUND = 250  # cycles that share a data directory
 CLIENTS = 3

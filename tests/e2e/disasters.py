@@ -1,0 +1,128 @@
+"""What each example system is known to suffer: the result is exact, the row or the alarm is in the right place, and nothing else is disturbed."""
+import collections
+import datetime as dt
+import hashlib
+import json
+
+from answers import read
+from systems import System, check_rows, rows_of
+
+
+def expected(system, lake, answer, what):
+    for table, rows in answer.items():
+        check_rows(system.t, rows_of(lake, table), rows, f"{system.name}, {what}: {table}")
+
+
+def ledger_of(system, lake, source):
+    lines = system.t.weir("show", "ledger", "--project", system.project, "--data", lake, "-o", "json").json
+    return next(line for line in lines if line["source"] == source)
+
+
+# ------------------------------------------------------------------------------------------ rides
+
+def test_rides_one_app_version_sends_no_trip_id(t):
+    system, lake = System(t, "rides", .02, 5), t.dir / "lake"
+    events = system.input / "events.ndjson"
+    lines = events.read_text().splitlines()
+    broken = [json.dumps({"event_id": f"bad-{i}", "event_name": "trip_started", "event_timestamp": "2019-06-01T00:00:00.000Z",
+                          "schema_version": "6.6.6", "trip_id": None}) for i in range(500)]
+    middle = len(lines) // 2
+    events.write_text("\n".join([*lines[:middle], *broken, *lines[middle:]]) + "\n")
+    system.run(lake, step=300)
+    for key in ("received", "rejected"):
+        system.ledger["ride_events"][key] += len(broken)
+    system.check(lake, "500 events without trip_id")
+    of_version = [r for r in read(lake, "bronze.ride_events$rejected").to_pylist() if b'"6.6.6"' in bytes(r["_raw"])]
+    t.equal(len(of_version), len(broken), "rejected records of the version")
+    t.equal({(r["reason"], r["field"]) for r in of_version}, {("missing_field", "trip_id")}, "why they were rejected")
+
+
+def at(stamp, seconds):
+    return (dt.datetime.fromisoformat(stamp.replace("Z", "+00:00")) + dt.timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_rides_a_fare_of_millions_holds_gold_until_it_is_corrected(t):
+    system, lake = System(t, "rides", .02, 6), t.dir / "lake"
+    answer = system.answer()
+    system.run(lake)
+    expected(system, lake, answer, "before")
+    # The last trip but a few that was paid: its events are neither late nor the newest.
+    paid = sorted((r for r in answer["silver.trips"] if r["paid_at"] and r["requested_at"]), key=lambda r: r["paid_at"])[-8]
+
+    def payment(number, seconds, total):
+        event = {"event_id": f"fix-{number}", "event_name": "payment_processed", "event_timestamp": at(paid["paid_at"], seconds), "schema_version": "1.1.0",
+                 "trip_id": paid["trip_id"], "fare_amount": paid["fare_amount"], "tip_amount": paid["tip_amount"], "total_amount": total,
+                 "payment_type": paid["payment_type"]}
+        (system.input / f"events-{number}.ndjson").write_text(json.dumps(event) + "\n")
+
+    payment(2, 1, 5_000_000.0)
+    done = t.weir(*system.arguments(lake), code=1)
+    t.ok("gold.cities_hourly" in done.out + done.err, f"the halted model is not named: {done.out}{done.err}")
+    halted = {m["model"] for m in t.weir("show", "models", "--project", system.project, "--data", lake, "-o", "json").json if m["halted"]}
+    t.equal(halted, {"gold.cities_hourly"}, "halted models")
+    check_rows(t, rows_of(lake, "gold.cities_hourly"), answer["gold.cities_hourly"], "gold holds its last good epoch")
+    totals = {r["trip_id"]: r["total_amount"] for r in rows_of(lake, "silver.trips").rows}
+    t.equal(totals[paid["trip_id"]], 5_000_000.0, "silver goes on")
+    payment(3, 2, paid["total_amount"])
+    system.run(lake)
+    for row in answer["silver.trip_states"]:
+        if row["trip_id"] == paid["trip_id"]:
+            row["last_event_at"] = max(row["last_event_at"], at(paid["paid_at"], 2))
+    expected(system, lake, answer, "after the correction")
+    t.ok(not any(m["halted"] for m in t.weir("show", "models", "--project", system.project, "--data", lake, "-o", "json").json), "a model is still halted")
+
+
+# ------------------------------------------------------------------------------------ customer360
+
+SHARED_PHONE = "9995550100"
+SHARING = 10_000
+
+
+def unified(source, id):
+    return hashlib.md5(f'["{source}","{id}"]'.encode()).hexdigest()
+
+
+def test_customer360_ten_thousand_people_give_one_phone_number(t):
+    system, lake = System(t, "customer360", .1, 5), t.dir / "lake"
+    answer = system.answer()
+    stamp, later = "2025-07-25T00:00:00.000Z", "2025-07-25T01:00:00.000Z"
+
+    def write(number, changes):
+        with open(system.input / f"data/crm_changes/shared-{number}.ndjson", "w") as f:
+            for i, change in enumerate(changes):
+                f.write(json.dumps({"change_id": f"s{number}-{i}", "op": "upsert", **change}) + "\n")
+
+    people = [f"s{i:05}" for i in range(SHARING)]
+    write(1, [{"customer_id": c, "updated_at": stamp, "name": "N. N.", "email": f"{c}@example.com", "phone": "(999) 555-0100", "city": "x"} for c in people])
+    system.run(lake)
+    system.ledger["crm_changes"]["received"] += SHARING
+    system.ledger["crm_changes"]["accepted"] += SHARING
+    system.check_ledger(lake, "customer360, a shared phone")
+
+    def with_sharing(customers, profiles, shared):
+        """The answer with `customers` beside those generated: {record: unified id}, and what else is different."""
+        more = collections.defaultdict(list)
+        for c, id in customers.items():
+            row = {"customer_id": c, "name": "N. N.", "email": f"{c}@example.com", "phone": SHARED_PHONE, "city": "x"}
+            more["silver.customers"].append({**row, "updated_at": stamp})
+            more["silver.records"].append({"source": "crm", "source_id": c, "email": row["email"], "phone": SHARED_PHONE, "device_id": None, "first_seen": stamp,
+                                           "last_seen": stamp, "events": 0, "amount": 0})
+            more["silver.identities"].append({"source": "crm", "source_id": c, "unified_id": id})
+        more["gold.profiles"], more["gold.shared_identifiers"] = profiles, shared
+        for c in people:
+            more["silver.customer_history"].append({"customer_id": c, "name": "N. N.", "email": f"{c}@example.com", "phone": SHARED_PHONE, "city": "x",
+                                                    "__START_AT": stamp, "__END_AT": None if c in customers else later})
+        return {table: rows + more[table] for table, rows in answer.items()}
+
+    def profile(id, records, email):
+        return {"unified_id": id, "records": records, "accounts": records, "email": email, "phone": SHARED_PHONE, "is_known": True,
+                "first_seen": stamp, "last_seen": stamp, "events": 0, "amount": 0}
+
+    apart = {c: unified("crm", c) for c in people}
+    expected(system, lake, with_sharing(apart, [profile(id, 1, f"{c}@example.com") for c, id in apart.items()],
+                                        [{"kind": "phone", "value": SHARED_PHONE, "records": SHARING, "profiles": SHARING}]), "10,000 share a phone")
+    # When no more than a family is left, the number links them.
+    write(2, [{"customer_id": c, "updated_at": later, "op": "delete"} for c in people[4:]])
+    system.run(lake)
+    family = dict.fromkeys(people[:4], apart[people[0]])
+    expected(system, lake, with_sharing(family, [profile(apart[people[0]], 4, f"{people[3]}@example.com")], []), "four share a phone")

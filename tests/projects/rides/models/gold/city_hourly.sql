@@ -1,0 +1,1 @@
+../../../../../examples/rides/models/gold/city_hourly.sql

@@ -1,0 +1,1 @@
+../../../../../examples/rides/models/gold/driver_daily.sql

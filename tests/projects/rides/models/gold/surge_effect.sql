@@ -1,0 +1,1 @@
+../../../../../examples/rides/models/gold/surge_effect.sql

@@ -1,0 +1,1 @@
+../../../../../examples/rides/models/silver/trips.sql
