@@ -224,7 +224,7 @@ class Answer {
   struct Profile {
     std::set<RecordKey> records;
     MaybeText email, phone;
-    Millis email_at = INT64_MIN, phone_at = INT64_MIN;
+    std::optional<std::pair<Millis, Said>> email_at, phone_at;
     Heard heard;
     int64_t crm = 0;
   };
@@ -239,16 +239,15 @@ class Answer {
       profile.heard.events += heard.events;
       profile.heard.cents += heard.cents;
       profile.crm += said.source == "crm";
-      // The newest known; of those of one moment the greatest.
-      if (said.email && std::pair(heard.last, *said.email) >
-                            std::pair(profile.email_at, profile.email.value_or(""))) {
+      // The newest known; of those of one moment that of the last record.
+      const std::pair when(heard.last, said);
+      if (said.email && (!profile.email_at || *profile.email_at < when)) {
         profile.email = said.email;
-        profile.email_at = heard.last;
+        profile.email_at = when;
       }
-      if (said.phone && std::pair(heard.last, *said.phone) >
-                            std::pair(profile.phone_at, profile.phone.value_or(""))) {
+      if (said.phone && (!profile.phone_at || *profile.phone_at < when)) {
         profile.phone = said.phone;
-        profile.phone_at = heard.last;
+        profile.phone_at = when;
       }
     }
     std::vector<JsonObject> rows;

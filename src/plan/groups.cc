@@ -2,6 +2,8 @@
 #include <arrow/api.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "data/batch.h"
 #include "plan/query_internal.h"
 
@@ -303,13 +305,19 @@ Result<QueryPlanner::Grouped> QueryPlanner::NativeGroups(const std::vector<Json>
   auto natives = WEIR_TRY(NativeTypes(port.sql, columns.items().size()));
   Grouped out;
   std::vector<std::string> key_names;
+  std::vector<int>
+      key_columns;  // a column may be a key twice: GROUP BY ALL of `a, a AS b`
   for (const int key : port.exchange_keys) {
     const data::Field& field = port.schema.fields[static_cast<size_t>(key)];
-    stage.output.fields.push_back(field);
-    key_names.push_back(field.name);
     out.keys.push_back(WEIR_TRY(
         StoredColumn(field.name, field.type, natives[static_cast<size_t>(key)])));
+    if (std::find(key_columns.begin(), key_columns.end(), key) != key_columns.end())
+      continue;
+    key_columns.push_back(key);
+    stage.output.fields.push_back(field);
+    key_names.push_back(field.name);
   }
+  port.exchange_keys = std::move(key_columns);
   stage.append_only = calls.empty() && select.input.append_only;
   if (calls.empty()) {
     stage.kind = BlockKind::kDistinct;

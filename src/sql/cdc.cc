@@ -44,6 +44,8 @@ class Writer {
       deletes_ |= !flow.cdc->delete_when.text.empty();
       truncates_ |= !flow.cdc->truncate_when.text.empty();
     }
+    model_.body.clear();  // a plan's model is planned again by unit tests
+    model_.origins.clear();
     Say("WITH _weir_log AS (");
     for (size_t i = 0; i < model_.flows.size(); ++i) {
       if (i > 0) Say(" UNION ALL BY NAME ");
