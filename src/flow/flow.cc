@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "commit/committer.h"
 #include "flow/behind.h"
+#include "flow/drift.h"
 #include "flow/frontier.h"
 #include "flow/model_runner.h"
 #include "flow/sources.h"
@@ -83,6 +84,10 @@ class FlowImpl final : public Flow {
         io_, io::Join(options_.data_dir, "journal"), committer_->owner_epoch()));
     journal_.With([&](auto& slot) { slot = std::move(journal); });
     WEIR_TRY(Recover());
+    WEIR_TRY(journal_.With([&](auto& slot) {
+      return slot->Read(
+          1, [&](const log::Journal::Entry& entry) { return drift_.Replay(entry); });
+    }));
     MemoryBudget& tables = memory_.Child("tables", settings_.memory_max / 3);
     buffers_ = &tables.Child("buffers", settings_.memory_max / 6);
     tables_ = std::make_unique<TableSet>(io_, clock_, *committer_, options_.data_dir,
@@ -236,6 +241,10 @@ class FlowImpl final : public Flow {
         if (name.empty()) continue;
         WEIR_TRY(OpenTable({name, tables.late_schema}));
         live_tables_.push_back(name);
+      }
+      if (!tables.arrivals.empty()) {
+        WEIR_TRY(tables_->Open({tables.arrivals, tables.arrivals_schema}));
+        live_tables_.push_back(tables.arrivals);
       }
       source_tables_.push_back(std::move(tables));
     }
@@ -650,8 +659,10 @@ class FlowImpl final : public Flow {
                       LedgerJson(source, batch.counts), span));
     }
     ledger_[source].Add(batch.counts);
-    cuts_.push_back(
-        {source, batch.after.partition, batch.first.value, batch.after.next.value});
+    if (span > 0)
+      cuts_.push_back(
+          {source, batch.after.partition, batch.first.value, batch.after.next.value});
+    WEIR_TRY(NoteDrift(project_.contracts[sources_->contract_index(index)], batch));
     NotePosition(source, batch.after);
     ++report_.steps;
     ++frontier_.steps;
@@ -673,9 +684,33 @@ class FlowImpl final : public Flow {
     publish(tables.rejected, batch.rejected);
     publish(tables.late, batch.late);
     publish(tables.duplicate, batch.conflicting);
+    publish(tables.arrivals, batch.arrivals);
     const Micros began = clock_.Monotonic();
     for (const auto& runner : live_) WEIR_TRY(RunModel(*runner, changes));
     report_.stages["models"] += clock_.Monotonic() - began;
+    return {};
+  }
+
+  // What is told is journalled, so that it is told once; it is synced with the epoch.
+  Status NoteDrift(const contract::Contract& contract, const ingest::JudgedBatch& batch) {
+    for (const Drift& drift : drift_.Look(contract, batch.accepted, batch.after.partition,
+                                          batch.first.value)) {
+      Event("schema_drift", Severity::kWarning)
+          .With("source", drift.source)
+          .With("field", drift.field)
+          .With("what", drift.vanished ? "declared, and not carried any more"
+                                       : "carried, and not declared")
+          .With("contract_version", drift.contract_version)
+          .With("records", drift.records)
+          .With("partition", drift.partition)
+          .With("offset", drift.offset)
+          .With("meaning", drift.vanished ? "it is null from there on"
+                                          : "its values are kept in _extra");
+      WEIR_TRY(journal_.With([&](auto& journal) -> Status {
+        WEIR_TRY(journal->Append("drift", DriftJson(drift)));
+        return {};
+      }));
+    }
     return {};
   }
 
@@ -962,6 +997,7 @@ class FlowImpl final : public Flow {
   std::map<std::string, ingest::Counts> ledger_;
   std::map<std::string, BrokenFiles> broken_;      // by source, part of its ledger line
   std::map<std::string, int64_t> reference_rows_;  // likewise: those of bronze
+  DriftWatch drift_;
   std::vector<Cut> cuts_;
   state::Delta epoch_delta_;
   std::vector<SourceQueue> queues_;
@@ -991,6 +1027,8 @@ std::vector<plan::InputTable> SourceInputs(
       inputs.push_back(
           {name, tables.late_schema, {"_source", "_partition", "_offset"}, {}, true});
     }
+    if (!tables.arrivals.empty())
+      inputs.push_back({tables.arrivals, tables.arrivals_schema, {}, {}, true});
   }
   return inputs;
 }

@@ -21,6 +21,16 @@ Micros TimeOf(const json& value) {
   return value.is_null() ? kNoTime : IntegerOf<Micros>(value);
 }
 
+ingest::FileProgress ProgressOf(const json& p) {
+  return {IntegerOf<int64_t>(p.at(0)),
+          IntegerOf<int64_t>(p.at(1)),
+          IntegerOf<int64_t>(p.at(2)),
+          IntegerOf<int64_t>(p.at(3)),
+          IntegerOf<int64_t>(p.at(4)),
+          TimeOf(p.at(5)),
+          TimeOf(p.at(6))};
+}
+
 }  // namespace
 
 std::string FrontierJson(const Frontier& frontier) {
@@ -35,6 +45,15 @@ std::string FrontierJson(const Frontier& frontier) {
                       {"byte", p.file_byte},
                       {"idle", p.idle}});
       if (!p.content.empty()) list.back()["content"] = p.content;
+      if (const ingest::FileProgress& f = p.progress; f.rows > 0) {
+        list.back()["progress"] = {f.rows,
+                                   f.accepted,
+                                   f.rejected,
+                                   f.duplicate,
+                                   f.late,
+                                   TimeJson(f.first_event),
+                                   TimeJson(f.last_event)};
+      }
     }
     sources[source] = std::move(list);
   }
@@ -65,6 +84,7 @@ Result<Frontier> ParseFrontier(std::string_view text) {
         position.file_byte = IntegerOf<uint64_t>(p.at("byte"));
         position.idle = p.at("idle").get<bool>();
         position.content = p.value("content", std::string());
+        if (p.contains("progress")) position.progress = ProgressOf(p.at("progress"));
         out.sources[source][position.partition] = position;
       }
     }

@@ -99,6 +99,13 @@ Frontier SomeFrontier() {
       .partition = 2, .next = {5}, .watermark = -9, .file = 0, .idle = true};
   frontier.sources["zones"][0] = {.next = {3},
                                   .content = R"({"files":[],"rules":"1.0.0"})"};
+  frontier.sources["rides"][0].progress = {.rows = 9,
+                                           .accepted = 5,
+                                           .rejected = 1,
+                                           .duplicate = 2,
+                                           .late = 1,
+                                           .first_event = -3,
+                                           .last_event = 8};
   frontier.watermark = 77;
   frontier.marker = 12;
   frontier.steps = 345;
@@ -119,6 +126,9 @@ TEST(FrontierTest, ComesBackFromItsJson) {
   EXPECT_EQ(position.file, 3);
   EXPECT_EQ(position.file_byte, 1ull << 40);
   EXPECT_FALSE(position.idle);
+  EXPECT_EQ(position.progress.duplicate, 2);
+  EXPECT_EQ(position.progress.last_event, 8);
+  EXPECT_EQ(back->sources.at("zones").at(0).content, R"({"files":[],"rules":"1.0.0"})");
   EXPECT_EQ(back->sources.at("rides").at(1000).watermark, kNoTime);
   EXPECT_EQ(back->sources.at("taxis").at(2).watermark, -9);
   EXPECT_EQ(ParseFrontier(FrontierJson({}))->watermark, kNoTime);

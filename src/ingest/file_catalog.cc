@@ -89,22 +89,40 @@ std::string FileCatalog::JournalText(const std::string& source, const SourceFile
                         {"path", file.path},
                         {"size", file.size},
                         {"modified", file.modified},
-                        {"checksum", file.checksum}}
+                        {"checksum", file.checksum},
+                        {"found", file.found}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string FileCatalog::JournalText(const std::string& source, int64_t ordinal,
+                                     const Quarantine& quarantine) {
+  return nlohmann::json{{"source", source},          {"ordinal", ordinal},
+                        {"rows", quarantine.rows},   {"refused", quarantine.refused},
+                        {"check", quarantine.check}, {"actual", quarantine.actual}}
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 Status FileCatalog::Replay(const log::Journal::Entry& entry) {
-  if (entry.kind != "file") return {};
+  if (entry.kind != "file" && entry.kind != "quarantine") return {};
   const auto json = ParseJson(entry.json);
   SourceFile file;
   try {
     if (json.at("source").get_ref<const std::string&>() != source_) return {};
+    if (entry.kind == "quarantine") {
+      SetQuarantined(
+          IntegerOf<int64_t>(json.at("ordinal")),
+          {IntegerOf<int64_t>(json.at("rows")), IntegerOf<int64_t>(json.at("refused")),
+           json.at("check").get<std::string>(), json.at("actual").get<std::string>()});
+      return {};
+    }
     file = {
         IntegerOf<int64_t>(json.at("ordinal")), IntegerOf<int>(json.at("partition")),
         json.at("path").get<std::string>(),     IntegerOf<uint64_t>(json.at("size")),
         IntegerOf<Micros>(json.at("modified")), IntegerOf<uint64_t>(json.at("checksum"))};
+    if (json.contains("found")) file.found = IntegerOf<Micros>(json.at("found"));
   } catch (const nlohmann::json::exception& e) {
-    return Corrupt(fmt::format("journal entry {}, a file: {}", entry.number, e.what()));
+    return Corrupt(
+        fmt::format("journal entry {}, a {}: {}", entry.number, entry.kind, e.what()));
   }
   by_path_[file.path] = files_.size();
   files_.push_back(std::move(file));
@@ -174,13 +192,14 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
         continue;
       }
       const uint64_t checksum = *checksum_now;
-      const auto told = reported_.find(path);
-      if ((file.size == info->size && file.checksum == checksum) ||
-          (told != reported_.end() && told->second == checksum))
+      if (file.size == info->size && file.checksum == checksum) continue;
+      if (QuarantineOf(file.ordinal) == nullptr) {
+        const auto told = reported_.find(path);
+        if (told != reported_.end() && told->second == checksum) continue;
+        reported_[path] = checksum;
+        out.changed.push_back(path);
         continue;
-      reported_[path] = checksum;
-      out.changed.push_back(path);
-      continue;
+      }
     }
     if (quiet > 0) {
       const auto [it, is_new] =
@@ -203,7 +222,7 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
       continue;
     }
     unreadable_.erase(path);
-    out.added.push_back({0, partition, path, info->size, info->modified, *checksum});
+    out.added.push_back({0, partition, path, info->size, info->modified, *checksum, now});
   }
   for (SourceFile& file : out.added) {
     file.ordinal = static_cast<int64_t>(files_.size());

@@ -26,6 +26,13 @@ struct SourceFile {
   uint64_t size = 0;
   Micros modified = 0;
   uint64_t checksum = 0;
+  Micros found = kNoTime;  // when it was discovered; unknown of files found long ago
+};
+
+// Why a file did not enter as a whole.
+struct Quarantine {
+  int64_t rows = 0, refused = 0;  // in it; of these refused by the contract one by one
+  std::string check, actual;      // see GateFailure
 };
 
 // A location: a folder, a glob of the last path part, or a pattern with {partition}:
@@ -55,7 +62,8 @@ class FilePattern {
 class FileCatalog {
  public:
   // `journal` holds "file" entries {source, ordinal, partition, path, size, modified,
-  // checksum}.
+  // checksum, found}, and "quarantine" entries {source, ordinal, rows, refused, check,
+  // actual}.
   FileCatalog(io::Io& io, std::string source, FilePattern pattern)
       : io_(io), source_(std::move(source)), pattern_(std::move(pattern)) {}
 
@@ -78,6 +86,19 @@ class FileCatalog {
   // descriptors left …); then nothing was added.
   Result<ScanResult> Scan(Micros now, Micros quiet);
   static std::string JournalText(const std::string& source, const SourceFile& file);
+  static std::string JournalText(const std::string& source, int64_t ordinal,
+                                 const Quarantine& quarantine);
+
+  // Other content under the path of a quarantined file is a new file: nothing of the old
+  // one entered.
+  void SetQuarantined(int64_t ordinal, Quarantine quarantine) {
+    quarantined_[ordinal] = std::move(quarantine);
+  }
+  // Null: it is not.
+  const Quarantine* QuarantineOf(int64_t ordinal) const {
+    const auto found = quarantined_.find(ordinal);
+    return found == quarantined_.end() ? nullptr : &found->second;
+  }
 
   const std::vector<SourceFile>& files() const { return files_; }
 
@@ -93,6 +114,7 @@ class FileCatalog {
   const FilePattern pattern_;
   std::vector<SourceFile> files_;
   std::map<std::string, size_t> by_path_;
+  std::map<int64_t, Quarantine> quarantined_;  // by ordinal
   std::map<std::string, Seen> unsettled_;
   std::map<std::string, uint64_t> reported_;  // changed files told about, by checksum
   std::map<std::string, std::string> unreadable_;  // told about, by error

@@ -6,8 +6,10 @@
 
 #include "base/event.h"
 #include "base/json.h"
+#include "ingest/arrivals.h"
 #include "ingest/check_ahead.h"
 #include "ingest/file_catalog.h"
+#include "ingest/file_gate.h"
 #include "ingest/line_reader.h"
 #include "ingest/pipeline.h"
 #include "ingest/source_thread_internal.h"
@@ -36,10 +38,12 @@ struct Wake {
 class FileSource final : public SourceThread {
  public:
   FileSource(SourceContext context, FileSourceOptions options,
-             std::unique_ptr<Pipeline> pipeline, FilePattern pattern)
+             std::unique_ptr<Pipeline> pipeline, std::unique_ptr<Pipeline> gate_pipeline,
+             FilePattern pattern)
       : SourceThread(std::move(context)),
         options_(std::move(options)),
         pipeline_(std::move(pipeline)),
+        gate_pipeline_(std::move(gate_pipeline)),
         catalog_(*context_.io, context_.contract->name, std::move(pattern)),
         ahead_(*pipeline_, context_.step_rows, context_.step_bytes) {}
 
@@ -224,7 +228,34 @@ class FileSource final : public SourceThread {
     if (at.file != file.ordinal) {
       at.file = file.ordinal;
       at.file_byte = 0;
+      at.progress = {};
       partition.reader.reset();
+    }
+    if (gate_pipeline_ != nullptr && at.file_byte == 0 && admitted_ != file.ordinal) {
+      if (catalog_.QuarantineOf(file.ordinal) == nullptr) {
+        Quarantine quarantine;
+        bool check_failed = false;
+        const Result<Entry> entry = Judge(file, &quarantine, &check_failed);
+        if (!entry.ok()) {
+          if (check_failed) return entry.error();
+          if (entry.error().code == Code::kUnavailable)
+            return WaitIfLive(entry.error(), options_.once);
+          return LeaveOut(partition, file, entry.error().message);
+        }
+        if (*entry == Entry::kUnknown) return {};
+        if (*entry == Entry::kRefused) {
+          WEIR_TRY(context_.journal->With([&](auto& journal) -> Status {
+            WEIR_TRY(journal->Append("quarantine",
+                                     FileCatalog::JournalText(context_.contract->name,
+                                                              file.ordinal, quarantine)));
+            return journal->Sync();
+          }));
+          catalog_.SetQuarantined(file.ordinal, std::move(quarantine));
+        }
+      }
+      if (catalog_.QuarantineOf(file.ordinal) != nullptr)
+        return LeaveQuarantined(partition, file);
+      admitted_ = file.ordinal;
     }
     bool check_failed = false;
     Result<CheckedLines> read = Read(partition, file, &check_failed);
@@ -256,12 +287,19 @@ class FileSource final : public SourceThread {
     at.next.value += lines.framed;
     at.file_byte = lines.end;
     at.watermark = partition.judge.watermark();
-    if (lines.end_of_file) EndFile(partition, file);
+    CountIn(batch.counts, checked, verdicts, &at.progress);
+    const bool changed = !unchanged.ok() && unchanged.error().code != Code::kNotFound;
+    if (lines.end_of_file) {
+      batch.arrivals = WEIR_TRY(
+          ArrivalOf(partition, file, changed ? "broken" : "read",
+                    changed ? unchanged.error().message + ", while it was read" : ""));
+      EndFile(partition, file);
+    }
     batch.after = at;
     const auto bytes = static_cast<size_t>(batch.bytes) * 2;
     WEIR_TRY(Push(std::move(batch), bytes));
     // Whoever deletes a file that is open takes nothing from us.
-    if (!unchanged.ok() && unchanged.error().code != Code::kNotFound) {
+    if (changed) {
       WEIR_TRY(Tell("source_file_changed",
                     {file.path,
                      unchanged.error().message + ", while it was read: its records are "
@@ -274,6 +312,99 @@ class FileSource final : public SourceThread {
     if (context_.steps_per_marker > 0 && ++steps_ % context_.steps_per_marker == 0)
       WEIR_TRY(SendMarker());
     return {};
+  }
+
+  static void CountIn(const Counts& counts, const Checked& checked,
+                      std::span<const log::Verdict> verdicts, FileProgress* progress) {
+    progress->rows += counts.received;
+    progress->accepted += counts.accepted;
+    progress->rejected += counts.rejected;
+    progress->duplicate += counts.duplicate;
+    progress->late += counts.late;
+    for (size_t i = 0; i < verdicts.size(); ++i) {
+      const Micros time = checked.event_time[i];
+      if (verdicts[i] != log::Verdict::kAccepted || time == kNoTime) continue;
+      if (progress->first_event == kNoTime || time < progress->first_event)
+        progress->first_event = time;
+      progress->last_event = std::max(progress->last_event, time);
+    }
+  }
+
+  // The file's row of $arrivals, once nothing more of it will be read.
+  Result<data::Batch> ArrivalOf(const Partition& partition, const SourceFile& file,
+                                std::string_view state, std::string why) const {
+    if (tables().arrivals.empty()) return data::Batch();
+    const FileProgress& progress = partition.position.progress;
+    const Arrival arrival{file.path,
+                          file.ordinal,
+                          partition.position.partition,
+                          file.size,
+                          file.checksum,
+                          file.modified,
+                          file.found,
+                          progress.rows,
+                          progress.accepted,
+                          progress.rejected,
+                          progress.duplicate,
+                          progress.late,
+                          progress.first_event,
+                          progress.last_event,
+                          state,
+                          std::move(why)};
+    return ArrivalRows(*context_.contract, std::span(&arrival, 1));
+  }
+
+  // Ends the file without records: its row of $arrivals moves the position.
+  Status PushArrival(Partition& partition, const SourceFile& file, std::string_view state,
+                     std::string why) {
+    JudgedBatch batch;
+    batch.first = partition.position.next;
+    batch.arrivals = WEIR_TRY(ArrivalOf(partition, file, state, std::move(why)));
+    EndFile(partition, file);
+    batch.after = partition.position;
+    return Push(std::move(batch), 0);
+  }
+
+  enum class Entry : uint8_t { kAdmitted, kRefused, kUnknown };
+
+  // Reads the whole file, before anything of it enters. kUnknown: the source is to stop.
+  // Errors are the file's, unless `check_failed`.
+  Result<Entry> Judge(const SourceFile& file, Quarantine* quarantine,
+                      bool* check_failed) {
+    WEIR_TRY(CheckPresent(file));
+    const auto reader =
+        WEIR_TRY(LineReader::Open(*context_.io, file.path, 0,
+                                  {context_.record_bytes_max, file.size, options_.csv}));
+    FileGates gates = WEIR_TRY(FileGates::New(*context_.contract));
+    for (bool end = false; !end;) {
+      if (!Taking()) return Entry::kUnknown;
+      const Lines lines = WEIR_TRY(reader->Next(context_.step_rows, context_.step_bytes));
+      end = lines.end_of_file;
+      *check_failed = true;
+      WEIR_TRY(
+          gates.Add(WEIR_TRY(gate_pipeline_->Check(lines.records, lines.columns.get()))));
+      WEIR_TRY(SendMarkers());
+      *check_failed = false;
+    }
+    WEIR_TRY(CheckUnchanged(*context_.io, file));
+    auto failure = gates.Failure();
+    if (!failure) return Entry::kAdmitted;
+    *quarantine = {gates.rows(), gates.refused(), std::move(failure->check),
+                   std::move(failure->actual)};
+    return Entry::kRefused;
+  }
+
+  Status LeaveQuarantined(Partition& partition, const SourceFile& file) {
+    const Quarantine& why = *catalog_.QuarantineOf(file.ordinal);
+    partition.position.progress = {.rows = why.rows};
+    WEIR_TRY(
+        Tell("file_quarantined",
+             {file.path,
+              fmt::format("{} is quarantined: {}: {}", file.path, why.check, why.actual),
+              "none of its records entered; deliver the corrected file under this "
+              "or another name"}));
+    return PushArrival(partition, file, "quarantined",
+                       fmt::format("{}: {}", why.check, why.actual));
   }
 
   Result<CheckedLines> Read(Partition& partition, const SourceFile& file,
@@ -321,7 +452,6 @@ class FileSource final : public SourceThread {
   Status LeaveOut(Partition& partition, const SourceFile& file,
                   const std::string& error) {
     const auto taken = static_cast<int64_t>(partition.position.file_byte);
-    EndFile(partition, file);
     WEIR_TRY(
         Tell("source_file_broken",
              {file.path, error,
@@ -332,7 +462,7 @@ class FileSource final : public SourceThread {
                                      : fmt::format("its first {} bytes{} are taken in",
                                                    taken, Packed(file.path))),
               taken, true}));
-    return Push(PartitionNews{partition.position}, 0);
+    return PushArrival(partition, file, "broken", error);
   }
 
   static const char* Packed(const std::string& path) {
@@ -343,6 +473,7 @@ class FileSource final : public SourceThread {
     partition.reader.reset();
     partition.position.file = file.ordinal + 1;
     partition.position.file_byte = 0;
+    partition.position.progress = {};
     partition.position.idle = NextFile(partition) == nullptr;
   }
 
@@ -357,6 +488,9 @@ class FileSource final : public SourceThread {
 
   const FileSourceOptions options_;
   const std::unique_ptr<Pipeline> pipeline_;
+  // Judges whole files, while pipeline_ may run ahead; null: the contract has no gates.
+  const std::unique_ptr<Pipeline> gate_pipeline_;
+  int64_t admitted_ = -1;  // ordinal of the file that passed last
   FileCatalog catalog_;
   std::map<int, Partition> partitions_;
   std::vector<Wake> wakes_;
@@ -370,12 +504,18 @@ class FileSource final : public SourceThread {
 
 Result<std::unique_ptr<Source>> NewFileSource(SourceContext context,
                                               FileSourceOptions options) {
-  auto pipeline = WEIR_TRY(Pipeline::New(*context.contract, context.record_bytes_max,
-                                         options.csv ? &*options.csv : nullptr));
+  const auto make = [&] {
+    return Pipeline::New(*context.contract, context.record_bytes_max,
+                         options.csv ? &*options.csv : nullptr);
+  };
+  auto pipeline = WEIR_TRY(make());
+  std::unique_ptr<Pipeline> gate_pipeline;
+  if (!context.contract->gates.empty()) gate_pipeline = WEIR_TRY(make());
   FilePattern pattern =
       WEIR_TRY(FilePattern::Parse(options.location, options.csv ? "csv" : "ndjson"));
   return std::unique_ptr<Source>(std::make_unique<FileSource>(
-      std::move(context), std::move(options), std::move(pipeline), std::move(pattern)));
+      std::move(context), std::move(options), std::move(pipeline),
+      std::move(gate_pipeline), std::move(pattern)));
 }
 
 }  // namespace weir::ingest

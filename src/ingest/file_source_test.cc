@@ -10,6 +10,21 @@ namespace {
 using testing::IsEmpty;
 using namespace std::chrono_literals;
 
+// The first half of the text's gzip stream.
+std::string HalfOfGzip(std::string text) {
+  std::string packed(compressBound(text.size()), '\0');
+  z_stream z{};
+  EXPECT_EQ(deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  z.next_in = reinterpret_cast<Bytef*>(text.data());
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(packed.data());
+  z.avail_out = static_cast<uInt>(packed.size());
+  EXPECT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
+  packed.resize(z.total_out / 2);
+  deflateEnd(&z);
+  return packed;
+}
+
 class FileSourceTest : public testing::Test {
  protected:
   FileSourceTest() {
@@ -176,16 +191,7 @@ TEST_F(FileSourceTest, AWakingPartitionBeginsAtTheFloorAndARestartRepeatsIt) {
 TEST_F(FileSourceTest, ABrokenFileIsLeftOutFromWhereItBreaksAndTheNextOneIsRead) {
   std::string text;
   for (int i = 0; i < 5000; ++i) text += Ride(std::to_string(i), "10:00") + "\n";
-  std::string packed(compressBound(text.size()), '\0');
-  z_stream z{};
-  ASSERT_EQ(deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  z.next_in = reinterpret_cast<Bytef*>(text.data());
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(packed.data());
-  z.avail_out = static_cast<uInt>(packed.size());
-  ASSERT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
-  packed.resize(z.total_out / 2);
-  deflateEnd(&z);
+  const std::string packed = HalfOfGzip(text);
   ASSERT_TRUE(harness_->io().WriteNew("/in/a.ndjson.gz", packed).ok());
   Put("b.ndjson", {Ride("next", "10:00")});
   const std::vector<JudgedBatch> batches = RunOnce();
@@ -201,7 +207,7 @@ TEST_F(FileSourceTest, ABrokenFileIsLeftOutFromWhereItBreaksAndTheNextOneIsRead)
   ASSERT_EQ(faults_.size(), 1u);
   EXPECT_EQ(faults_[0].path, "/in/a.ndjson.gz");
   EXPECT_TRUE(faults_[0].journalled);
-  EXPECT_EQ(faults_[0].bytes_taken, batches[batches.size() - 2].after.file_byte);
+  EXPECT_EQ(faults_[0].bytes_taken, batches[batches.size() - 3].after.file_byte);
   EXPECT_THAT(RunOnce(), IsEmpty());
   EXPECT_EQ(faults_.size(), 1u);  // told once, and kept by the ledger
 }
@@ -304,6 +310,76 @@ TEST_F(FileSourceTest, MarkersAreAnsweredAfterTheEndOfInput) {
   harness_->CommitNext(*source_);
   harness_->CommitNext(*source_);
   EXPECT_EQ(harness_->marker, 2);
+}
+
+class FileGateTest : public FileSourceTest {
+ protected:
+  FileGateTest() {
+    std::string yaml = kTestContract;
+    const std::string trip = "      - {name: trip, logicalType: string}\n";
+    yaml.replace(
+        yaml.find(trip), trip.size(),
+        "      - name: trip\n        logicalType: string\n        quality:\n"
+        "          - {metric: nullValues, unit: percent, mustBeLessOrEqualTo: 10, "
+        "customProperties: [{property: weir.gate, value: file}]}\n");
+    harness_ = std::make_unique<SourceHarness>(std::make_unique<io::SimIo>(),
+                                               TestContract(yaml));
+    EXPECT_TRUE(harness_->io().CreateDirs("/in").ok());
+  }
+  static std::string States(const std::vector<JudgedBatch>& batches) {
+    std::string out;
+    for (const JudgedBatch& batch : batches) {
+      if (batch.arrivals.rows)
+        out += Cells(batch.arrivals, "path") + " " + Cells(batch.arrivals, "state") +
+               " " + Cells(batch.arrivals, "rows") + "\n";
+    }
+    return out;
+  }
+  const std::string kNoTrip = R"({"id":"2","at":"2024-01-01T10:00:00Z"})";
+};
+
+TEST_F(FileGateTest, NothingOfAFileThatFailsEnters) {
+  Put("a.ndjson", {Ride("1", "10:00"), kNoTrip});
+  Put("b.ndjson", {Ride("3", "10:00")});
+  const auto batches = RunOnce();
+  EXPECT_EQ(Ids(batches), "3");
+  EXPECT_EQ(States(batches), "/in/a.ndjson quarantined 2\n/in/b.ndjson read 1\n");
+  ASSERT_EQ(faults_.size(), 1u);
+  EXPECT_THAT(faults_[0].error,
+              testing::HasSubstr("nullValues of trip: 50 % null, expected <= 10 %"));
+  EXPECT_FALSE(faults_[0].journalled);
+  EXPECT_EQ(States(RunOnce()), "") << "it is judged once";
+  EXPECT_EQ(faults_.size(), 1u);
+  ASSERT_TRUE(harness_->io().Remove("/in/a.ndjson").ok());
+  Put("a.ndjson", {Ride("1", "10:00"), Ride("2", "10:00")});
+  EXPECT_EQ(Ids(RunOnce()), "1 2") << "corrected under its name";
+  ASSERT_TRUE(harness_->io().Remove("/in/a.ndjson").ok());
+  Put("a.ndjson", {Ride("9", "10:00")});
+  EXPECT_EQ(Ids(RunOnce()), "") << "its content entered, so it is final";
+}
+
+TEST_F(FileGateTest, WhatWasDecidedAndNotCommittedIsDecidedTheSame) {
+  Put("a.ndjson", {Ride("1", "10:00"), kNoTrip});
+  Start();
+  EXPECT_EQ(Cells(harness_->NextBatch().arrivals, "state"), "quarantined");
+  // The process ends, and the file is corrected before the next one begins.
+  source_.reset();
+  ASSERT_TRUE(harness_->io().Remove("/in/a.ndjson").ok());
+  Put("a.ndjson", {Ride("1", "10:00"), Ride("2", "10:00")});
+  const auto batches = RunOnce();
+  EXPECT_EQ(Ids(batches), "1 2");
+  EXPECT_EQ(States(batches), "/in/a.ndjson quarantined 2\n/in/a.ndjson read 2\n");
+}
+
+TEST_F(FileGateTest, AFileThatCannotBeReadWholeDoesNotEnter) {
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += Ride(std::to_string(i), "10:00") + "\n";
+  ASSERT_TRUE(harness_->io().WriteNew("/in/a.ndjson.gz", HalfOfGzip(text)).ok());
+  const auto batches = RunOnce();
+  EXPECT_EQ(Ids(batches), "");
+  EXPECT_EQ(States(batches), "/in/a.ndjson.gz broken 0\n");
+  ASSERT_EQ(faults_.size(), 1u);
+  EXPECT_EQ(faults_[0].bytes_taken, 0);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include "ingest/judged.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "codec/json.h"
 #include "data/type.h"
+#include "ingest/arrivals.h"
 
 namespace weir::ingest {
 
@@ -41,6 +43,14 @@ SourceTables TablesOf(const contract::Contract& contract) {
   tables.late_schema = tables.bronze_schema;
   tables.keyed = contract.kind == contract::SourceKind::kReference;
   if (tables.keyed) tables.late = tables.duplicate = "";
+  const bool has_files =
+      contract.servers.empty() ||
+      std::any_of(contract.servers.begin(), contract.servers.end(),
+                  [](const auto& server) { return server.type == "local"; });
+  if (has_files) {
+    tables.arrivals = tables.bronze + "$arrivals";
+    tables.arrivals_schema = ArrivalSchema();
+  }
   for (data::Field field : {data::Field{"_partition", Simple(Kind::kInt32)},
                             data::Field{"_offset", Simple(Kind::kInt64)},
                             data::Field{"_received_at", Simple(Kind::kTimestampTz)}}) {

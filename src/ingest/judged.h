@@ -33,6 +33,12 @@ struct Counts {
   bool balanced() const;
 };
 
+// What came out of a file so far.
+struct FileProgress {
+  int64_t rows = 0, accepted = 0, rejected = 0, duplicate = 0, late = 0;
+  Micros first_event = kNoTime, last_event = kNoTime;  // of the accepted records
+};
+
 // How far a source partition has been taken in; part of every frontier.
 struct PartitionPosition {
   int partition = 0;
@@ -41,6 +47,7 @@ struct PartitionPosition {
   int64_t file =
       -1;  // of files: ordinal of the file being read, in journal order (-1: none yet)
   uint64_t file_byte = 0;  // decompressed bytes of it taken
+  FileProgress progress;   // of that file
   bool idle = true;        // nothing known to be unread
   std::string content;     // of reference data: JSON of the files whose content is in
 };
@@ -50,6 +57,7 @@ struct JudgedBatch {
   LogOffset first{};
   data::Batch accepted, rejected, late,
       conflicting;  // rows of bronze, $rejected, $late, $duplicate; `rows` null when none
+  data::Batch arrivals;  // rows of $arrivals; likewise
   Counts counts;
   int64_t bytes = 0;  // of the records as received
 };
@@ -93,6 +101,8 @@ struct SourceTables {
   std::string bronze, rejected, late,
       duplicate;  // "bronze.ride_events", "bronze.ride_events$rejected" …
   data::Schema bronze_schema, rejected_schema, late_schema;  // $duplicate is like $late
+  std::string arrivals;  // "bronze.ride_events$arrivals"; empty: no server has files
+  data::Schema arrivals_schema;
   bool keyed = false;  // of reference data: rows of bronze come and go, and there is
                        // neither $late nor $duplicate
 };

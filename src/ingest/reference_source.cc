@@ -11,7 +11,9 @@
 #include "base/event.h"
 #include "base/json.h"
 #include "data/arrow.h"
+#include "ingest/arrivals.h"
 #include "ingest/file_catalog.h"
+#include "ingest/file_gate.h"
 #include "ingest/line_reader.h"
 #include "ingest/pipeline.h"
 #include "ingest/source_thread_internal.h"
@@ -27,9 +29,29 @@ struct Content {
     friend bool operator==(const File&, const File&) = default;
   };
   std::string rules;
-  std::vector<File> files;  // by name
-  friend bool operator==(const Content&, const Content&) = default;
+  std::vector<File> files;    // by name
+  std::vector<File> refused;  // by a gate, since then
+  bool SameAs(const Content& other) const {
+    return rules == other.rules && files == other.files;
+  }
 };
+
+nlohmann::json FilesJson(const std::vector<Content::File>& list) {
+  nlohmann::json files = nlohmann::json::array();
+  for (const Content::File& file : list)
+    files.push_back(
+        {{"name", file.name}, {"size", file.size}, {"checksum", file.checksum}});
+  return files;
+}
+
+std::vector<Content::File> FilesOf(const nlohmann::json& list) {
+  std::vector<Content::File> out;
+  for (const auto& file : list)
+    out.push_back({file.at("name").get<std::string>(),
+                   IntegerOf<uint64_t>(file.at("size")),
+                   IntegerOf<uint64_t>(file.at("checksum"))});
+  return out;
+}
 
 // Another version of the contract, or other columns, judge the same bytes anew.
 std::string RulesOf(const contract::Contract& contract) {
@@ -40,12 +62,9 @@ std::string RulesOf(const contract::Contract& contract) {
 }
 
 std::string ContentJson(const Content& content) {
-  nlohmann::json files = nlohmann::json::array();
-  for (const Content::File& file : content.files)
-    files.push_back(
-        {{"name", file.name}, {"size", file.size}, {"checksum", file.checksum}});
-  return nlohmann::json{{"rules", content.rules}, {"files", std::move(files)}}.dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  nlohmann::json json{{"rules", content.rules}, {"files", FilesJson(content.files)}};
+  if (!content.refused.empty()) json["refused"] = FilesJson(content.refused);
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 Result<Content> ParseContent(const std::string& text) {
@@ -54,10 +73,8 @@ Result<Content> ParseContent(const std::string& text) {
   const auto json = ParseJson(text);
   try {
     out.rules = json.at("rules").get<std::string>();
-    for (const auto& file : json.at("files"))
-      out.files.push_back({file.at("name").get<std::string>(),
-                           IntegerOf<uint64_t>(file.at("size")),
-                           IntegerOf<uint64_t>(file.at("checksum"))});
+    out.files = FilesOf(json.at("files"));
+    if (json.contains("refused")) out.refused = FilesOf(json.at("refused"));
   } catch (const nlohmann::json::exception& e) {
     return Corrupt(
         fmt::format("the content of reference data in the frontier: {}", e.what()));
@@ -79,6 +96,8 @@ struct Loaded {
   std::vector<data::Batch> rows, rejected;
   Counts counts;
   int64_t bytes = 0;
+  std::vector<Arrival> arrivals;       // of the files
+  std::optional<GateFailure> refused;  // then the last of the files
 };
 
 class ReferenceSource final : public SourceThread {
@@ -142,7 +161,7 @@ class ReferenceSource final : public SourceThread {
     if (auto fault = Missing(*found)) return Hold(*found, *std::move(fault));
     auto content = ContentOf(*found);
     if (!content.ok()) return HoldFor(*found, content.error());
-    if (*content == content_) {
+    if (content->SameAs(content_)) {
       held_.clear();
       looked_ = *std::move(found);
       return {};
@@ -150,6 +169,7 @@ class ReferenceSource final : public SourceThread {
     auto loaded = Load(*found, *content);
     if (!loaded.ok()) return HoldFor(*found, loaded.error());
     TroubleIsOver();
+    if (loaded->refused) return HoldRefused(*found, *loaded, *content);
     WEIR_TRY(HandOver(*std::move(loaded), *std::move(content)));
     looked_ = *std::move(found);
     return {};
@@ -223,7 +243,7 @@ class ReferenceSource final : public SourceThread {
   }
 
   Result<Content> ContentOf(const std::vector<Found>& found) const {
-    Content out{RulesOf(*context_.contract), {}};
+    Content out{RulesOf(*context_.contract), {}, {}};
     for (const Found& file : found) {
       const std::string path = PathOf(file.name);
       if (!file.info.is_regular)
@@ -238,10 +258,11 @@ class ReferenceSource final : public SourceThread {
     Loaded out;
     Keys keys;
     for (size_t i = 0; i < found.size(); ++i) {
-      WEIR_TRY(LoadFile(found[i], &keys, &out));
+      WEIR_TRY(LoadFile(found[i], content.files[i].checksum, &keys, &out));
       WEIR_TRY(CheckUnchanged(*context_.io,
                               {0, 0, PathOf(found[i].name), content.files[i].size,
                                found[i].info.modified, content.files[i].checksum}));
+      if (out.refused) return out;
     }
     return out;
   }
@@ -249,7 +270,9 @@ class ReferenceSource final : public SourceThread {
   // Where each key stands first.
   using Keys = std::unordered_map<Hash128, std::string, Hash128Hasher>;
 
-  Status LoadFile(const Found& file, Keys* keys, Loaded* out) {
+  Status LoadFile(const Found& file, uint64_t checksum, Keys* keys, Loaded* out) {
+    FileGates gates = WEIR_TRY(FileGates::New(*context_.contract));
+    const Counts before = out->counts;
     const auto reader = WEIR_TRY(
         LineReader::Open(*context_.io, PathOf(file.name), 0,
                          {context_.record_bytes_max, file.info.size, options_.csv}));
@@ -258,6 +281,7 @@ class ReferenceSource final : public SourceThread {
       const Lines lines = WEIR_TRY(reader->Next(context_.step_rows, context_.step_bytes));
       end = lines.end_of_file;
       Checked checked = WEIR_TRY(pipeline_->Check(lines.records, lines.columns.get()));
+      WEIR_TRY(gates.Add(checked));
       RejectRepeated(file.name, record, keys, &checked);
       record += lines.framed;
       std::vector<int32_t> rows(lines.records.size());
@@ -275,6 +299,20 @@ class ReferenceSource final : public SourceThread {
       if (batch.accepted.rows) out->rows.push_back(std::move(batch.accepted));
       if (batch.rejected.rows) out->rejected.push_back(std::move(batch.rejected));
     }
+    out->refused = gates.Failure();
+    Arrival arrival{PathOf(file.name),    -1,       options_.partition,
+                    file.info.size,       checksum, file.info.modified,
+                    context_.clock->Now()};
+    arrival.rows = out->counts.received - before.received;
+    arrival.accepted = out->counts.accepted - before.accepted;
+    arrival.rejected = out->counts.rejected - before.rejected;
+    arrival.state = "read";
+    if (out->refused) {
+      arrival.state = "quarantined";
+      arrival.why = fmt::format("{}: {}", out->refused->check, out->refused->actual);
+      arrival.accepted = arrival.rejected = 0;
+    }
+    out->arrivals.push_back(std::move(arrival));
     return {};
   }
 
@@ -326,6 +364,7 @@ class ReferenceSource final : public SourceThread {
         .With("rejected", loaded.counts.rejected)
         .With("inserted", batch.accepted.rows ? batch.accepted.num_rows() - deleted : 0)
         .With("deleted", deleted);
+    batch.arrivals = WEIR_TRY(ArrivalRows(*context_.contract, loaded.arrivals));
     batch.counts = loaded.counts;
     batch.bytes = loaded.bytes;
     position_.next.value += loaded.counts.received;
@@ -338,6 +377,27 @@ class ReferenceSource final : public SourceThread {
     return Push(std::move(batch), 0);
   }
 
+  // A gate refused the last of the arrivals: its row is written once, and it is told.
+  Status HoldRefused(const std::vector<Found>& found, const Loaded& loaded,
+                     const Content& content) {
+    const Arrival& refused = loaded.arrivals.back();
+    if (content.files != content_.refused) {
+      content_.refused = content.files;
+      position_.content = ContentJson(content_);
+      JudgedBatch batch;
+      batch.first = position_.next;
+      batch.after = position_;
+      batch.arrivals = WEIR_TRY(ArrivalRows(*context_.contract, std::span(&refused, 1)));
+      WEIR_TRY(Push(std::move(batch), 0));
+    }
+    return Hold(
+        found,
+        {refused.path,
+         fmt::format("{} is quarantined: {}: {}", refused.path, refused.why, KeepsText()),
+         "deliver the corrected file under this name"},
+        "file_quarantined");
+  }
+
   Status HoldFor(const std::vector<Found>& found, const Error& error) {
     if (error.code == Code::kUnavailable) return WaitIfLive(error, options_.once);
     const std::string path = found.size() == 1 ? PathOf(found[0].name) : pattern_.dir();
@@ -346,11 +406,12 @@ class ReferenceSource final : public SourceThread {
   }
 
   // Told once as long as the files stay as they are.
-  Status Hold(std::vector<Found> found, FileFault fault) {
+  Status Hold(std::vector<Found> found, FileFault fault,
+              const char* event = "reference_held") {
     looked_ = std::move(found);
     if (held_ == fault.error) return {};
     held_ = fault.error;
-    return Tell("reference_held", std::move(fault));
+    return Tell(event, std::move(fault));
   }
 
   data::Batch AsDeclared(const data::Batch& batch) const {

@@ -80,12 +80,6 @@ void RefuseWhatIsNotKept(const project::Project& project,
                            "leave it out: identities are then remembered per partition, "
                            "and records are routed by weir.partitionKey"});
     }
-    if (!contract.gates.empty())
-      problems->push_back({contract.file, 0, "weir.gate: file comes with a later version",
-                           "leave the rule out"});
-    if (contract.expects)
-      problems->push_back(
-          {contract.file, 0, "weir.expects comes with a later version", "leave it out"});
     if (contract.raw == contract::RawPolicy::kArchive) {
       problems->push_back(
           {contract.file, 0, "weir.raw: archive comes with a later version",

@@ -450,11 +450,13 @@ int Show(io::Io& io, const Options& options, const std::string& what,
     return ShowSql(io, options, name);
   }
   if (what == "state") return ShowState(io, options, name);
-  const auto near =
-      project::DidYouMean(what, {"ledger", "models", "epochs", "state", "sql"});
+  if (what == "arrivals") return ShowArrivals(io, options, name);
+  const auto near = project::DidYouMean(
+      what, {"ledger", "models", "epochs", "state", "sql", "arrivals"});
   return Fail(fmt::format("nothing called '{}' to show; {}", what,
                           near ? fmt::format("did you mean {}?", *near)
-                               : "there are ledger, models, epochs, state and sql MODEL"),
+                               : "there are ledger, models, epochs, state, sql MODEL and "
+                                 "arrivals SOURCE"),
               kWrongCall);
 }
 

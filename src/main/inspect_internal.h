@@ -19,5 +19,6 @@ void PrintTable(const std::vector<std::string>& header,
 
 // weir show state [MODEL]
 int ShowState(io::Io& io, const Options& options, const std::string& model);
+int ShowArrivals(io::Io& io, const Options& options, const std::string& source);
 
 }  // namespace weir::main

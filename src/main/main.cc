@@ -225,14 +225,16 @@ int Main(int argc, char** argv) {
   AddFormat(ls, a);
 
   CLI::App* show = app.add_subcommand(
-      "show", "show ledger | models | epochs | state [MODEL] | sql MODEL");
+      "show",
+      "show ledger | models | epochs | state [MODEL] | sql MODEL | arrivals SOURCE");
   show->add_option(
           "WHAT", a.what,
           "ledger: where every record went; models: lanes and versions; epochs: "
           "the last commits; state: what is kept to continue, by operator; sql: a "
-          "model's completed SQL")
+          "model's completed SQL; arrivals: the files of a source")
       ->required();
-  show->add_option("NAME", a.name, "the model, for sql and state");
+  show->add_option("NAME", a.name,
+                   "the model, for sql and state; the source, for arrivals");
   AddProject(show, a);
   AddData(show, a);
   AddFormat(show, a);

@@ -287,3 +287,183 @@ def check(t, files):
     done = t.weir("check", "--project", project, code=1)
     project.rename(t.dir / f"checked{len(list(t.dir.iterdir()))}")
     return done
+
+
+GATED = """apiVersion: v3.1.0
+kind: DataContract
+id: conversions
+name: conversions
+version: 1.0.0
+status: active
+servers:
+  - {server: files, type: local, path: 'data/conv-*.csv*', format: csv}
+customProperties:
+  - {property: weir.eventTime, value: at}
+  - {property: weir.identity, value: [id]}
+  - {property: weir.lateness, value: P30D}
+  - {property: weir.expects, value: {every: PT1H, pattern: 'conv-{yyyyMMddHH}.csv'}}
+schema:
+  - name: conversions
+    logicalType: object
+    quality:
+      - metric: rowCount
+        mustBeBetween: [1, 1000]
+        customProperties: [{property: weir.gate, value: file}]
+    properties:
+      - {name: id, logicalType: integer, required: true}
+      - {name: at, logicalType: timestamp, required: true}
+      - name: user_id
+        logicalType: string
+        quality:
+          - metric: nullValues
+            unit: percent
+            mustBeLessThan: 2
+            customProperties: [{property: weir.gate, value: file}]
+          - metric: invalidValues
+            arguments: {pattern: 'u[0-9]+'}
+            mustBe: 0
+            customProperties: [{property: weir.gate, value: file}]
+"""
+HOURS = """CREATE MATERIALIZED VIEW gold.complete_hours AS
+SELECT a.interval_start, count(c.id) AS conversions
+  FROM bronze."conversions$arrivals" a
+  LEFT JOIN bronze.conversions c ON date_trunc('hour', c.at) = a.interval_start
+ WHERE a.state = 'read' GROUP BY a.interval_start
+"""
+DAYS = """CREATE MATERIALIZED VIEW gold.days AS
+SELECT date_trunc('day', interval_start) AS day, count(DISTINCT interval_start) AS hours,
+       count(DISTINCT interval_start) = 24 AS complete
+  FROM bronze."conversions$arrivals"
+ WHERE state = 'read' GROUP BY ALL
+"""
+
+
+def gated_project(t):
+    return make_project(t, **{"contracts/trips.odcs.yaml": None, "contracts/zones.odcs.yaml": None, "models/gold/city.sql": None,
+                              "contracts/conversions.odcs.yaml": GATED, "models/gold/complete_hours.sql": HOURS, "models/gold/days.sql": DAYS})
+
+
+def conversions(hour, users):
+    return "id,at,user_id\n" + "".join(f"{hour * 1000 + i},2024-01-01T{hour:02d}:30:00Z,{user}\n" for i, user in enumerate(users))
+
+
+def test_a_file_that_fails_its_gate_is_quarantined_whole(t):
+    project, lake = gated_project(t), t.dir / "lake"
+    data = project / "data"
+    (data / "conv-2024010100.csv").write_text(conversions(0, [f"u{i}" for i in range(100)]))
+    (data / "conv-2024010101.csv").write_text(conversions(1, [f"u{i}" if i % 25 < 12 else "" for i in range(100)]))
+    (data / "conv-2024010102.csv").write_text(conversions(2, ["u1", "x2", "u3"]))
+    (data / "conv-2024010103.csv").write_text(conversions(3, []))
+    (data / "conv-2024010105.csv").write_text(conversions(5, ["u1"]))
+    done = run(t, project, code=1)
+    event = next(json.loads(line) for line in done.err.splitlines() if "file_quarantined" in line and "2024010101" in line)
+    t.ok(event["path"].endswith("conv-2024010101.csv"), f"the event's path: {event}")
+    t.ok("nullValues of user_id: 52 % null, expected < 2 %" in event["error"], f"the event's error: {event}")
+    t.equal(sorted({r["id"] // 1000 for r in read(lake, "bronze.conversions").to_pylist()}), [0, 5], "hours whose records entered")
+    t.equal(count(lake, "bronze.conversions$rejected"), 0, "rejected records of quarantined files")
+    t.equal(ledger(t, "conversions")["received"], 101, "records received")
+
+    def states():
+        return sorted((r["interval_start"].hour, r["state"], r["rows"], r["accepted"]) for r in read(lake, "bronze.conversions$arrivals").to_pylist())
+
+    want = [(0, "read", 100, 100), (1, "quarantined", 100, 0), (2, "quarantined", 3, 0), (3, "quarantined", 0, 0), (5, "read", 1, 1)]
+    t.equal(states(), want, "arrivals")
+    first = next(r for r in read(lake, "bronze.conversions$arrivals").to_pylist() if r["interval_start"].hour == 0)
+    t.equal((first["size"], first["ordinal"], first["first_event_time"].isoformat(), first["interval_end"].hour),
+            ((data / "conv-2024010100.csv").stat().st_size, 0, "2024-01-01T00:30:00+00:00", 1), "the first arrival")
+    t.ok(first["discovered_at"] is not None and len(first["checksum"]) == 16, f"the first arrival: {first}")
+    # Nothing new: nothing happens, and nothing is told again.
+    again = run(t, project)
+    t.ok("quarantined" not in again.err, f"told again: {again.err}")
+    shown = t.weir("show", "arrivals", "conversions", "--data", lake, "-o", "json").json
+    missing = [r["interval_start"] for r in shown if r["state"] == "incomplete"]
+    t.equal([m[11:13] for m in missing], ["01", "02", "03", "04"], "intervals without a file that was read")
+    hours = {r["interval_start"].hour: r["conversions"] for r in read(lake, "gold.complete_hours").to_pylist()}
+    t.equal(hours, {0: 100, 5: 1}, "a model over arrivals")
+    # Corrected: one under the same path, one under another name; an hour that was missing comes.
+    (data / "conv-2024010101.csv").write_text(conversions(1, [f"u{i}" for i in range(100)]))
+    (data / "conv-2024010102.csv.gz").write_bytes(gzip.compress(conversions(2, ["u1", "u2", "u3"]).encode()))
+    (data / "conv-2024010104.csv").write_text(conversions(4, ["u4"]))
+    run(t, project)
+    hours = {r["interval_start"].hour: r["conversions"] for r in read(lake, "gold.complete_hours").to_pylist()}
+    t.equal(hours, {0: 100, 1: 100, 2: 3, 4: 1, 5: 1}, "after the corrected files")
+    shown = t.weir("show", "arrivals", "conversions", "--data", lake, "-o", "json").json
+    t.equal([r["interval_start"][11:13] for r in shown if r["state"] == "incomplete"], ["03"], "intervals that are still incomplete")
+    t.equal([(r["hours"], r["complete"]) for r in read(lake, "gold.days").to_pylist()], [(5, False)], "a day of which hours are missing")
+    for hour in [3, *range(6, 24)]:
+        (data / f"conv-20240101{hour:02d}.csv.gz").write_bytes(gzip.compress(conversions(hour, ["u9"]).encode()))
+    run(t, project)
+    t.equal([(r["hours"], r["complete"]) for r in read(lake, "gold.days").to_pylist()], [(24, True)], "a day of which all hours came")
+
+
+def test_arrivals_count_what_a_file_gave_over_restarts_and_kills(t):
+    rnd = random.Random(5)
+    project, lake = make_project(t, **{"models/gold/city.sql": None, "contracts/zones.odcs.yaml": None}), t.dir / "lake"
+    trips = [trip(rnd, i) for i in range(4000)]
+    for i in range(4):
+        write_trips(project / f"data/trips-{i}.csv", trips[i * 1000:(i + 1) * 1000] + trips[:10 * i])
+    args = ["run", "--once", "--project", project, "--data", lake, "--set", "weir.step.rows=30", "--set", "weir.epoch.steps=2", "--set", "weir.lease=1s"]
+    for _ in range(6):
+        process = t.start(*args)
+        time.sleep(rnd.uniform(0.2, 1.2 * PATIENCE))
+        process.send_signal(signal.SIGKILL if rnd.random() < .5 else signal.SIGTERM)
+        process.wait(60)
+    run(t, project, "weir.lease=1s")
+    arrivals = sorted((r["ordinal"], r["rows"], r["accepted"], r["duplicate"], r["state"]) for r in read(lake, "bronze.trips$arrivals").to_pylist())
+    t.equal(arrivals, [(i, 1000 + 10 * i, 1000, 10 * i, "read") for i in range(4)], "arrivals")
+    for row in read(lake, "bronze.trips$arrivals").to_pylist():
+        own = sorted(r["at"] for r in trips[row["ordinal"] * 1000:(row["ordinal"] + 1) * 1000])
+        t.equal([row[k].strftime("%Y-%m-%dT%H:%M:%SZ") for k in ("first_event_time", "last_event_time")], [own[0], own[-1]], f"event times of file {row['ordinal']}")
+
+
+def test_a_broken_file_has_its_row_of_arrivals(t):
+    project, lake = make_project(t, **{"models/gold/city.sql": None, "contracts/zones.odcs.yaml": None}), t.dir / "lake"
+    path = project / "data/trips-1.csv.gz"
+    rnd = random.Random(6)
+    write_trips(path, [trip(rnd, i) for i in range(3000)])
+    path.write_bytes(path.read_bytes()[:-2000])
+    run(t, project, code=1)
+    row = read(lake, "bronze.trips$arrivals").to_pylist()[0]
+    t.equal((row["state"], row["rows"]), ("broken", count(lake, "bronze.trips")), "the arrival of a cut file")
+    t.ok("the file is cut" in row["reason"], f"its reason: {row['reason']}")
+
+
+def test_gates_hold_reference_data(t):
+    gate = """        quality: [{metric: nullValues, mustBe: 0, customProperties: [{property: weir.gate, value: file}]}]
+"""
+    zones = ZONES.replace("      - {name: city, logicalType: string, required: true}\n", "      - name: city\n        logicalType: string\n" + gate)
+    project, lake = make_project(t, **{"contracts/zones.odcs.yaml": zones}), t.dir / "lake"
+    write_zones(project, {1: "Rome", 2: "Oslo"})
+    run(t, project)
+    write_zones(project, {1: "Bonn", 2: ""})
+    for _ in range(2):
+        done = run(t, project, code=1)
+        t.ok("is quarantined: nullValues of city: 1 null, expected 0" in done.err, f"the alarm: {done.err}")
+    t.equal({r["zone"]: r["city"] for r in read(lake, "bronze.zones").to_pylist()}, {1: "Rome", 2: "Oslo"}, "zones behind a gate")
+    write_zones(project, {1: "Bonn", 2: "Riga"})
+    run(t, project)
+    t.equal({r["zone"]: r["city"] for r in read(lake, "bronze.zones").to_pylist()}, {1: "Bonn", 2: "Riga"}, "zones once the file is right")
+    states = [(r["state"], r["rows"]) for r in read(lake, "bronze.zones$arrivals").to_pylist()]
+    t.equal(sorted(states), [("quarantined", 2), ("read", 2), ("read", 2)], "arrivals of zones")
+
+
+def test_drift_is_told_once(t):
+    project, lake = make_project(t, **{"models/gold/city.sql": None, "contracts/zones.odcs.yaml": None}), t.dir / "lake"
+
+    def drifts(done):
+        return sorted((e["field"], e["what"].split(",")[0], e["records"], e["offset"]) for e in map(json.loads, done.err.splitlines()) if e.get("event") == "schema_drift")
+
+    def put(n, header, rows):
+        (project / f"data/trips-{n}.csv").write_text(header + "\n" + "".join(rows))
+
+    at = "2024-01-01T00:00:00Z"
+    put(1, "id;zone;at;fare;note", [f"{i};1;{at};1;x\n" for i in range(10)])
+    t.equal(drifts(run(t, project)), [], "drifts of files as declared")
+    put(2, "id;zone;at;fare;tip", [f"{i};1;{at};1;2\n" for i in range(10, 1510)])
+    t.equal(drifts(run(t, project, "weir.step.rows=100")), [("note", "declared", 1000, 10), ("tip", "carried", 100, 10)], "drifts of a file with another column")
+    put(3, "id;zone;at;fare;tip;app", [f"{i};1;{at};1;2;a\n" for i in range(2000, 3200)])
+    t.equal(drifts(run(t, project)), [("app", "carried", 1200, 1510)], "drifts after a restart")
+    contract = project / "contracts/trips.odcs.yaml"
+    contract.write_text(contract.read_text().replace("version: 1.0.0", "version: 1.1.0"))
+    put(4, "id;zone;at;fare;note;app", [f"4000;1;{at};1;x;a\n"])
+    t.equal(drifts(run(t, project)), [("app", "carried", 1, 2710)], "drifts under another version of the contract")
