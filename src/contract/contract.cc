@@ -63,7 +63,7 @@ constexpr std::string_view kCustom[] = {
     "weir.kind",          "weir.files",        "weir.expects"};
 constexpr std::string_view kServerCustom[] = {"weir.csv.delimiter", "weir.csv.header",
                                               "weir.csv.null", "weir.csv.quote"};
-constexpr std::string_view kFileFormats[] = {"ndjson", "csv"};
+constexpr std::string_view kFileFormats[] = {"ndjson", "csv", "parquet"};
 constexpr std::string_view kServerTypes[] = {"http", "local", "kafka",    "s3",
                                              "gcs",  "azure", "postgres", "postgresql"};
 constexpr std::string_view kTransforms[] = {"identity", "year",   "month",    "day",
@@ -284,7 +284,7 @@ class ContractReader {
         std::find(std::begin(kFileFormats), std::end(kFileFormats), server->format) ==
             std::end(kFileFormats)) {
       report_.Add(format, fmt::format("the format '{}' is not read", server->format),
-                  "write format: ndjson (one JSON object a line) or csv");
+                  "write format: ndjson (one JSON object a line), csv or parquet");
     }
     ReadCsvDialect(node, server);
   }

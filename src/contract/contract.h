@@ -50,7 +50,7 @@ struct Server {  // where the source's records come from (servers[])
       type;  // "http" (the built-in gateway), "local" (files), later kafka, s3, postgres
   std::string location;  // of files: folder, glob, or pattern with {partition}; relative
                          // to the project folder
-  std::string format = "ndjson";  // "ndjson", "csv"
+  std::string format = "ndjson";  // "ndjson", "csv", "parquet"
   codec::CsvDialect csv;          // of "csv": customProperties weir.csv.* of the server
 };
 

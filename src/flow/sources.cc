@@ -127,10 +127,12 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
         WEIR_TRY(CheckPath(io, contract.name, location, server.format));
       std::optional<codec::CsvDialect> csv;
       if (server.format == "csv") csv = server.csv;
+      const bool parquet = server.format == "parquet";
       const Micros quiet = options.once ? 0 : settings.file_quiet;
       if (contract.kind == contract::SourceKind::kReference) {
         ingest::ReferenceSourceOptions files{
-            std::move(location), std::move(csv), first, options.once, quiet, nullptr};
+            std::move(location), std::move(csv), parquet, first,
+            options.once,        quiet,          nullptr};
         files.committed_rows = [rows = options.rows,
                                 table = ingest::TablesOf(contract).bronze] {
           return rows(table);
@@ -141,7 +143,7 @@ Status Sources::Bind(io::Io& io, Clock& clock, const project::Project& project,
       } else {
         one.source = WEIR_TRY(ingest::NewFileSource(
             std::move(context),
-            {std::move(location), std::move(csv), first, options.once, quiet}));
+            {std::move(location), std::move(csv), parquet, first, options.once, quiet}));
       }
     } else if (server.type == "http") {
       ingest::LogSourceOptions log;

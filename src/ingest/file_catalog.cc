@@ -18,31 +18,34 @@ constexpr std::string_view kPartition = "{partition}";
 constexpr std::string_view kJsonEndings[] = {".ndjson", ".jsonl", ".json"};
 constexpr std::string_view kCsvEndings[] = {".csv", ".tsv"};
 
-std::span<const std::string_view> EndingsOf(bool csv) {
-  return csv ? std::span<const std::string_view>(kCsvEndings)
-             : std::span<const std::string_view>(kJsonEndings);
+constexpr std::string_view kParquetEndings[] = {".parquet"};
+
+std::span<const std::string_view> EndingsOf(std::string_view format) {
+  if (format == "csv") return kCsvEndings;
+  if (format == "parquet") return kParquetEndings;
+  return kJsonEndings;
 }
 
 }  // namespace
 
 bool FilePattern::IsRecordFile(std::string_view name) const {
   for (const std::string_view packed : {".gz", ".zst"}) {
-    if (name.ends_with(packed)) name.remove_suffix(packed.size());
+    if (format_ != "parquet" && name.ends_with(packed)) name.remove_suffix(packed.size());
   }
-  for (const std::string_view ending : EndingsOf(csv_)) {
+  for (const std::string_view ending : EndingsOf(format_)) {
     if (name.ends_with(ending)) return true;
   }
   return false;
 }
 
 std::string FilePattern::endings() const {
-  return fmt::format("{}", fmt::join(EndingsOf(csv_), ", "));
+  return fmt::format("{}", fmt::join(EndingsOf(format_), ", "));
 }
 
 Result<FilePattern> FilePattern::Parse(const std::string& location,
                                        std::string_view format) {
   FilePattern out;
-  out.csv_ = format == "csv";
+  out.format_ = format;
   const std::string_view name = io::BaseName(location);
   const bool special = name.find_first_of("*?[{") != std::string_view::npos;
   const bool is_file = special || out.IsRecordFile(name);

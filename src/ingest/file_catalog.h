@@ -37,7 +37,8 @@ struct Quarantine {
 
 // A location: a folder, a glob of the last path part, or a pattern with {partition}:
 // "data/events-{partition}.ndjson". A folder means the files whose names end as those of
-// its format do: *.ndjson, *.jsonl, *.json; *.csv, *.tsv; and their .gz and .zst forms.
+// its format do: *.ndjson, *.jsonl, *.json; *.csv, *.tsv, and their .gz and .zst forms;
+// *.parquet.
 class FilePattern {
  public:
   static Result<FilePattern> Parse(const std::string& location,
@@ -54,7 +55,7 @@ class FilePattern {
   bool IsRecordFile(std::string_view name) const;
 
   std::string dir_, pattern_;
-  bool csv_ = false;
+  std::string format_;
   bool literal_ = false;
 };
 

@@ -372,9 +372,9 @@ class FileSource final : public SourceThread {
   Result<Entry> Judge(const SourceFile& file, Quarantine* quarantine,
                       bool* check_failed) {
     WEIR_TRY(CheckPresent(file));
-    const auto reader =
-        WEIR_TRY(LineReader::Open(*context_.io, file.path, 0,
-                                  {context_.record_bytes_max, file.size, options_.csv}));
+    const auto reader = WEIR_TRY(LineReader::Open(
+        *context_.io, file.path, 0,
+        {context_.record_bytes_max, file.size, options_.csv, options_.parquet}));
     FileGates gates = WEIR_TRY(FileGates::New(*context_.contract));
     for (bool end = false; !end;) {
       if (!Taking()) return Entry::kUnknown;
@@ -411,9 +411,9 @@ class FileSource final : public SourceThread {
                             bool* check_failed) {
     if (partition.reader == nullptr) {
       WEIR_TRY(CheckPresent(file));
-      partition.reader = WEIR_TRY(
-          LineReader::Open(*context_.io, file.path, partition.position.file_byte,
-                           {context_.record_bytes_max, file.size, options_.csv}));
+      partition.reader = WEIR_TRY(LineReader::Open(
+          *context_.io, file.path, partition.position.file_byte,
+          {context_.record_bytes_max, file.size, options_.csv, options_.parquet}));
     }
     return ahead_.Take(*partition.reader, check_failed);
   }
@@ -459,14 +459,16 @@ class FileSource final : public SourceThread {
                           "another name; what it repeats is told apart by its "
                           "identity",
                           taken == 0 ? std::string("nothing of it is taken in")
-                                     : fmt::format("its first {} bytes{} are taken in",
-                                                   taken, Packed(file.path))),
+                                     : fmt::format("its first {} {} are taken in", taken,
+                                                   Unit(file.path))),
               taken, true}));
     return PushArrival(partition, file, "broken", error);
   }
 
-  static const char* Packed(const std::string& path) {
-    return path.ends_with(".gz") || path.ends_with(".zst") ? " (decompressed)" : "";
+  const char* Unit(const std::string& path) const {
+    if (options_.parquet) return "rows";
+    return path.ends_with(".gz") || path.ends_with(".zst") ? "bytes (decompressed)"
+                                                           : "bytes";
   }
 
   void EndFile(Partition& partition, const SourceFile& file) {
@@ -512,7 +514,9 @@ Result<std::unique_ptr<Source>> NewFileSource(SourceContext context,
   std::unique_ptr<Pipeline> gate_pipeline;
   if (!context.contract->gates.empty()) gate_pipeline = WEIR_TRY(make());
   FilePattern pattern =
-      WEIR_TRY(FilePattern::Parse(options.location, options.csv ? "csv" : "ndjson"));
+      WEIR_TRY(FilePattern::Parse(options.location, options.parquet ? "parquet"
+                                                    : options.csv   ? "csv"
+                                                                    : "ndjson"));
   return std::unique_ptr<Source>(std::make_unique<FileSource>(
       std::move(context), std::move(options), std::move(pipeline),
       std::move(gate_pipeline), std::move(pattern)));

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/hash.h"
+#include "codec/parquet_rows.h"
 
 namespace weir::ingest {
 namespace {
@@ -336,11 +337,44 @@ Result<std::unique_ptr<Reader>> OpenAt(io::Io& io, const std::string& path, uint
   return reader;
 }
 
+class RowReader final : public LineReader {
+ public:
+  RowReader(std::unique_ptr<codec::ParquetRows> rows, int64_t from)
+      : rows_(std::move(rows)), at_(from) {}
+
+  Result<Lines> Next(int64_t rows_max, int64_t bytes_max) override {
+    codec::RowTexts texts = WEIR_TRY(rows_->Next(rows_max, bytes_max));
+    Lines out;
+    out.storage = std::move(texts.storage);
+    out.records = std::move(texts.rows);
+    out.framed = texts.next - at_;
+    at_ = texts.next;
+    out.end = static_cast<uint64_t>(at_);
+    out.end_of_file = texts.end;
+    return out;
+  }
+
+ private:
+  const std::unique_ptr<codec::ParquetRows> rows_;
+  int64_t at_;  // row
+};
+
+Result<std::unique_ptr<LineReader>> OpenRows(io::Io& io, const std::string& path,
+                                             uint64_t from,
+                                             const LineReaderOptions& options) {
+  const io::FileInfo info = WEIR_TRY(io.Stat(path));
+  if (!info.is_regular) return Invalid(fmt::format("{} is not a regular file", path));
+  const auto row = static_cast<int64_t>(from);
+  return std::unique_ptr<LineReader>(std::make_unique<RowReader>(
+      WEIR_TRY(codec::ParquetRows::Open(io, path, row, options.stored_bytes)), row));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LineReader>> LineReader::Open(io::Io& io, const std::string& path,
                                                      uint64_t from,
                                                      LineReaderOptions options) {
+  if (options.parquet) return OpenRows(io, path, from, options);
   auto reader = WEIR_TRY(OpenAt(io, path, from, options));
   if (!options.csv) return std::unique_ptr<LineReader>(std::move(reader));
   if (!options.csv->header) {

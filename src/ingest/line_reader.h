@@ -1,5 +1,5 @@
 // Records out of a file of lines or of CSV, plain or compressed, from any decompressed
-// byte on.
+// byte on; and the rows of a Parquet file as JSON records.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ struct LineReaderOptions {
   int64_t record_bytes_max = 0;
   uint64_t stored_bytes = std::numeric_limits<uint64_t>::max();
   std::optional<codec::CsvDialect> csv;  // else lines
+  bool parquet = false;                  // then rows stand for bytes
 };
 
 // Used by one thread.

@@ -273,9 +273,9 @@ class ReferenceSource final : public SourceThread {
   Status LoadFile(const Found& file, uint64_t checksum, Keys* keys, Loaded* out) {
     FileGates gates = WEIR_TRY(FileGates::New(*context_.contract));
     const Counts before = out->counts;
-    const auto reader = WEIR_TRY(
-        LineReader::Open(*context_.io, PathOf(file.name), 0,
-                         {context_.record_bytes_max, file.info.size, options_.csv}));
+    const auto reader = WEIR_TRY(LineReader::Open(
+        *context_.io, PathOf(file.name), 0,
+        {context_.record_bytes_max, file.info.size, options_.csv, options_.parquet}));
     int64_t record = 0;
     for (bool end = false; !end;) {
       const Lines lines = WEIR_TRY(reader->Next(context_.step_rows, context_.step_bytes));
@@ -444,7 +444,9 @@ Result<std::unique_ptr<Source>> NewReferenceSource(SourceContext context,
   auto pipeline = WEIR_TRY(Pipeline::New(*context.contract, context.record_bytes_max,
                                          options.csv ? &*options.csv : nullptr));
   FilePattern pattern =
-      WEIR_TRY(FilePattern::Parse(options.location, options.csv ? "csv" : "ndjson"));
+      WEIR_TRY(FilePattern::Parse(options.location, options.parquet ? "parquet"
+                                                    : options.csv   ? "csv"
+                                                                    : "ndjson"));
   return std::unique_ptr<Source>(std::make_unique<ReferenceSource>(
       std::move(context), std::move(options), std::move(pipeline), std::move(pattern)));
 }

@@ -70,10 +70,11 @@ class Source {
 
 struct FileSourceOptions {
   std::string location;                  // see FilePattern
-  std::optional<codec::CsvDialect> csv;  // else NDJSON
-  int first_partition = 0;               // added to the partition numbers
-  bool once = true;  // one scan, then EndOfInput; else scans every second
-  Micros quiet = 0;  // see FileCatalog::Scan
+  std::optional<codec::CsvDialect> csv;  // else NDJSON, or …
+  bool parquet = false;
+  int first_partition = 0;  // added to the partition numbers
+  bool once = true;         // one scan, then EndOfInput; else scans every second
+  Micros quiet = 0;         // see FileCatalog::Scan
 };
 Result<std::unique_ptr<Source>> NewFileSource(SourceContext context,
                                               FileSourceOptions options);
@@ -85,7 +86,8 @@ Result<std::unique_ptr<Source>> NewFileSource(SourceContext context,
 // the table.
 struct ReferenceSourceOptions {
   std::string location;                  // see FilePattern
-  std::optional<codec::CsvDialect> csv;  // else NDJSON
+  std::optional<codec::CsvDialect> csv;  // else NDJSON, or …
+  bool parquet = false;
   int partition = 0;
   bool once = true;  // looks once, then EndOfInput; else looks every second
   Micros quiet = 0;  // as FileSourceOptions::quiet

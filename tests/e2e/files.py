@@ -467,3 +467,56 @@ def test_drift_is_told_once(t):
     contract.write_text(contract.read_text().replace("version: 1.0.0", "version: 1.1.0"))
     put(4, "id;zone;at;fare;note;app", [f"4000;1;{at};1;x;a\n"])
     t.equal(drifts(run(t, project)), [("app", "carried", 1, 2710)], "drifts under another version of the contract")
+
+
+def test_parquet_files_are_events_and_reference_data(t):
+    import datetime as dt
+    from decimal import Decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    events = EVENTS.replace("data/trips*.csv*", "data/trips*.parquet").replace("format: csv", "format: parquet").replace("    customProperties: [{property: weir.csv.delimiter, value: ';'}]\n", "") \
+        + "      - {name: tags, logicalType: array, items: {logicalType: string}}\n"
+    zones = ZONES.replace("data/zones.csv, format: csv", "data/zones.parquet, format: parquet")
+    project, lake = make_project(t, **{"contracts/trips.odcs.yaml": events, "contracts/zones.odcs.yaml": zones}), t.dir / "lake"
+    rnd = random.Random(7)
+    trips = [trip(rnd, i) for i in range(3000)]
+    cities = {z: f"city {z % 7}" for z in range(40)}
+
+    def table(rows):
+        return pa.table({
+            "id": pa.array([r["id"] for r in rows], pa.int32()), "zone": pa.array([r["zone"] for r in rows]),
+            "at": pa.array([dt.datetime.fromisoformat(r["at"].replace("Z", "+00:00")) for r in rows], pa.timestamp("ns", "UTC")),
+            "fare": pa.array([Decimal(r["fare"]) for r in rows], pa.decimal128(12, 2)), "note": [r["note"] or None for r in rows],
+            "tags": pa.array([["a", r["note"], None] for r in rows], pa.list_(pa.string())), "more": pa.array([{"x": float("nan"), "b": b"\x00\xff"} for _ in rows])})
+
+    def put_zones():
+        pq.write_table(pa.table({"zone": list(cities), "city": list(cities.values())}), project / "data/zones.parquet")
+
+    pq.write_table(table(trips[:2000]), project / "data/trips-1.parquet", row_group_size=300)
+    pq.write_table(table([{**trips[0], "id": None}] + trips[2000:]), project / "data/trips-2.parquet", compression="zstd")
+    whole = (project / "data/trips-1.parquet").read_bytes()
+    (project / "data/trips-3.parquet").write_bytes(whole[: len(whole) // 2])
+    put_zones()
+    args = ["run", "--once", "--project", project, "--data", lake, "--set", "weir.step.rows=70", "--set", "weir.epoch.steps=2", "--set", "weir.lease=1s"]
+    for _ in range(4):
+        process = t.start(*args)
+        time.sleep(rnd.uniform(0.3, 1.5 * PATIENCE))
+        process.send_signal(signal.SIGKILL)
+        process.wait(60)
+    run(t, project, "weir.lease=1s", code=None)
+    bronze = {r["id"]: r for r in read(lake, "bronze.trips").to_pylist()}
+    t.equal(len(bronze), 3000, "trips in bronze")
+    for row in trips:
+        got = bronze[row["id"]]
+        t.equal((got["zone"], f"{got['fare']:.2f}", got["note"], got["at"].strftime("%Y-%m-%dT%H:%M:%SZ"), got["tags"]), (row["zone"], row["fare"], row["note"] or None, row["at"], ["a", row["note"], None]), f"trip {row['id']}")
+    t.equal(json.loads(bronze[0]["_extra"]), {"more": {"b": "AP8=", "x": "NaN"}}, "what the contract does not declare")
+    rejected = read(lake, "bronze.trips$rejected").to_pylist()
+    t.equal([(r["reason"], r["field"], r["_offset"], json.loads(r["_raw"])["zone"]) for r in rejected], [("missing_field", "id", 2000, trips[0]["zone"])], "rejected rows")
+    states = {r["path"].rsplit("/", 1)[1]: r["state"] for r in read(lake, "bronze.trips$arrivals").to_pylist()}
+    t.equal(states, {"trips-1.parquet": "read", "trips-2.parquet": "read", "trips-3.parquet": "broken"}, "arrivals")
+    t.equal(gold_city(lake), expected_city(trips, cities), "gold.city")
+    cities.update({z: "Oslo" for z in range(0, 40, 3)})
+    put_zones()
+    run(t, project)
+    t.equal(gold_city(lake), expected_city(trips, cities), "gold.city after zones moved")
