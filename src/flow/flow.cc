@@ -276,6 +276,10 @@ class FlowImpl final : public Flow {
                    {},
                    plan.model.comment,
                    plan.model.properties};
+    for (const auto& [column, comment] : plan.model.column_comments) {
+      const int i = spec.schema.IndexOf(column.text);
+      if (i >= 0) spec.schema.fields[static_cast<size_t>(i)].doc = comment;
+    }
     for (const sql::PartitionTerm& term : plan.model.partitioned_by) {
       iceberg::Transform transform;
       const std::string name = term.transform.empty() ? "identity" : term.transform;

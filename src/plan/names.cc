@@ -105,6 +105,14 @@ Result<std::set<std::string>> NameSet(duck::Session& session, std::string_view s
   return names;
 }
 
+std::string FirstLine(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+std::string WithoutPosition(std::string text) {
+  return text.substr(0, text.find(" (at character "));
+}
+
 }  // namespace
 
 std::string TableName(const Json& base_table) {
@@ -123,6 +131,8 @@ const InputTable* Tables::Find(const Json& base_table) const {
 
 Result<Functions> Functions::Load(duck::Session& session) {
   Functions functions;
+  functions.names = WEIR_TRY(
+      NameSet(session, "SELECT DISTINCT lower(function_name) FROM duckdb_functions()"));
   functions.aggregates =
       WEIR_TRY(NameSet(session,
                        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE "
@@ -170,6 +180,24 @@ void FindUndetermined(const Json& query, const Functions& functions,
     if (auto fault = Undetermined(json, functions)) faults->push_back(*std::move(fault));
     return true;
   });
+}
+
+std::string PlainMessage(const Error& error) {
+  std::string text = WithoutPosition(FirstLine(error.message));
+  if (text.starts_with("Values list ")) text.replace(0, 11, "Table");
+  return text;
+}
+
+std::string Candidates(const std::string& message) {
+  for (const std::string_view intro : {"Candidate bindings: ", "Did you mean "}) {
+    const size_t at = message.find(intro);
+    if (at == message.npos) continue;
+    std::string names =
+        WithoutPosition(FirstLine(std::string_view(message).substr(at + intro.size())));
+    std::erase_if(names, [](char c) { return c == '"' || c == '?'; });
+    return "did you mean " + names + "?";
+  }
+  return "";
 }
 
 }  // namespace weir::plan

@@ -8,6 +8,7 @@
 
 #include "plan/ast_internal.h"
 #include "plan/plan.h"
+#include "sql/macros.h"
 
 namespace weir::plan {
 
@@ -31,7 +32,7 @@ std::string TableName(const Json& base_table);
 
 // What DuckDB says about its functions.
 struct Functions {
-  std::set<std::string> aggregates,
+  std::set<std::string> names, aggregates,
       changing;  // `changing`: another value on another day, or at each call
   static Result<Functions> Load(duck::Session& session);
   bool IsAggregate(const Json& json) const {
@@ -48,6 +49,16 @@ void VisitTables(Json& query, const std::function<void(Json&)>& visit);
 
 // Puts the queries of views in the place of their names.
 void ReplaceViews(Json& query, const Tables& tables);
+
+// DuckDB's message without position and candidates. It calls our relations by what they
+// are to it.
+std::string PlainMessage(const Error& error);
+// What DuckDB proposes in a message's later lines: Candidate bindings: "a", "b"
+std::string Candidates(const std::string& message);
+
+// What is wrong with macros whether they are used or not.
+void CheckMacros(const sql::Macros& macros, duck::Session& session,
+                 const Functions& functions, std::vector<PlanProblem>* problems);
 
 // Functions and clauses whose results are not determined by the input rows.
 void FindUndetermined(const Json& query, const Functions& functions,

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "plan/query_internal.h"
 #include "sql/cdc.h"
+#include "sql/macros.h"
 #include "sql/token.h"
 
 namespace weir::plan {
@@ -21,35 +22,6 @@ constexpr std::string_view kWatermarkMacro =
 // Part of every fingerprint: a change of what pieces and state mean changes it.
 constexpr std::string_view kPlanFormat = "plan-2";
 
-std::string FirstLine(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-std::string WithoutPosition(std::string text) {
-  return text.substr(0, text.find(" (at character "));
-}
-
-// DuckDB's message without position and candidates. It calls our relations by what they
-// are to it.
-std::string PlainMessage(const Error& error) {
-  std::string text = WithoutPosition(FirstLine(error.message));
-  if (text.starts_with("Values list ")) text.replace(0, 11, "Table");
-  return text;
-}
-
-// What DuckDB proposes in a message's later lines: Candidate bindings: "a", "b"
-std::string Candidates(const std::string& message) {
-  for (const std::string_view intro : {"Candidate bindings: ", "Did you mean "}) {
-    const size_t at = message.find(intro);
-    if (at == message.npos) continue;
-    std::string names =
-        WithoutPosition(FirstLine(std::string_view(message).substr(at + intro.size())));
-    std::erase_if(names, [](char c) { return c == '"' || c == '?'; });
-    return "did you mean " + names + "?";
-  }
-  return "";
-}
-
 class Planner {
  public:
   Planner(std::vector<InputTable> sources, std::vector<sql::Model> models,
@@ -63,6 +35,8 @@ class Planner {
     const size_t before = problems_->size();
     Status status = Start();
     if (status.ok()) {
+      if (models_[0].macros != nullptr)
+        CheckMacros(*models_[0].macros, *bodies_, functions_, problems_);
       const std::vector<size_t> order = FindOrder();
       for (size_t i = 0; status.ok() && i < order.size(); ++i)
         status = PlanModel(order[i]);
@@ -103,8 +77,17 @@ class Planner {
 
   void Problem(const sql::Model& model, std::optional<size_t> offset, std::string message,
                std::string fix = "") {
-    problems_->push_back(
-        model.ProblemAt(offset.value_or(0), std::move(message), std::move(fix)));
+    PlanProblem problem =
+        model.ProblemAt(offset.value_or(0), std::move(message), std::move(fix));
+    // What AUTO CDC writes twice is one fault.
+    const bool known =
+        std::any_of(problems_->begin(), problems_->end(), [&](const PlanProblem& other) {
+          return other.file == problem.file &&
+                 other.problem.place.line == problem.problem.place.line &&
+                 other.problem.place.column == problem.problem.place.column &&
+                 other.problem.message == problem.problem.message;
+        });
+    if (!known) problems_->push_back(std::move(problem));
   }
 
   void Problem(const sql::Model& model, sql::Place place, std::string message,
@@ -144,6 +127,9 @@ class Planner {
     }
     Ast ast(*bodies_);
     for (size_t i = 0; i < models_.size(); ++i) {
+      if (models_[i].macros != nullptr &&
+          !models_[i].macros->Expand(&models_[i], problems_))
+        continue;
       if (models_[i].IsCdc()) {  // its query is written when its sources are planned
         parsed_[i] = true;
         for (const sql::Flow& flow : models_[i].flows)
@@ -330,7 +316,9 @@ class Planner {
                   "take one value: a time, a number or a text");
       }
     }
-    if (problems_->size() == before) WriteCdcQuery(sources, model, problems_);
+    if (problems_->size() != before) return {};
+    if (WriteCdcQuery(sources, model, problems_) && model->macros != nullptr)
+      model->macros->Expand(model, problems_);
     return {};
   }
 
@@ -410,6 +398,16 @@ class Planner {
     for (const sql::PartitionTerm& term : model.partitioned_by)
       check("PARTITIONED BY", term.column);
     for (const std::string& column : model.cluster_by) check("CLUSTER BY", column);
+    for (const auto& [column, _] : model.column_comments) {
+      if (plan.output.IndexOf(column.text) >= 0) continue;
+      const std::string closest = sql::Closest(column.text, names);
+      problems_->push_back(
+          {model.file,
+           {sql::PlaceOf(model.text, column.begin),
+            fmt::format("{} is not a column of the query", column.text),
+            closest.empty() ? "" : fmt::format("did you mean {}?", closest),
+            sql::LineOf(model.text, column.begin)}});
+    }
   }
 
   // Bronze's own columns may be passed on.

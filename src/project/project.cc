@@ -10,6 +10,7 @@
 #include <set>
 
 #include "data/type.h"
+#include "sql/macros.h"
 #include "sql/token.h"
 
 namespace weir::project {
@@ -138,6 +139,7 @@ class Loader {
       }
     }
     ReadContracts();
+    ReadModels("functions");
     ReadModels("models");
     ParseModels();
     if (problems_->size() > before) return std::nullopt;
@@ -288,7 +290,21 @@ class Loader {
       Add(fault.file, fault.problem.place.line, fault.problem.message, fault.problem.fix);
     }
     std::map<std::string, const sql::Model*> by_name;
+    if (!project_.models.empty() && project_.models[0].macros != nullptr) {
+      for (const auto& [name, macro] : project_.models[0].macros->all()) {
+        const sql::SourceText& source = *macro.source;
+        if (source.file.starts_with("functions/")) continue;
+        Add(source.file, sql::PlaceOf(source.text, macro.begin).line,
+            fmt::format("the macro {} is among models", name),
+            "put it into a file of functions/");
+      }
+    }
     for (const sql::Model& model : project_.models) {
+      if (model.file.starts_with("functions/")) {
+        Add(model.file, sql::PlaceOf(model.text, model.begin).line,
+            fmt::format("{} is among functions", model.name),
+            "functions/ is for CREATE MACRO: put it into a file of models/");
+      }
       const auto [other, inserted] = by_name.emplace(model.name, &model);
       if (inserted) continue;
       Add(model.file, sql::PlaceOf(model.text, model.begin).line,

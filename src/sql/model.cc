@@ -6,6 +6,7 @@
 #include <map>
 
 #include "data/type.h"
+#include "sql/macros.h"
 #include "sql/statement_internal.h"
 
 namespace weir::sql {
@@ -16,6 +17,7 @@ using data::SameName;
 struct Statements {
   std::vector<Model> models;
   std::vector<Flow> flows;
+  std::vector<Macro> macros;
 };
 
 // The statements of one file, up to the first with a fault.
@@ -56,6 +58,14 @@ class FileReader : StatementReader {
                       IsWord("SELECT") || IsWord("WITH")
                           ? "put CREATE MATERIALIZED VIEW schema.name AS before the query"
                           : Suggestion({"CREATE"}));
+    }
+    const size_t replace = IsWord("OR") && IsWord("REPLACE", 1) ? 2 : 0;
+    if (IsWord("MACRO", replace) || IsWord("FUNCTION", replace)) {
+      Skip(replace + 1);
+      Macro macro;
+      if (!ReadMacro(file_, &macro)) return false;
+      out_.macros.push_back(std::move(macro));
+      return true;
     }
     if (IsWord("FLOW")) {
       Flow flow;
@@ -273,6 +283,11 @@ std::vector<Model> ParseModels(const std::vector<SourceText>& files,
     FileReader(tokens, &statements).Read();
     for (SqlProblem& problem : found)
       problems->push_back({file.file, std::move(problem)});
+  }
+  const auto macros = std::make_shared<const Macros>(
+      Macros::Make(std::move(statements.macros), problems));
+  if (!macros->empty()) {
+    for (Model& model : statements.models) model.macros = macros;
   }
   // What lacks in a file with a fault is not told again as a fault of the others.
   if (!problems->empty()) return std::move(statements.models);

@@ -104,6 +104,8 @@ struct Flow {
   bool by_name = false;  // columns go to those of their names
 };
 
+class Macros;
+
 // A parsed model statement. Its query is `body`; of a table that flows go into it is made
 // of theirs: at once for INSERT, by WriteCdcQuery (cdc.h) for AUTO CDC, which needs to
 // know the columns of its sources.
@@ -117,12 +119,14 @@ struct Model : QueryText {
   std::vector<Constraint> constraints;
   std::optional<Micros> target_lag;
   std::string comment;
+  std::vector<std::pair<Written, std::string>> column_comments;
   std::vector<std::pair<std::string, std::string>> properties;  // TBLPROPERTIES
   bool nondeterministic = false;
-  bool has_query = false;   // AS …; else flows go into it
-  std::vector<Flow> flows;  // in the order of their names
-  size_t begin = 0;         // of its name, in the file
-  std::string text;         // the whole file
+  bool has_query = false;                // AS …; else flows go into it
+  std::vector<Flow> flows;               // in the order of their names
+  std::shared_ptr<const Macros> macros;  // what its text may call; null: none
+  size_t begin = 0;                      // of its name, in the file
+  std::string text;                      // the whole file
 
   bool IsCdc() const { return !flows.empty() && flows[0].cdc.has_value(); }
   Place PlaceInFile(size_t body_offset) const;
@@ -132,7 +136,8 @@ struct Model : QueryText {
                         std::string fix) const;
 };
 
-// Parses the statements of all files of a project and puts flows to their targets. Faults
+// Parses the statements of all files of a project, puts flows to their targets and gives
+// all models the macros (macros.h), which are not yet expanded in their text. Faults
 // go to `problems`; then what is returned lacks what was faulty. Needs no database.
 std::vector<Model> ParseModels(const std::vector<SourceText>& files,
                                std::vector<FileProblem>* problems);

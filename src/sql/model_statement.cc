@@ -110,18 +110,28 @@ class ModelReader : StatementReader {
                                    part));
       }
     }
-    return !IsSymbol('(') || ParseConstraintList();
+    return !IsSymbol('(') || ParseColumnList();
   }
 
-  bool ParseConstraintList() {
-    if (!IsWord("CONSTRAINT", 1)) {
-      return Problem(At().begin, "a model does not list its columns",
-                     "name them in the SELECT, with AS");
-    }
+  // (column COMMENT 'text', …, CONSTRAINT …)
+  bool ParseColumnList() {
+    const size_t begin = At().begin;
     do {
       Skip();
-      if (!TakeWord("CONSTRAINT")) return Expected("CONSTRAINT");
-      if (!ParseConstraint()) return false;
+      if (TakeWord("CONSTRAINT")) {
+        if (!ParseConstraint()) return false;
+        continue;
+      }
+      if (!IsName()) return Expected("a column or CONSTRAINT");
+      Written column{TokenValue(At(), text_), At().begin};
+      Skip();
+      if (!TakeWord("COMMENT")) {
+        return Problem(begin, "a model's columns are listed only to comment them",
+                       "name them in the SELECT, with AS; here column COMMENT 'text'");
+      }
+      if (At().kind != TokenKind::kString) return Expected("a text in quotes");
+      model_.column_comments.emplace_back(std::move(column), TokenValue(At(), text_));
+      Skip();
     } while (IsSymbol(','));
     return TakeSymbol(')') || Expected("',' or ')'");
   }

@@ -115,6 +115,16 @@ TEST(ModelTest, BodiesMayBeginWithAnyQueryWord) {
             "(SELECT $$a;b$$)");
 }
 
+TEST(ModelTest, ColumnsMayHaveComments) {
+  const Model m = Parse(
+      "CREATE VIEW a.b (y COMMENT 'why', CONSTRAINT x EXPECT (y > 0), \"Z z\" COMMENT "
+      "'it''s z') AS SELECT 1");
+  ASSERT_EQ(m.column_comments.size(), 2u);
+  EXPECT_EQ(m.column_comments[1].first.text, "Z z");
+  EXPECT_EQ(m.column_comments[1].second, "it's z");
+  EXPECT_EQ(m.constraints.size(), 1u);
+}
+
 TEST(ModelTest, ConstraintsMayStandInParenthesesAfterTheName) {
   const Model m = Parse(
       "CREATE VIEW a.b (CONSTRAINT x EXPECT (y > 0), CONSTRAINT z EXPECT (w) ON "
@@ -162,7 +172,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "are Weir's own"},
         FaultCase{
             "Columns", "CREATE VIEW a.b (x, y) AS SELECT 1",
-            "1:17: a model does not list its columns [name them in the SELECT, with AS]"},
+            "1:17: a model's columns are listed only to comment them [name them in the "
+            "SELECT, with AS; here column COMMENT 'text']"},
         FaultCase{
             "Clause", "CREATE VIEW a.b\n  PARTITIONNED BY (x) AS SELECT 1",
             "2:3: expected a clause, found 'PARTITIONNED' [did you mean PARTITIONED?]"},

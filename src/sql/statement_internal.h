@@ -10,6 +10,8 @@
 
 namespace weir::sql {
 
+struct Macro;
+
 // The tokens of a file, and how far they are read.
 struct FileTokens {
   std::shared_ptr<const SourceText> source;
@@ -72,5 +74,6 @@ class StatementReader {
 // The statement of each kind from the word behind CREATE on; false: it has a fault.
 bool ReadModel(FileTokens& file, Model* out);
 bool ReadFlow(FileTokens& file, Flow* out);
+bool ReadMacro(FileTokens& file, Macro* out);
 
 }  // namespace weir::sql
