@@ -270,8 +270,12 @@ std::string_view CostOf(const plan::Stage& stage) {
       return "all rows of each key, in order; a changed row costs the rows from it to "
              "where results stop changing";
     case plan::BlockKind::kComponents:
-      return "the rows by record and the records by value, on one shard; a changed row "
-             "costs the components it touches, before and after, whole";
+      return stage.components.from < 0
+                 ? "the rows by record and the records by value, on one shard; a changed "
+                   "row costs the components it touches, before and after, whole"
+                 : "the rows by record and the records by value, on one shard; a changed "
+                   "row costs the rows that were ever linked with it, times the moments "
+                   "at which one of them begins or ends";
     case plan::BlockKind::kRecompute:
       return stage.one_group ? "all rows; any change computes all of them again"
                              : "all rows of each key; a changed row costs the rows of "

@@ -34,6 +34,7 @@ enum class AggregateKind : uint8_t {
   kVarSamp,
   kStddevPop,
   kStddevSamp,
+  kLogSum,  // of floating numbers: log2 of the sum of 2^x
 };
 
 // Which part of the values stands before a quantile, 0 to 1.
@@ -93,6 +94,7 @@ struct AggregateSpec {
 // them, and NaNs are each one of its own: DuckDB's mode(x ORDER BY x). Variances are
 // exact and rounded once (DuckDB rounds at each row); NaN or infinity among more than one
 // value is an error naming the group, as in DuckDB, and so is a result beyond double.
+// A log sum adds the powers exactly, each rounded once by itself, whatever their sizes.
 //
 // `space` names the state in `store` (restored lazily: groups not in memory are fetched
 // with GetMany before a step touches them). Emits per step and touched group at most one

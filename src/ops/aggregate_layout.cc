@@ -192,6 +192,8 @@ uint32_t SlotBytes(const CallLayout& call) {
       return 16;
     case SlotForm::kVariance:
       return 64;
+    case SlotForm::kLogSum:
+      return 12;
   }
   return 0;
 }
@@ -268,6 +270,12 @@ Status AddCall(const AggregateCall& call, const data::Schema& input, bool retrac
       out.form = SlotForm::kVariance;
       out.argument_present = true;
       break;
+    case AggregateKind::kLogSum:
+      if (!IsFloat(out.argument_type) || !IsFloat(out.result))
+        return Wrong(out, "only floating numbers have it");
+      out.form = SlotForm::kLogSum;
+      out.argument_present = true;
+      break;
     default:
       WEIR_TRY(DescribeWinner(call, input, retracts, &out, &order));
   }
@@ -296,6 +304,7 @@ Status AddCall(const AggregateCall& call, const data::Schema& input, bool retrac
     out.order = IndexOf(layout->orders, order);
     for (const int column : order.columns) AddOnce(layout->used_columns, column);
   }
+  if (out.form == SlotForm::kLogSum) layout->refs.push_back({out.offset + 8, -1});
   if (out.form == SlotForm::kFloatSum) layout->refs.push_back({out.offset + 24, -1});
   if (out.form == SlotForm::kWinner) {
     layout->refs.push_back({out.minor_offset(), out.order});

@@ -31,6 +31,7 @@ enum class SlotForm : uint8_t {
   kMode,      // SortedCounts* of all values, SortedCounts* of the same by their frequency
   kVariance,  // NarrowSum, int64 terms, ref of a WideSum, NarrowSquares, ref of a
               // WideSquares
+  kLogSum,    // int64 terms, ref of PowerSums
 };
 
 struct CallLayout {

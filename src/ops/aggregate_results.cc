@@ -118,6 +118,13 @@ void AppendFloatSum(const CallLayout& call, Group* group, CellColumn* out) {
   AppendDouble(RoundedSum(narrow, &wide, divisor), call.result, out);
 }
 
+void AppendLogSum(const CallLayout& call, Group* group, CellColumn* out) {
+  const char* slot = group->slots() + call.offset;
+  const auto ref = ReadAs<uint32_t>(slot + 8);
+  if (ReadAs<int64_t>(slot) <= 0 || ref == 0) return out->AppendNull();
+  AppendDouble(PowerSums(GroupTable::Item(group->heap, ref)).Log2(), call.result, out);
+}
+
 void AppendBools(const CallLayout& call, const char* slot, CellColumn* out) {
   const auto trues = ReadAs<int64_t>(slot), falses = ReadAs<int64_t>(slot + 8);
   if (trues <= 0 && falses <= 0) return out->AppendNull();
@@ -433,6 +440,9 @@ Status AppendResults(const AggregateLayout& layout, const CallLayout& call,
       for (Group* group : groups) {
         if (!AppendVariance(call, group, out)) return IsOutOfRange(layout, group);
       }
+      break;
+    case SlotForm::kLogSum:
+      for (Group* group : groups) AppendLogSum(call, group, out);
       break;
   }
   return {};

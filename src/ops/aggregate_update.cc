@@ -59,6 +59,9 @@ void AggregateUpdate::Apply(size_t begin, std::span<Group* const> groups) {
       case SlotForm::kVariance:
         Variances(call);
         break;
+      case SlotForm::kLogSum:
+        LogSums(call);
+        break;
     }
     steps_ = nullptr;
   }
@@ -283,6 +286,26 @@ void AggregateUpdate::Variances(const CallLayout& call) {
     auto wide = ReadAs<WideSquares>(item);
     wide.Add(values[row], weight(row));
     WriteAs(item, wide);
+  });
+}
+
+void AggregateUpdate::LogSums(const CallLayout& call) {
+  const double* values = columns_.Doubles(call.argument);
+  ForEachSelected(call, [&](size_t row) {
+    Group* g = group(row);
+    char* slot = g->slots() + call.offset;
+    AddTo<int64_t>(slot, weight(row));
+    const uint32_t ref = ReadAs<uint32_t>(slot + 8);
+    PowerSums sums;
+    if (ref != 0) sums = PowerSums(GroupTable::Item(g->heap, ref));
+    sums.Add(values[row], weight(row));
+    const std::string_view bytes = sums.bytes();
+    if (ref != 0 && GroupTable::Item(g->heap, ref).size() == bytes.size()) {
+      std::memcpy(GroupTable::MutableItem(g->heap, ref), bytes.data(), bytes.size());
+      return;
+    }
+    WriteAs(slot + 8, uint32_t{0});  // the old item may go if room is made
+    WriteAs(slot + 8, AddHeapItem(table_, g, layout_, bytes));
   });
 }
 

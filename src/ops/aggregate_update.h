@@ -50,6 +50,7 @@ class AggregateUpdate {
   void KeepWinners(const CallLayout& call, const std::vector<uint32_t>& winners);
   void Ranges(int call_index);
   void Variances(const CallLayout& call);
+  void LogSums(const CallLayout& call);
 
   Group* group(size_t row) const { return groups_[row - begin_]; }
   int64_t weight(size_t row) const {

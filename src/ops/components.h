@@ -21,16 +21,24 @@ struct ComponentsSpec {
   int sequence = -1;        // the first record of a component is that of the least
                             // (sequence, record), NULLs last; -1: of the least record
   int64_t most = -1;  // a value that more records than this carry links none; -1: any
+  // History: a row is there from `from` on and until before `to`; a row whose `from` is
+  // NULL is never there, one whose `to` is NULL for ever. Both of one type, no floating
+  // one. -1: rows have no times.
+  int from = -1, to = -1;
 };
 
 // Puts out, at Flush, one row per record: its record columns, then those of the first
-// record of its component. What comes out depends on the rows that are there alone, never
-// on the order in which they came.
+// record of its component. With history, one row per record and longest span of time in
+// which the first record of its component is the same, and since when and until when
+// (NULL: for ever) behind them; the sequence is `from` if there is none. What comes out
+// depends on the rows that are there alone, never on the order in which they came.
 //
 // Kept are the rows by record, and the records by value. A change costs the components
 // that it touches, as they were and as they are: their rows are in memory together until
 // the step is over. A component that several changes of a step touch is walked once, and
-// one whose rows changed without a change of records, values and order not at all.
+// one whose rows changed without a change of records, values and order not at all. With
+// history a change costs the records that were ever linked with it, by values that too
+// many carry as well: their rows, times the moments at which one of them begins or ends.
 //
 // kInternal at Flush: a row was taken back that is not there.
 Result<std::unique_ptr<Operator>> NewComponents(ComponentsSpec spec,

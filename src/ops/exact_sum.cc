@@ -1,6 +1,7 @@
 #include "ops/exact_sum.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "base/check.h"
@@ -163,6 +164,52 @@ double RoundedSum(NarrowSum narrow, const WideSum* wide, uint64_t divisor) {
   WideSum total = *wide;
   total.Add(narrow);
   return RoundedQuotient(total.limbs, kWideExponent, divisor);
+}
+
+void PowerSums::Add(double x, int64_t weight) {
+  constexpr double kBlock = 512;
+  // NaN and infinities are terms of themselves.
+  const auto block =
+      std::isfinite(x) ? static_cast<int64_t>(std::floor(x / kBlock)) : int64_t{0};
+  const double term =
+      std::isfinite(x) ? std::exp2(x - static_cast<double>(block) * kBlock) : x;
+  size_t at = 0;
+  for (; at < bytes_.size(); at += kEntry) {
+    int64_t number;
+    std::memcpy(&number, bytes_.data() + at, sizeof number);
+    if (number == block) break;
+    if (number > block) {
+      bytes_.insert(at, kEntry, '\0');
+      break;
+    }
+  }
+  if (at == bytes_.size()) bytes_.append(kEntry, '\0');
+  WideSum sum;
+  std::memcpy(&sum, bytes_.data() + at + sizeof block, sizeof sum);
+  sum.Add(term, weight);
+  std::memcpy(bytes_.data() + at, &block, sizeof block);
+  std::memcpy(bytes_.data() + at + sizeof block, &sum, sizeof sum);
+}
+
+double PowerSums::Log2() const {
+  // Two blocks below the highest are less than a rounding of it.
+  double total = 0;
+  int64_t top = 0;
+  for (size_t at = bytes_.size(); at > 0; at -= kEntry) {
+    int64_t block;
+    WideSum wide;
+    std::memcpy(&block, bytes_.data() + at - kEntry, sizeof block);
+    std::memcpy(&wide, bytes_.data() + at - sizeof wide, sizeof wide);
+    const double sum = RoundedSum({}, &wide);
+    if (!std::isfinite(sum)) return sum;
+    if (total == 0) {
+      total = sum;
+      top = block;
+    } else if (top - block <= 2) {
+      total += std::ldexp(sum, static_cast<int>(block - top) * 512);
+    }
+  }
+  return std::log2(total) + static_cast<double>(top) * 512;
 }
 
 namespace {

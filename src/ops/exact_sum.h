@@ -10,6 +10,8 @@
 #include <bit>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 
 namespace weir::ops {
 
@@ -63,6 +65,26 @@ struct WideSum {
 // (narrow + wide) / divisor, correctly rounded; `wide` may be null, `divisor` > 0. NaN
 // when there is a NaN or infinities of both signs.
 double RoundedSum(NarrowSum narrow, const WideSum* wide, uint64_t divisor = 1);
+
+// The sum of powers 2^x, each rounded by itself, without further rounding and whatever
+// their sizes: of powers whose exponents are in one block of 512 a WideSum.
+class PowerSums {
+ public:
+  PowerSums() = default;
+  explicit PowerSums(std::string_view bytes) : bytes_(bytes) {}
+
+  void Add(double x, int64_t weight);
+  double Log2() const;  // of a sum above 0
+
+  // Per block in ascending order: int64 number of the block, WideSum of its powers over
+  // 2^(512 · number).
+  std::string_view bytes() const { return bytes_; }
+
+ private:
+  static constexpr size_t kEntry = sizeof(int64_t) + sizeof(WideSum);
+
+  std::string bytes_;
+};
 
 // Sums of squares without rounding, for variances.
 struct NarrowSquares {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -403,6 +404,50 @@ TEST(ExactVarianceTest, NarrowSquaresGiveWayBeforeTheyOverflow) {
   squares.Add(large, -2'000'000'000);
   squares.Add(-large, -2'000'000'000);
   EXPECT_EQ(squares.Variance(false), large * large);
+}
+
+TEST(PowerSumsTest, AddsPowersOfAnySize) {
+  PowerSums sums;
+  sums.Add(0, 1);
+  EXPECT_EQ(sums.Log2(), 0);
+  sums.Add(0, 3);
+  EXPECT_EQ(sums.Log2(), 2);
+  sums.Add(-1e6, 1);
+  EXPECT_EQ(sums.Log2(), 2);
+  sums.Add(40'000.5, 1);
+  EXPECT_EQ(sums.Log2(), 40'000.5);
+  sums.Add(40'000.5, -1);
+  sums.Add(0, -4);
+  EXPECT_EQ(sums.Log2(), -1e6);
+}
+
+TEST(PowerSumsTest, NeighboursAcrossABlockAddUp) {
+  PowerSums sums;
+  sums.Add(511, 1);
+  sums.Add(512, 1);
+  EXPECT_DOUBLE_EQ(sums.Log2(), 511 + std::log2(3));
+}
+
+TEST(PowerSumsTest, OrderAndTermsTakenBackDoNotMatter) {
+  const uint64_t seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<double> near(39'000, 39'010), far(-50'000, 50'000);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<double> terms;
+    for (int i = 0; i < 40; ++i) terms.push_back(near(random));
+    PowerSums straight, other;
+    for (const double term : terms) straight.Add(term, 1);
+    std::shuffle(terms.begin(), terms.end(), random);
+    std::vector<double> noise;
+    for (const double term : terms) {
+      noise.push_back(far(random));
+      other.Add(noise.back(), 1);
+      other.Add(term, 1);
+    }
+    for (const double term : noise) other.Add(term, -1);
+    EXPECT_EQ(straight.Log2(), other.Log2());
+  }
 }
 
 }  // namespace

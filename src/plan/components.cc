@@ -16,12 +16,12 @@ size_t CountNamed(const Json& select, char prefix) {
   return count;
 }
 
-// What MAX said: the one limit on a count in these queries.
+// What MAX said: the one limit on a number in these queries.
 int64_t MostIn(const Json& query) {
   int64_t most = -1;
   Visit(query, [&](const Json& json) {
     if (IsType(json, "COMPARE_LESSTHANOREQUALTO"))
-      most = AsInteger(json["right"]).value_or(-1);
+      most = std::max(most, AsInteger(json["right"]).value_or(-1));
     return true;
   });
   return most;
@@ -43,7 +43,10 @@ Result<std::optional<QueryPlanner::Resolved>> QueryPlanner::FindResolve(const Js
   out.rows = rows;
   out.shape.records = CountNamed(query, 'r');
   out.shape.values = CountNamed(query, 'v');
-  out.shape.sequence = AliasOf(query["select_list"].back()) == "s";
+  for (const Json& item : query["select_list"]) {
+    out.shape.sequence |= AliasOf(item) == "s";
+    out.shape.history |= AliasOf(item) == "until";
+  }
   for (size_t i = rows + 1; i <= result; ++i)
     out.shape.most = std::max(out.shape.most, MostIn(ctes[i]));
   if (out.shape.records == 0 || out.shape.values == 0) return std::optional<Resolved>();
@@ -78,15 +81,29 @@ Result<Rows> QueryPlanner::Components(const Resolved& resolve, const Json& ctes)
              values = static_cast<std::ptrdiff_t>(resolve.shape.values);
   stage.components.record.assign(at, at + records);
   stage.components.values.assign(at + records, at + records + values);
-  if (resolve.shape.sequence) stage.components.sequence = places.back();
+  auto next = at + records + values;
+  if (resolve.shape.sequence) stage.components.sequence = *next++;
+  if (resolve.shape.history) {
+    stage.components.from = next[0];
+    stage.components.to = next[1];
+  }
   stage.components.most = resolve.shape.most;
-  std::vector<std::string> key;
+  std::vector<std::string> key, native;
   for (const char* prefix : {"r", "f"}) {
     for (size_t i = 0; i < resolve.shape.records; ++i) {
       stage.output.fields.push_back(port.schema.fields[static_cast<size_t>(places[i])]);
       stage.output.fields.back().name = fmt::format("{}{}", prefix, i);
       if (*prefix == 'r') key.push_back(stage.output.fields.back().name);
+      native.push_back(natives[static_cast<size_t>(places[i])]);
     }
+  }
+  if (resolve.shape.history) {
+    const auto since = static_cast<size_t>(stage.components.from);
+    for (const char* name : {"since", "until"}) {
+      stage.output.fields.push_back({name, port.schema.fields[since].type});
+      native.push_back(natives[since]);
+    }
+    key.push_back("since");
   }
   const auto op = ops::NewComponents(stage.components, port.schema, stage.output, nullptr,
                                      "check", 1);
@@ -94,9 +111,8 @@ Result<Rows> QueryPlanner::Components(const Resolved& resolve, const Json& ctes)
   Rows out;
   for (size_t i = 0; i < stage.output.fields.size(); ++i) {
     const data::Field& field = stage.output.fields[i];
-    const auto native = static_cast<size_t>(places[i % resolve.shape.records]);
     out.items.push_back(
-        {field.name, WEIR_TRY(StoredColumn(field.name, field.type, natives[native]))});
+        {field.name, WEIR_TRY(StoredColumn(field.name, field.type, native[i]))});
   }
   out.input = WEIR_TRY(AddStage(std::move(stage)));
   out.input.keys = {key};

@@ -6,6 +6,7 @@
 
 #include "data/batch.h"
 #include "plan/query_internal.h"
+#include "sql/decay.h"
 
 namespace weir::plan {
 namespace {
@@ -30,6 +31,13 @@ void ForEachArgument(Json& json, const std::function<void(Json&)>& visit) {
       ForEachArgument(child, visit);
     }
   }
+}
+
+// The aggregate in a call that GROUP BY sees: that of decay_sum stands in
+// list_reduce(list_sort(…)).
+template <class J>
+J& AggregateIn(J& call) {
+  return CallName(call) == "list_reduce" ? call["children"][0]["children"][0] : call;
 }
 
 // The second argument of a quantile.
@@ -59,9 +67,8 @@ Result<ops::Fraction> FractionOf(const Json& expr) {
 // Replaces in expressions the keys by _k0, _k1 …, aggregate calls by _a0 …, GROUPING(…)
 // by _g0 ….
 struct QueryPlanner::Calls {
-  const Functions& functions;
+  QueryPlanner& planner;
   const std::vector<Json>& keys;
-  const std::map<std::string, Json>& pending;
   std::vector<Json> calls;
   std::vector<std::vector<size_t>> groupings;  // the keys each names
 
@@ -70,14 +77,14 @@ struct QueryPlanner::Calls {
     for (size_t i = 0; i < keys.size(); ++i) {
       if (Plain(keys[i]) == plain) return ColumnRef({fmt::format("_k{}", i)});
     }
-    if (functions.IsAggregate(expr)) {
+    if (planner.functions_.IsAggregate(expr) || WEIR_TRY(planner.IsLogSum(expr))) {
       auto found = std::find(calls.begin(), calls.end(), plain);
       if (found == calls.end()) found = calls.insert(calls.end(), plain);
       return ColumnRef({fmt::format("_a{}", found - calls.begin())});
     }
     if (IsType(expr, "GROUPING_FUNCTION")) return Grouping(expr);
     if (IsClass(expr, "COLUMN_REF")) {
-      if (pending.contains(NamesOf(expr)[0])) return expr;
+      if (planner.pending_.contains(NamesOf(expr)[0])) return expr;
       return Invalid(
           fmt::format("column {} is neither grouped nor aggregated", NamesOf(expr)[0]));
     }
@@ -183,7 +190,8 @@ Result<Json> QueryPlanner::ResolveHaving(const Json& expr, const Source& source,
     return column.ok() && is_key(*column) ? column
                                           : Resolve(expr, source, &select.items, true);
   }
-  if (functions_.IsAggregate(expr)) return Resolve(expr, source, &select.items);
+  if (functions_.IsAggregate(expr) || WEIR_TRY(IsLogSum(expr)))
+    return Resolve(expr, source, &select.items);
   const auto whole = Resolve(expr, source, &select.items);
   if (whole.ok() && is_key(*whole)) return whole;
   Json out = expr;
@@ -204,9 +212,23 @@ Status QueryPlanner::ResolveHavingChildren(Json& json, const Source& source,
   return {};
 }
 
+// What decay_sum stands for.
+Result<bool> QueryPlanner::IsLogSum(const Json& expr) {
+  const auto is_call = [](const Json& json, const char* name) {
+    return IsCall(json) && CallName(json) == name && !json["children"].empty();
+  };
+  if (!is_call(expr, "list_reduce") || expr["children"].size() != 2 ||
+      !is_call(expr["children"][0], "list_sort") || !is_call(AggregateIn(expr), "list"))
+    return false;
+  if (log_sum_lambda_.is_null())
+    log_sum_lambda_ = Plain(WEIR_TRY(ast_.ParseExpr(
+        fmt::format("list_reduce([1], {})", sql::kLogSumLambda))))["children"][1];
+  return Plain(expr["children"][1]) == log_sum_lambda_;
+}
+
 Status QueryPlanner::Group(const std::vector<Json>& keys,
                            const std::vector<std::vector<size_t>>& sets, Select* select) {
-  Calls calls{functions_, keys, pending_, {}, {}};
+  Calls calls{*this, keys, {}, {}};
   Status status;
   select->ForEachExpr([&](Json& expr) {
     auto over = calls.Over(expr);
@@ -386,7 +408,8 @@ Result<QueryPlanner::Grouped> QueryPlanner::RecomputedGroups(
   for (const Json& key : keys) port.exchange_keys.push_back(columns.Add(key, "k"));
   for (const Json& call : calls) {  // what it computes row by row
     Json copy = call;
-    ForEachArgument(copy, [&](Json& argument) { columns.Add(argument, "c"); });
+    ForEachArgument(AggregateIn(copy),
+                    [&](Json& argument) { columns.Add(argument, "c"); });
   }
   if (columns.items().empty())
     columns.Add(WEIR_TRY(ast_.ParseExpr("CAST(true AS BOOLEAN)")), "c");
@@ -408,7 +431,7 @@ Result<QueryPlanner::Grouped> QueryPlanner::RecomputedGroups(
   }
   for (size_t i = 0; i < calls.size(); ++i) {
     Json call = calls[i];
-    ForEachArgument(call, [&](Json& argument) {
+    ForEachArgument(AggregateIn(call), [&](Json& argument) {
       argument = stored[static_cast<size_t>(columns.Add(argument, "c"))];
     });
     results.push_back({fmt::format("a{}", i), std::move(call)});
@@ -456,6 +479,13 @@ Result<ops::AggregateCall> QueryPlanner::PlanCall(const Json& call,
                                                         "bool_or"};
   static const std::set<std::string> kOfDistinct = {"count", "sum", "avg", "mean"};
   ops::AggregateCall out;
+  if (WEIR_TRY(IsLogSum(call))) {
+    const Json& terms = AggregateIn(call);
+    out.kind = AggregateKind::kLogSum;
+    out.argument = columns->Add(terms["children"][0], "c");
+    if (!terms["filter"].is_null()) out.filter = columns->Add(terms["filter"], "c");
+    return out;
+  }
   const auto orders = call["order_bys"]["orders"].get<std::vector<Json>>();
   const bool list = kLists.contains(name), text = kTexts.contains(name);
   out.distinct = call["distinct"] == true && !kIgnoreDistinct.contains(name);

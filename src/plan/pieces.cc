@@ -175,9 +175,9 @@ Result<Input> QueryPlanner::AddStage(Stage stage) {
                         call.default_column, call.ignore_nulls, call.rows_frame,
                         call.preceding);
   }
-  text += fmt::format("\n{} {} {} {}", Numbers(stage.components.record),
+  text += fmt::format("\n{} {} {} {} {} {}", Numbers(stage.components.record),
                       Numbers(stage.components.values), stage.components.sequence,
-                      stage.components.most);
+                      stage.components.from, stage.components.to, stage.components.most);
   const auto same = std::find(signatures_.begin(), signatures_.end(), text);
   if (same != signatures_.end())
     return inputs_[static_cast<size_t>(same - signatures_.begin())];

@@ -228,8 +228,10 @@ std::string OperatorSql(const Stage& stage, size_t number) {
       for (size_t i = 0; i < spec.values.size(); ++i)
         add(spec.values[i], fmt::format("v{}", i));
       if (spec.sequence >= 0) add(spec.sequence, "s");
+      if (spec.from >= 0) add(spec.from, "since");
+      if (spec.to >= 0) add(spec.to, "until");
       const sql::ResolveShape shape{spec.record.size(), spec.values.size(),
-                                    spec.sequence >= 0, spec.most};
+                                    spec.sequence >= 0, spec.from >= 0, spec.most};
       return fmt::format(
           "WITH RECURSIVE weir_rows AS (SELECT {} FROM _in0){} SELECT *, 1 AS _weight "
           "FROM weir_components",
@@ -638,6 +640,15 @@ INSTANTIATE_TEST_SUITE_P(
         GraphCase{"Resolve", "components",
                   "SELECT id, unified_id AS u FROM RESOLVE(TABLE silver.changing, RECORD "
                   "(id, k), BY (n, x, d), SEQUENCE BY ts, MAX 5)"},
+        GraphCase{
+            "ResolveHistory", "components",
+            "SELECT id, unified_id AS u, valid_from, valid_to FROM "
+            "RESOLVE_HISTORY(TABLE silver.changing, RECORD (id), BY (n, x), SEQUENCE "
+            "BY ts, MAX 5)"},
+        GraphCase{
+            "DecaySum", "aggregate",
+            "SELECT k, decay_sum(abs(n), ts, INTERVAL 12 HOUR) FILTER (WHERE n > 1) "
+            "> 100 AS s FROM silver.changing GROUP BY k"},
         GraphCase{"Limit", "top", "SELECT k, n FROM silver.changing ORDER BY x LIMIT 3"},
         GraphCase{"LimitOffset", "top, top, union",
                   "SELECT k, n FROM silver.changing ORDER BY x DESC LIMIT 3 OFFSET 2"},

@@ -208,6 +208,7 @@ class QueryPlanner {
   Status ResolveHavingChildren(Json& json, const Source& source, const Select& select,
                                const std::vector<Json>& keys);
   Result<ops::AggregateCall> PlanCall(const Json& call, PortColumns* columns);
+  Result<bool> IsLogSum(const Json& expr);
   static Status CheckCalls(const Stage& stage);
   static Status CheckOperator(Stage* stage, const std::vector<Json>& calls);
   static void SetOrder(const std::vector<Json>& orders, PortColumns* columns,
@@ -295,6 +296,7 @@ class QueryPlanner {
   std::map<std::string, Json>
       pending_;  // subqueries over groups, by what stands for them
   int subqueries_ = 0;
+  Json log_sum_lambda_;  // once it was asked for
 };
 
 // Fills the stages of `plan` from its completed query, as it is without constraints, and

@@ -9,6 +9,7 @@
 #include "iceberg/catalog.h"
 #include "query/lease_internal.h"
 #include "query/tables_internal.h"
+#include "sql/decay.h"
 #include "sql/token.h"
 
 namespace weir::query {
@@ -248,6 +249,8 @@ Result<QueryReport> RunQuery(
   if (!note.empty()) report.notes.push_back(note);
   const std::unique_ptr<duck::Session> session =
       WEIR_TRY(duck::Session::Open(options.duck));
+  for (const std::string_view macro : sql::kDecayMacros)
+    WEIR_TRY(session->Execute(macro));
   Runner runner(io, options, *session, pinned->tables());
   const std::string prepared = WEIR_TRY(runner.Prepare(RewriteAsOf(sql)));
   WEIR_TRY(session->QueryStreaming(

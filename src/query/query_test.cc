@@ -202,6 +202,15 @@ TEST_F(QueryTest, AnEmptyTableHasNoRows) {
   EXPECT_EQ(Rows("SELECT count(*), max(name) FROM gold.nothing"), "0,\n");
 }
 
+TEST_F(QueryTest, KnowsWhatDecays) {
+  Create("silver.trips");
+  Add("silver.trips", {{1, "ann", kStart}, {2, "bob", kStart}});
+  EXPECT_EQ(Rows("SELECT round(decayed(decay_sum(id, ts, INTERVAL 12 HOUR), max(ts) + "
+                 "INTERVAL 24 HOUR, INTERVAL 12 HOUR), 6), decayed(NULL, max(ts), "
+                 "INTERVAL 1 HOUR) FROM silver.trips"),
+            "0.75,0\n");
+}
+
 TEST_F(QueryTest, SaysWhichTableWasMeant) {
   Create("silver.trips");
   EXPECT_THAT(Rows("SELECT * FROM silver.tripz"),

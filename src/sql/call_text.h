@@ -73,6 +73,25 @@ class CallText {
     return span;
   }
 
+  // Up to the comma or bracket behind it.
+  Span TakeArgument() {
+    Span span{at_, at_};
+    for (int depth = 0; at_ < tokens_.size() && tokens_[at_].kind != TokenKind::kEnd;
+         ++at_) {
+      if (IsSymbol('(')) ++depth;
+      if (depth == 0 && (IsSymbol(',') || IsSymbol(')'))) break;
+      if (IsSymbol(')')) --depth;
+      span.end = at_ + 1;
+    }
+    return span;
+  }
+
+  // Whether it is an interval of a fixed length; otherwise `what` says that it must be
+  // one, and `instead`, with {} for the unit, what to write for one without such a
+  // length.
+  bool CheckInterval(std::string_view call, Span span, std::string_view what,
+                     std::string_view instead);
+
   void Say(std::string text) {
     out_.parts.push_back({std::move(text), tokens_[begin_].begin});
   }
@@ -80,6 +99,9 @@ class CallText {
     const size_t from = tokens_[span.begin].begin, to = tokens_[span.end - 1].end;
     out_.parts.push_back({std::string(text_.substr(from, to - from)), from});
   }
+  // Our words with, in the place of each % and a letter or digit, the stretch of the file
+  // that `place` names; %% is a %.
+  void Write(std::string_view pattern, const std::function<Span(char)>& place);
   ExpandedText Finish() {
     out_.tokens = at_ - begin_;
     return std::move(out_);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "data/type.h"
+#include "sql/decay.h"
 #include "sql/resolve.h"
 #include "sql/statement_internal.h"
 #include "sql/time_windows.h"
@@ -45,6 +46,7 @@ class QueryReader : StatementReader {
       const auto expand = IsTimeWindow(file_.tokens, file_.next, text_)
                               ? &ExpandTimeWindow
                           : IsResolve(file_.tokens, file_.next, text_) ? &ExpandResolve
+                          : IsDecay(file_.tokens, file_.next, text_)   ? &ExpandDecay
                                                                        : nullptr;
       if (expand != nullptr) {
         if (!Expand(expand)) return false;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "data/type.h"
@@ -55,7 +56,9 @@ class Expander : private CallText {
     while (Take(',')) {
       const Span interval = TakeArgument();
       if (interval.empty()) return Wrong("expected an interval");
-      if (!CheckInterval(interval)) return std::nullopt;
+      if (!CheckInterval(kind_->name, interval, "its sizes are intervals",
+                         "group by date_trunc('{}', …)"))
+        return std::nullopt;
       intervals_.push_back(interval);
     }
     if (!Take(')')) return Wrong("expected ')'");
@@ -85,59 +88,14 @@ class Expander : private CallText {
     return true;
   }
 
-  Span TakeArgument() {
-    Span span{at_, at_};
-    for (int depth = 0; at_ < tokens_.size() && tokens_[at_].kind != TokenKind::kEnd;
-         ++at_) {
-      if (IsSymbol('(')) ++depth;
-      if (depth == 0 && (IsSymbol(',') || IsSymbol(')'))) break;
-      if (IsSymbol(')')) --depth;
-      span.end = at_ + 1;
-    }
-    return span;
-  }
-
-  bool CheckInterval(Span span) {
-    static constexpr std::array kNoLength = {"month",  "year",    "quarter",
-                                             "decade", "century", "millennium"};
-    std::string all;
-    for (size_t i = span.begin; i < span.end; ++i)
-      all += data::LowerName(TokenValue(tokens_[i], text_)) + " ";
-    for (const char* unit : kNoLength) {
-      if (all.find(unit) == all.npos) continue;
-      problem_(tokens_[span.begin].begin,
-               fmt::format("{}: a {} has no fixed length", kind_->name, unit),
-               fmt::format("group by date_trunc('{}', …)", unit));
-      return false;
-    }
-    if (all.starts_with("interval ")) return true;
-    problem_(tokens_[span.begin].begin,
-             fmt::format("{}: its sizes are intervals", kind_->name),
-             "write INTERVAL '10 minutes'");
-    return false;
-  }
-
   // Our words with, in the place of each %t %s %0 %1, the time column, the table and the
   // intervals.
   void Write(std::string_view pattern) {
-    std::string words;
-    for (size_t i = 0; i < pattern.size(); ++i) {
-      if (pattern[i] != '%' || i + 1 == pattern.size()) {
-        words += pattern[i];
-        continue;
-      }
-      const char what = pattern[++i];
-      if (what == '%') {
-        words += '%';
-        continue;
-      }
-      Say(std::move(words));
-      words.clear();
-      Copy(what == 't'   ? time_
-           : what == 's' ? table_
-                         : intervals_[static_cast<size_t>(what - '0')]);
-    }
-    if (!words.empty()) Say(std::move(words));
+    CallText::Write(pattern, [&](char what) {
+      return what == 't'   ? time_
+             : what == 's' ? table_
+                           : intervals_[static_cast<size_t>(what - '0')];
+    });
   }
 
   // The time column, rounded down to a multiple of an interval since 1970.

@@ -21,6 +21,8 @@ constexpr const char* kTables =
     "VARCHAR, email VARCHAR) APPEND ONLY\n"
     "table bronze.web (email VARCHAR, seen_at TIMESTAMPTZ) APPEND ONLY\n"
     "table bronze.shop (email VARCHAR, phone VARCHAR, seen_at TIMESTAMPTZ) APPEND ONLY\n"
+    "table bronze.likes (post_id VARCHAR, ts TIMESTAMPTZ) APPEND ONLY\n"
+    "table bronze.rides (city_id INTEGER, fare DOUBLE, ts TIMESTAMPTZ) APPEND ONLY\n"
     "table bronze.views (user_id VARCHAR, ts TIMESTAMPTZ) APPEND ONLY\n"
     "table silver.records (source VARCHAR, source_id VARCHAR, email_norm VARCHAR, "
     "phone_norm VARCHAR, device_id VARCHAR, seen_at TIMESTAMPTZ) KEY (source, "
