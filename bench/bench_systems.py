@@ -21,8 +21,8 @@ SYSTEMS = {
     "rides": (2, 5_790, "trip", "silver.trips"),
     "customer360": (15, 55_556, "record", "silver.identities"),
     "fraud": (5, 50_000, "user", "gold.user_profile"),
-    "feed": (1, 1_000_000, None, None),
-    "clickstream": (1, 3_000_000, None, None),
+    "feed": (3, 1_000_000, "post", "gold.content_features"),
+    "clickstream": (3, 3_000_000, "session", "gold.sessions"),
     "attribution": (10, 117_169, "conversion", "gold.attributed_conversions_user_level"),
 }
 FRESH_SCALE = {"rides": .1}
@@ -61,14 +61,12 @@ def whole(b, name, scale):
     state = json.loads(call([WEIR, "show", "state", "--project", ROOT / "examples" / name, "--data", lake, "-o", "json"]))
     sides = [s for s in state if s["what"].startswith("identities of")]
     key, table = SYSTEMS[name][2:]
-    keys = None
-    if table:
-        keys = next((int(t["rows"]) for t in json.loads(call([WEIR, "ls", "--data", lake, "-o", "json"])) if t["table"] == table), None)
+    keys = next(int(t["rows"]) for t in json.loads(call([WEIR, "ls", "--data", lake, "-o", "json"])) if t["table"] == table)
     kept = sum(s["bytes"] for s in state) - sum(s["bytes"] for s in sides)
     records = done.json["received"]
     shutil.rmtree(lake)
     return {"records": records, "records_per_s": records / done.wall_s, "cpu_us": done.cpu_s * 1e6 / records, "key": key,
-            "state_bytes_per_key": kept / keys if keys else None, "identity_bytes_per_record": sum(s["bytes"] for s in sides) / records,
+            "state_bytes_per_key": kept / keys, "identity_bytes_per_record": sum(s["bytes"] for s in sides) / records,
             "peak_rss_mb": done.peak_rss_bytes / 2**20}
 
 
@@ -146,13 +144,15 @@ def cell(value, text="{:,.0f}"):
 
 
 def write(rows):
-    lines = ["| system | records | records/s here | mission's | CPU µs a record | cores for the mission's rate | state, bytes a key | known identities, bytes a record | freshness, slowest of 30 |",
-             "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
-    for name, r in rows.items():
-        mission = SYSTEMS[name][1]
-        state = f"{cell(r['state_bytes_per_key'])} a {r['key']}" if r["state_bytes_per_key"] else ""
-        lines.append(f"| {name} | {cell(r['records'])} | {cell(r['records_per_s'])} | {mission:,} | {cell(r['cpu_us'], '{:,.1f}')} | "
-                     f"{cell(mission * r['cpu_us'] / 1e6, '{:,.1f}')} | {state} | {cell(r['identity_bytes_per_record'])} | {cell(r['fresh_s'], '{:.1f} s')} |")
+    """The table of the page; systems that were not run keep the line they have."""
     text = PAGE.read_text()
     head, tail = text[:text.index(BEGIN)], text[text.index(END):]
-    PAGE.write_text(head + BEGIN + "\n" + "\n".join(lines) + "\n" + tail)
+    lines = {line.split("|")[1].strip(): line for line in text[len(head):len(text) - len(tail)].splitlines() if line.startswith("| ")}
+    for name, r in rows.items():
+        mission = SYSTEMS[name][1]
+        lines[name] = (f"| {name} | {cell(r['records'])} | {cell(r['records_per_s'])} | {mission:,} | {cell(r['cpu_us'], '{:,.1f}')} | "
+                       f"{cell(mission * r['cpu_us'] / 1e6, '{:,.1f}')} | {cell(r['state_bytes_per_key'])} a {r['key']} | "
+                       f"{cell(r['identity_bytes_per_record'])} | {cell(r['fresh_s'], '{:.1f} s')} |")
+    titles = ["| system | records | records/s here | mission's | CPU µs a record | cores for the mission's rate | state, bytes a key | known identities, bytes a record | freshness, slowest of 30 |",
+              "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
+    PAGE.write_text(head + "\n".join([BEGIN, *titles, *(lines[n] for n in SYSTEMS if n in lines)]) + "\n" + tail)

@@ -126,3 +126,45 @@ def test_customer360_ten_thousand_people_give_one_phone_number(t):
     system.run(lake)
     family = dict.fromkeys(people[:4], apart[people[0]])
     expected(system, lake, with_sharing(family, [profile(apart[people[0]], 4, f"{people[3]}@example.com")], []), "four share a phone")
+
+
+# ------------------------------------------------------------------------------------ attribution
+
+BOT, CLICKS = "u0000000", 20_000
+
+
+def test_attribution_a_bot_clicks_twenty_thousand_times(t):
+    system, lake = System(t, "attribution", .05, 5), t.dir / "lake"
+    answer = system.answer()
+    bought, day = "2025-07-05T12:00:00.000Z", "2025-07-05"
+    clicks = [{"click_id": f"z{i:05}", "user_id": BOT, "campaign_id": "c023", "clicked_at": at(f"{day}T00:00:00.000Z", i)} for i in range(CLICKS)]
+    (system.input / "data/clicks/with-a-bot.ndjson").write_text("".join(json.dumps(c) + "\n" for c in clicks))
+    (system.input / "data/conversions/conversions-2025-08-30T00.csv").write_text(f"conversion_id,user_id,converted_at,amount\nw1,{BOT},{bought},10.00\n")
+    system.run(lake, step=1_000, shards=3)
+    for source, n in (("clicks", CLICKS), ("conversions", 1)):
+        system.ledger[source]["received"] += n
+        system.ledger[source]["accepted"] += n
+    system.check_ledger(lake, "attribution, a bot")
+    # All that the bot clicked in the 30 days before it bought, by the rows of bronze.
+    mine = sorted((r["clicked_at"], r["click_id"], r["campaign_id"]) for r in rows_of(lake, "bronze.clicks").rows
+                  if r["user_id"] == BOT and at(bought, -30 * 86_400) <= r["clicked_at"] <= bought)
+    t.ok(len(mine) > CLICKS, f"{len(mine)} clicks of the bot")
+    first, last = mine[0], mine[-1]
+    answer["silver.conversion_clicks"] += [{"conversion_id": "w1", "click_id": id, "campaign_id": campaign, "clicked_at": when,
+                                            "within_7_days": when >= at(bought, -7 * 86_400)} for when, id, campaign in mine]
+    answer["gold.attributed_conversions_user_level"].append(
+        {"conversion_id": "w1", "user_id": BOT, "converted_at": bought, "amount": 10.0, "last_click_id": last[1], "last_click_campaign": last[2],
+         "first_click_id": first[1], "first_click_campaign": first[2], "clicks_in_30_days": len(mine)})
+    answer["gold.suspicious_users"].append({"user_id": BOT, "day": day, "clicks": CLICKS})
+    daily = {(r["campaign_id"], r["day"]): r for r in answer["gold.campaign_attribution_daily"]}
+
+    def of(campaign):
+        return daily.setdefault((campaign, day), {"campaign_id": campaign, "day": day, "impressions": 0, "clicks": 0, "last_click_conversions": 0,
+                                                  "last_click_revenue": 0, "first_click_conversions": 0, "first_click_revenue": 0})
+
+    of("c023")["clicks"] += CLICKS
+    for what, click in (("last", last), ("first", first)):
+        of(click[2])[f"{what}_click_conversions"] += 1
+        of(click[2])[f"{what}_click_revenue"] += 10
+    answer["gold.campaign_attribution_daily"] = list(daily.values())
+    expected(system, lake, answer, f"{CLICKS} clicks of a bot")
