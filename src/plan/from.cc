@@ -22,6 +22,12 @@ bool IsKeyType(const std::string& type) {
          !type.starts_with("MAP") && !type.starts_with("UNION");
 }
 
+// The literal, which is a cast of 't'.
+bool IsTrue(const Json& condition) {
+  return IsType(condition, "OPERATOR_CAST") && IsClass(condition["child"], "CONSTANT") &&
+         condition["child"]["value"]["value"] == "t";
+}
+
 std::optional<bool> EqualityOf(const Json& condition) {  // whether NULL equals NULL
   if (IsType(condition, "COMPARE_EQUAL")) return false;
   if (IsType(condition, "COMPARE_NOT_DISTINCT_FROM")) return true;
@@ -47,6 +53,11 @@ Result<Source> QueryPlanner::Leaf(const Json& ref, const Json& ctes) {
   if (IsType(ref, "EXPRESSION_LIST") || IsType(ref, "EMPTY")) return Constant(ref);
   if (!IsType(ref, "BASE_TABLE")) return Invalid("it does not read a table");
   const std::string table_name = ref["table_name"];
+  if (const auto values = outer_values_.find(table_name); values != outer_values_.end()) {
+    Source source = WEIR_TRY(SourceOf(values->second, table_name, Json::array()));
+    source.tables[0].ours = true;
+    return source;
+  }
   if (ref["schema_name"] == "") {
     for (size_t i = ctes.size(); i-- > 0;) {
       if (!SameName(ctes[i]["key"].get<std::string>(), table_name)) continue;
@@ -197,10 +208,22 @@ Result<Source> QueryPlanner::JoinRef(const Json& ref, const Json& ctes,
     TakeConditions(&source, conjuncts);
     return source;
   }
-  Source right = WEIR_TRY(From(ref["right"], ctes,
-                               inner || kind == JoinKind::kRight ? conjuncts
-                               : keeps_left && how != "ASOF"     ? &on
-                                                                 : &none));
+  std::optional<Attempt> attempt(std::in_place, *this);
+  auto alone = From(ref["right"], ctes,
+                    inner || kind == JoinKind::kRight ? conjuncts
+                    : keeps_left && how != "ASOF"     ? &on
+                                                      : &none);
+  if (!alone.ok() && alone.error().code == Code::kInvalid &&
+      IsType(ref["right"], "SUBQUERY") && (inner || kind == JoinKind::kLeft) &&
+      how != "ASOF" && how != "NATURAL" && ref["using_columns"].empty()) {
+    attempt.reset();
+    std::erase_if(on, [](const Json& condition) { return IsTrue(condition); });
+    Source joined = WEIR_TRY(LateralJoin(kind, std::move(left), ref["right"], ctes, on));
+    if (inner) TakeConditions(&joined, conjuncts);
+    return joined;
+  }
+  Source right = WEIR_TRY(std::move(alone));
+  attempt->Keep();
   // USING and NATURAL.
   std::vector<std::string> names;
   for (const Json& name : ref["using_columns"]) names.push_back(name);

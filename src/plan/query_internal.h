@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -129,6 +130,27 @@ class QueryPlanner {
     QueryPlanner& planner_;
   };
 
+  // Forgets the stages that were added since, unless they are kept.
+  class Attempt {
+   public:
+    explicit Attempt(QueryPlanner& planner)
+        : planner_(planner), stages_(planner.stages_.size()) {}
+    ~Attempt() {
+      if (kept_) return;
+      planner_.stages_.resize(stages_);
+      planner_.signatures_.resize(stages_);
+      planner_.inputs_.resize(stages_);
+    }
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+    void Keep() { kept_ = true; }
+
+   private:
+    QueryPlanner& planner_;
+    const size_t stages_;
+    bool kept_ = false;
+  };
+
   // ---- query.cc: SELECT and set operations
   Result<Rows> Query(const Json& node, Json ctes);
   Result<Rows> SelectQuery(const Json& node, const Json& ctes);
@@ -244,12 +266,51 @@ class QueryPlanner {
   Status Remap(const PortColumns& columns, const Stage& stage,
                const std::vector<std::string>& natives, Source* source);
 
+  // ---- dependent.cc: subqueries that name columns of the rows outside
+  // Their rows, as a query that stands by itself.
+  struct Dependent {
+    Rows rows;
+    std::vector<JoinKey> keys;  // left: outside, right: of the rows
+    bool always_one = false;    // there is one row outside of all keys, too
+    bool at_most_one = false;   // for each key
+  };
+  Result<Dependent> DependentRows(Json node, const Json& ctes, const Source& outside);
+  void ForOuterColumns(Json& part, const Source& inside, const Source& outside,
+                       const std::set<std::string>& own,
+                       const std::function<void(Json&)>& visit);
+  Status CarryKeys(const std::vector<Json>& keys, Json* node, Dependent* out);
+  Result<bool> TakeOuterEqualities(Json* node, const Source& inside,
+                                   const Source& outside,
+                                   const std::set<std::string>& own,
+                                   std::vector<Json>* inner_keys,
+                                   std::vector<Json>* outer_keys);
+  Status ReadOuterValues(Json* node, const Source& inside, const Source& outside,
+                         const std::set<std::string>& own, std::vector<Json>* inner_keys,
+                         std::vector<Json>* outer_keys);
+  Result<Source> DependentSource(const Dependent& rows, std::vector<Item> columns);
+  Result<Json> DependentValue(const Json& node, const Json& ctes, Source* source);
+  Result<Source> LateralJoin(ops::JoinKind kind, Source left, const Json& ref,
+                             const Json& ctes, const std::vector<Json>& on);
+  Result<Source> DependentSemiJoin(const Json& subquery, bool anti, const Json& ctes,
+                                   Source source);
+  Result<Json> AnyComparison(const Json& subquery);
+  Result<Json> ScalarOver(const Json& node, const std::string& call);
+
   // ---- subqueries.cc
   Status SemiJoin(const Json& subquery, bool anti, const Json& ctes, Source* source);
+  Result<Source> PlainSemiJoin(const Json& subquery, bool anti, const Json& ctes,
+                               Source source);
   // Replaces the subqueries in `expr` by columns that are joined to `source`.
   Status JoinSubqueries(Json* expr, const Json& ctes, Source* source);
   Result<Json> ScalarSubquery(const Json& node, const Json& ctes, Source* source);
+  Result<Json> AggregateValue(const Json& node, const Json& ctes, Source* source);
+  // What an aggregate is where there are no rows: `value` where `there` is not NULL.
+  Result<Json> OverNothing(const Json& expr, const std::string& there,
+                           const std::string& value);
   Result<Json> MarkSubquery(const Json& subquery, const Json& ctes, Source* source);
+  Result<Json> ExistsValue(const Json& subquery, const Json& ctes, Source* source);
+  Status MarkKeys(Select select, std::vector<JoinKey> keys, const std::string& there,
+                  Source* source);
   struct Inner {
     Source source;
     std::vector<JoinKey> keys;   // left: outer, right: inner
@@ -297,6 +358,8 @@ class QueryPlanner {
       pending_;  // subqueries over groups, by what stands for them
   int subqueries_ = 0;
   Json log_sum_lambda_;  // once it was asked for
+  // By name: the values of outer columns that a subquery reads as a table.
+  std::map<std::string, Rows> outer_values_;
 };
 
 // Fills the stages of `plan` from its completed query, as it is without constraints, and

@@ -125,6 +125,16 @@ Status QueryPlanner::JoinOuterValues(const Source& outer, Inner* inner) {
 
 Status QueryPlanner::SemiJoin(const Json& subquery, bool anti, const Json& ctes,
                               Source* source) {
+  auto joined = PlainSemiJoin(subquery, anti, ctes, *source);
+  if (!joined.ok() && joined.error().code == Code::kInvalid)
+    joined = DependentSemiJoin(subquery, anti, ctes, *source);
+  *source = WEIR_TRY(std::move(joined));
+  return {};
+}
+
+Result<Source> QueryPlanner::PlainSemiJoin(const Json& subquery, bool anti,
+                                           const Json& ctes, Source source) {
+  Attempt attempt(*this);
   Json node = subquery["subquery"]["node"];
   Json all = ctes;
   for (const Json& entry : node["cte_map"]["map"]) all.push_back(entry);
@@ -134,11 +144,11 @@ Status QueryPlanner::SemiJoin(const Json& subquery, bool anti, const Json& ctes,
   Json child;
   if (is_in) {
     if (HasSubquery(subquery["child"])) return Invalid("it has a subquery in an IN");
-    child = WEIR_TRY(Resolve(subquery["child"], *source));
+    child = WEIR_TRY(Resolve(subquery["child"], source));
   }
   if (IsSimple(node)) {
     const Inside inside(*this, node);
-    inner = WEIR_TRY(OpenInner(node, all, *source));
+    inner = WEIR_TRY(OpenInner(node, all, source));
     if (is_in) {
       if (node["select_list"].size() != 1 || IsClass(node["select_list"][0], "STAR"))
         return Invalid("its IN does not compare with one column");
@@ -157,10 +167,11 @@ Status QueryPlanner::SemiJoin(const Json& subquery, bool anti, const Json& ctes,
     inner.source.where = std::move(rows.where);
   }
   if (inner.residual.empty()) inner.source.tables.clear();
-  *source =
-      WEIR_TRY(Join(anti ? JoinKind::kAnti : JoinKind::kSemi, std::move(*source),
+  Source joined =
+      WEIR_TRY(Join(anti ? JoinKind::kAnti : JoinKind::kSemi, std::move(source),
                     std::move(inner.source), std::move(inner.keys), inner.residual));
-  return {};
+  attempt.Keep();
+  return joined;
 }
 
 Status QueryPlanner::JoinSubqueries(Json* expr, const Json& ctes, Source* source) {
@@ -186,19 +197,32 @@ Status QueryPlanner::JoinSubqueries(Json* expr, const Json& ctes, Source* source
   return status;
 }
 
-// The one value of a subquery: an aggregate without GROUP BY, so that there is exactly
-// one row for each row outside.
 Result<Json> QueryPlanner::ScalarSubquery(const Json& node, const Json& ctes,
                                           Source* source) {
-  if (!IsType(node, "SELECT_NODE") || node["select_list"].size() != 1 ||
-      !node["group_expressions"].empty() || !node["having"].is_null() ||
-      !node["qualify"].is_null() || !functions_.HasAggregate(node["select_list"][0]) ||
-      HasWindow(node["select_list"]))
-    return Invalid("it has a subquery that is not one aggregate over its rows");
-  for (const Json& modifier : node["modifiers"]) {
-    if (!IsType(modifier, "ORDER_MODIFIER"))
-      return Invalid("it has LIMIT or DISTINCT in a subquery");
+  bool one_aggregate = IsType(node, "SELECT_NODE") && node["select_list"].size() == 1 &&
+                       node["group_expressions"].empty() && node["having"].is_null() &&
+                       node["qualify"].is_null() &&
+                       functions_.HasAggregate(node["select_list"][0]) &&
+                       !HasWindow(node["select_list"]);
+  for (const Json& modifier : node["modifiers"])
+    one_aggregate &= IsType(modifier, "ORDER_MODIFIER");
+  if (one_aggregate) {
+    Attempt attempt(*this);
+    Source tried = *source;
+    auto value = AggregateValue(node, ctes, &tried);
+    if (value.ok()) {
+      attempt.Keep();
+      *source = std::move(tried);
+      return value;
+    }
+    if (value.error().code != Code::kInvalid) return value;
   }
+  return DependentValue(node, ctes, source);
+}
+
+// An aggregate without GROUP BY: there is exactly one row for each row outside.
+Result<Json> QueryPlanner::AggregateValue(const Json& node, const Json& ctes,
+                                          Source* source) {
   Json all = ctes;
   for (const Json& entry : node["cte_map"]["map"]) all.push_back(entry);
   const auto group = [&]() -> Result<std::pair<Select, std::vector<JoinKey>>> {
@@ -246,15 +270,20 @@ Result<Json> QueryPlanner::ScalarSubquery(const Json& node, const Json& ctes,
   for (size_t i = 0; i < keys.size(); ++i) keys[i].right = select.items[i + 1].expr;
   *source = WEIR_TRY(
       Join(JoinKind::kLeft, std::move(*source), std::move(inner), std::move(keys), {}));
-  // What the aggregate gives over no rows: its calls are 0 or NULL then.
+  return OverNothing(node["select_list"][0], there, value);
+}
+
+// Over no rows aggregate calls are 0 or NULL.
+Result<Json> QueryPlanner::OverNothing(const Json& expr, const std::string& there,
+                                       const std::string& value) {
   bool counts = false;
-  Visit(node["select_list"][0], [&](const Json& json) {
+  Visit(expr, [&](const Json& json) {
     counts |= functions_.IsAggregate(json) && CallName(json).starts_with("count") &&
               !CallName(json).starts_with("count_if") &&
               !CallName(json).starts_with("countif");
     return true;
   });
-  Json over_nothing = node["select_list"][0];
+  Json over_nothing = expr;
   over_nothing["alias"] = "";
   const std::function<void(Json&)> empty = [&](Json& json) {
     if (functions_.IsAggregate(json)) {
@@ -270,56 +299,69 @@ Result<Json> QueryPlanner::ScalarSubquery(const Json& node, const Json& ctes,
   empty(over_nothing);
   if (HasColumn(over_nothing))
     return Invalid("its subquery names a column beside an aggregate");
-  if (!counts && over_nothing == *ast_.ParseExpr("NULL")) return result;
+  if (!counts && over_nothing == *ast_.ParseExpr("NULL")) return ColumnRef({value});
   return ast_.ParseExpr(fmt::format("CASE WHEN {} IS NULL THEN {} ELSE {} END", there,
                                     WEIR_TRY(ast_.PrintExpr(over_nothing)), value));
 }
 
-// EXISTS as a value: whether the outer row's keys are among the distinct inner ones. IN
-// as a value, over inner rows that do not depend on the outer row: NULL where the value
+// Whether the outer row's keys are among the distinct ones that `select` gives: `there`
+// is not NULL.
+Status QueryPlanner::MarkKeys(Select select, std::vector<JoinKey> keys,
+                              const std::string& there, Source* source) {
+  WEIR_TRY(DistinctRows(&select));
+  Source inner;
+  inner.input = select.input;
+  ScopeTable table;
+  table.ours = true;
+  table.columns.push_back({there, WEIR_TRY(ast_.ParseExpr("CAST(true AS BOOLEAN)"))});
+  inner.tables.push_back(std::move(table));
+  for (size_t i = 0; i < keys.size(); ++i) keys[i].right = select.items[i].expr;
+  *source = WEIR_TRY(
+      Join(JoinKind::kLeft, std::move(*source), std::move(inner), std::move(keys), {}));
+  return {};
+}
+
+// EXISTS as a value.
+Result<Json> QueryPlanner::ExistsValue(const Json& subquery, const Json& ctes,
+                                       Source* source) {
+  const Json& node = subquery["subquery"]["node"];
+  const bool exists = subquery["subquery_type"] == "EXISTS";
+  Dependent rows = WEIR_TRY(DependentRows(node, ctes, *source));
+  if (rows.always_one) return ast_.ParseExpr(exists ? "true" : "false");
+  if (rows.keys.empty()) {
+    Json count = WEIR_TRY(ast_.ParseExpr(exists ? "n > 0" : "n = 0"));
+    count["left"] = WEIR_TRY(ScalarOver(node, "count(*)"));
+    WEIR_TRY(JoinSubqueries(&count, ctes, source));
+    return count;
+  }
+  const std::string there = fmt::format("_there{}", ++subqueries_);
+  Select select;
+  select.input = rows.rows.input;
+  select.where = rows.rows.where;
+  for (const JoinKey& key : rows.keys) select.items.push_back({"k", key.right});
+  WEIR_TRY(MarkKeys(std::move(select), std::move(rows.keys), there, source));
+  return ast_.ParseExpr(fmt::format("({} IS {} NULL)", there, exists ? "NOT" : ""));
+}
+
+// IN as a value, over rows that do not depend on the outer row: NULL where the value
 // is NULL or a NULL is among the rows, and there is a row but no equal one.
 Result<Json> QueryPlanner::MarkSubquery(const Json& subquery, const Json& ctes,
                                         Source* source) {
   const Json& node = subquery["subquery"]["node"];
   const std::string type = subquery["subquery_type"];
-  const bool is_in = type == "ANY";
-  if (is_in && subquery["comparison_type"] != "COMPARE_EQUAL")
-    return Invalid("it compares with ANY of a subquery");
-  if (!is_in && type != "EXISTS" && type != "NOT_EXISTS")
+  if (type == "EXISTS" || type == "NOT_EXISTS")
+    return ExistsValue(subquery, ctes, source);
+  if (type != "ANY")
     return Invalid("it has a subquery that is none of a value, EXISTS and IN");
+  if (subquery["comparison_type"] != "COMPARE_EQUAL") {
+    Json comparison = WEIR_TRY(AnyComparison(subquery));
+    WEIR_TRY(JoinSubqueries(&comparison, ctes, source));
+    return comparison;
+  }
   Json all = ctes;
   for (const Json& entry : node["cte_map"]["map"]) all.push_back(entry);
   const int number = ++subqueries_;
   const std::string there = fmt::format("_there{}", number);
-  const auto distinct_keys = [&](Select select, std::vector<JoinKey> keys) -> Status {
-    WEIR_TRY(DistinctRows(&select));
-    Source inner;
-    inner.input = select.input;
-    ScopeTable table;
-    table.ours = true;
-    table.columns.push_back({there, WEIR_TRY(ast_.ParseExpr("CAST(true AS BOOLEAN)"))});
-    inner.tables.push_back(std::move(table));
-    for (size_t i = 0; i < keys.size(); ++i) keys[i].right = select.items[i].expr;
-    *source = WEIR_TRY(
-        Join(JoinKind::kLeft, std::move(*source), std::move(inner), std::move(keys), {}));
-    return {};
-  };
-  if (!is_in) {
-    if (!IsSimple(node)) return Invalid("its EXISTS is over more than filtered rows");
-    const Inner inner = WEIR_TRY([&]() -> Result<Inner> {
-      const Inside inside(*this, node);
-      return OpenInner(node, all, *source);
-    }());
-    if (!inner.residual.empty() || inner.keys.empty())
-      return Invalid("its EXISTS depends on the query by more than equality");
-    Select select;
-    select.input = inner.source.input;
-    select.where = inner.source.where;
-    for (const JoinKey& key : inner.keys) select.items.push_back({"k", key.right});
-    WEIR_TRY(distinct_keys(std::move(select), inner.keys));
-    return ast_.ParseExpr(
-        fmt::format("({} IS {} NULL)", there, type == "EXISTS" ? "NOT" : ""));
-  }
   const Json child = WEIR_TRY(Resolve(subquery["child"], *source));
   Rows rows = WEIR_TRY(Query(node, all));
   if (rows.items.size() != 1 || rows.has_unnest)
@@ -351,7 +393,8 @@ Result<Json> QueryPlanner::MarkSubquery(const Json& subquery, const Json& ctes,
   values.where = rows.where;
   values.items = {{"v", rows.items[0].expr}};
   const Json outer = WEIR_TRY(Resolve(ColumnRef({child_name}), *source));
-  WEIR_TRY(distinct_keys(std::move(values), {{outer, rows.items[0].expr, false}}));
+  WEIR_TRY(
+      MarkKeys(std::move(values), {{outer, rows.items[0].expr, false}}, there, source));
   return ast_.ParseExpr(fmt::format(
       "CASE WHEN {0} IS NOT NULL THEN true WHEN {1} = 0 THEN false WHEN {2} IS NULL OR "
       "{3} < {1} THEN NULL ELSE false END",

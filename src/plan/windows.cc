@@ -373,13 +373,13 @@ Status QueryPlanner::OneWindowStage(Select* select) {
   const std::set<std::string> partition = PartitionOf(windows[0]);
   std::erase_if(windows, [&](const Json& w) { return PartitionOf(w) != partition; });
   const std::string name = CallName(windows[0]);
-  if (partition.empty() && !select->input.few)
-    return Invalid(fmt::format("the window function {}() looks at all rows", name));
   const WindowStage native = WEIR_TRY(StageOf(windows, select->input));
   if (!native.windows.empty()) {
     const Status done = OperatorStage(native, select);
     if (done.ok() || done.error().code != Code::kInvalid) return done;
   }
+  if (partition.empty() && !select->input.few)
+    return Invalid(fmt::format("the window function {}() looks at all rows", name));
   Stage stage;
   stage.kind = BlockKind::kRecompute;
   stage.why =
