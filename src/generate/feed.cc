@@ -60,6 +60,11 @@ World MakeWorld(const SystemOptions& options) {
         {.at = kStart + (i == 0 ? kHour : dice.Between(0, kDays * kDay - 1)),
          .creator = static_cast<int32_t>(dice.Skewed(posts / 4 + 1))});
   }
+  // Both sources end at one time, so that the watermark does, too.
+  constexpr Millis kEnd = kStart + kDays * kDay;
+  const auto add = [&](const Interaction& event) {
+    if (event.at - event.ahead < kEnd) world.interactions.push_back(event);
+  };
   for (int64_t i = 0; i < interactions; ++i) {
     Dice dice = DiceOf(options.seed, kInteractionDice, static_cast<uint64_t>(i));
     // The last of the posts are never shown; posts 1 … are dormant after a day.
@@ -92,21 +97,20 @@ World MakeWorld(const SystemOptions& options) {
     }
     // Some posts are opened without being seen, from links elsewhere.
     if (post % 16 == 5 && seen.kind == kImpression) seen.kind = kClick;
-    world.interactions.push_back(seen);
+    add(seen);
     if (seen.kind != kImpression || !dice.Chance(.15)) continue;
     static constexpr Millis kEdges[] = {0, kClickWithin, kClickWithin + 1};
     seen.kind = kClick;
     seen.at += dice.Chance(.1) ? kEdges[dice.Between(0, 2)]
                                : dice.Between(kSecond, 10 * kMinute);
-    world.interactions.push_back(seen);
+    add(seen);
   }
-  // Both sources end at one time, so that the watermark does, too.
-  world.interactions.push_back({.at = kStart + kDays * kDay,
+  world.interactions.push_back({.at = kEnd,
                                 .ahead = 0,
                                 .post = static_cast<int32_t>(posts),
                                 .user = 0,
                                 .kind = kImpression});
-  world.posts.push_back({.at = kStart + kDays * kDay, .creator = 0});
+  world.posts.push_back({.at = kEnd, .creator = 0});
   return world;
 }
 
