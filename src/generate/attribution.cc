@@ -36,7 +36,7 @@ struct Click {
 };
 struct Conversion {
   Millis at;
-  int32_t user;  // -1: the shop does not know
+  int32_t user;
   int64_t cents;
 };
 
@@ -111,7 +111,6 @@ World MakeWorld(const SystemOptions& options) {
       }
     }
     if (i < 2) bought.user = kBot;
-    if (i >= 2 && dice.Chance(.01)) bought.user = -1;
     world.conversions.push_back(bought);
   }
   return world;
@@ -213,13 +212,10 @@ Result<SourceFate> WriteConversions(io::Io& io, const SystemOptions& options,
     const Conversion& bought = world.conversions[delivery.event];
     const bool other = delivery.form == Delivered::kConflicting;
     CsvRow row;
-    row.Add(ConversionId(delivery.event));
-    if (bought.user < 0) {
-      row.Add(std::nullopt);
-    } else {
-      row.Add(UserName(bought.user));
-    }
-    row.Add(Stamp{bought.at}).Add(Cents{bought.cents + (other ? 100 : 0)});
+    row.Add(ConversionId(delivery.event))
+        .Add(UserName(bought.user))
+        .Add(Stamp{bought.at})
+        .Add(Cents{bought.cents + (other ? 100 : 0)});
     out->append(row.text());
   };
   return WriteSource(io, options.out, source, times, deliveries);
@@ -272,7 +268,7 @@ class Answer {
       std::optional<size_t> last, first;
       int64_t clicks = 0;
       const auto found = by_user_.find(bought.user);
-      if (bought.user >= 0 && found != by_user_.end()) {
+      if (found != by_user_.end()) {
         for (const size_t k : found->second) {
           const Millis before = bought.at - world_.clicks[k].at;
           if (before < 0 || before > kFirstClickWindow) continue;
@@ -305,13 +301,10 @@ class Answer {
       return click ? world_.clicks[*click].campaign : -1;
     };
     JsonObject row;
-    row.Set("conversion_id", ConversionId(v));
-    if (bought.user < 0) {
-      row.Set("user_id", std::nullopt);
-    } else {
-      row.Set("user_id", UserName(bought.user));
-    }
-    row.Set("converted_at", Stamp{bought.at}).Set("amount", Cents{bought.cents});
+    row.Set("conversion_id", ConversionId(v))
+        .Set("user_id", UserName(bought.user))
+        .Set("converted_at", Stamp{bought.at})
+        .Set("amount", Cents{bought.cents});
     const auto add = [&](const std::string& name, std::optional<size_t> click) {
       if (click) {
         row.Set(name + "_id", ClickId(*click))

@@ -168,3 +168,33 @@ def test_attribution_a_bot_clicks_twenty_thousand_times(t):
         of(click[2])[f"{what}_click_revenue"] += 10
     answer["gold.campaign_attribution_daily"] = list(daily.values())
     expected(system, lake, answer, f"{CLICKS} clicks of a bot")
+
+
+def test_attribution_a_file_without_half_of_its_users_is_quarantined_whole(t):
+    system, lake = System(t, "attribution", .5, 6), t.dir / "lake"
+    # A large file of the last day: nothing in it is late when it comes again after all others.
+    file = system.input / "data/conversions/conversions-2025-07-04T20.csv"
+    good = file.read_text()
+    header, *rows = good.splitlines()
+    half = [",".join(c if i != 1 or n % 2 else "" for i, c in enumerate(row.split(","))) for n, row in enumerate(rows)]
+    file.write_text("\n".join([header, *half]) + "\n")
+    done = t.weir(*system.arguments(lake), code=1)
+    share = 100 * sum(",," in row for row in half) / len(rows)
+    t.ok(share >= 50, f"{share} % of the users are missing")
+    said = done.out + done.err
+    t.ok(file.name in said and "user_id" in said and "null" in said, f"the quarantined file, the field and the check are not told:\n{said[-2000:]}")
+    sold = {r["conversion_id"] for r in rows_of(lake, "bronze.conversions").rows}
+    received = ledger_of(system, lake, "conversions")["received"]
+    t.equal(received, system.ledger["conversions"]["received"] - len(rows), "records received without the file")
+    answer = system.answer()
+    check_rows(t, rows_of(lake, "gold.suspicious_users"), answer["gold.suspicious_users"], "what has nothing to do with it")
+    attributed = [r for r in answer["gold.attributed_conversions_user_level"] if r["conversion_id"] in sold]
+    check_rows(t, rows_of(lake, "gold.attributed_conversions_user_level"), attributed, "the sales of the other files")
+    # The shop sends the file again, whole: what it sold comes in. The streams beside it went on meanwhile, so copies in it of sales of days before may be
+    # told late now instead of duplicate: they are beyond what is remembered, and enter no second time.
+    file.write_text(good)
+    system.run(lake)
+    got, want = ledger_of(system, lake, "conversions"), system.ledger["conversions"]
+    t.equal([got[k] for k in ("received", "accepted", "rejected")], [want[k] for k in ("received", "accepted", "rejected")], "received, accepted, rejected")
+    t.equal(got["duplicate"] + got["late"], want["duplicate"] + want["late"], "duplicate or late")
+    expected(system, lake, answer, "after the corrected file")
