@@ -183,6 +183,33 @@ TEST_F(HaltTest, LanesBehindHaltAndAreReleased) {
   EXPECT_EQ(Total(), "gold.total: 1 32");
 }
 
+TEST_F(HaltTest, ARowThatFailsIsRejectedOrFailsTheUpdate) {
+  const std::string query =
+      "AS SELECT CAST(customer AS INTEGER) AS customer, amount AS spent FROM "
+      "bronze.orders;";
+  Write("/p/models/silver/held.sql", "CREATE MATERIALIZED VIEW silver.held " + query);
+  Orders({{"1", 10}, {"ann", 20}, {"2", 5}});
+  EXPECT_TRUE(Run().empty());
+  EXPECT_EQ(Table("silver.held", {"customer"}), "silver.held: 1, 2");
+  EXPECT_EQ(Table("silver.held$rejected", {"_reason", "_inputs"}),
+            "silver.held$rejected: error {\"customer\":\"ann\"}");
+  EXPECT_EQ(Total(), "gold.total: 2 15");
+  Write(
+      "/p/models/silver/held.sql",
+      "CREATE MATERIALIZED VIEW silver.held TBLPROPERTIES ('weir.onRowError' = 'fail') " +
+          query);
+  const auto halted = Run();
+  EXPECT_EQ(halted.size(), 2u);
+  EXPECT_NE(halted.at("silver.held").find("'ann'"), std::string::npos)
+      << halted.at("silver.held");
+  EXPECT_EQ(Others(), "gold.others: 3");
+  std::string mended = query;
+  mended.replace(mended.find("CAST"), 4, "TRY_CAST");
+  Write("/p/models/silver/held.sql", "CREATE MATERIALIZED VIEW silver.held " + mended);
+  EXPECT_TRUE(Run().empty());
+  EXPECT_EQ(Total(), "gold.total: 3 35");
+}
+
 // What a model that turns out false in its table gave to its readers is not committed.
 TEST_F(HaltTest, AFalseKeyTakesItsReadersAlong) {
   Write("/p/models/silver/held.sql",

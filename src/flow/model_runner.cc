@@ -182,7 +182,9 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, int64_t memory_max) {
           StageRelation(port.stage),
           WithWeight(plan_.stages[static_cast<size_t>(port.stage)].output)));
     }
-    work.ports[p].sql = WEIR_TRY(shard.session->Prepare(port.sql));
+    auto& statement = port.fast_sql.empty() ? work.ports[p].sql : work.ports[p].fast;
+    statement = WEIR_TRY(
+        shard.session->Prepare(port.fast_sql.empty() ? port.sql : port.fast_sql));
   }
   const std::string space = StageSpace(plan_, number);
   const data::Schema input = stage.ports.empty() ? data::Schema() : stage.ports[0].schema;
@@ -267,15 +269,32 @@ Status ModelRunner::Pre(Shard& shard, size_t number, size_t p,
       work.rows.push_back(data::SelectColumns(batch, port.columns));
     return {};
   }
-  if (rows.empty()) return {};
+  const auto failed = [&](int stage_number, int port_number) {
+    return shard.stages[static_cast<size_t>(stage_number)]
+        .ports[static_cast<size_t>(port_number)]
+        .failed;
+  };
+  if (rows.empty() || (port.empty_unless_stage >= 0 &&
+                       !failed(port.empty_unless_stage, port.empty_unless_port)))
+    return {};
   duck::RowBatches weighted;
   for (const data::Batch& batch : rows)
     weighted.push_back(WEIR_TRY(WithWeightColumn(batch)));
   WEIR_TRY(shard.session->SetInput(InputRelation(port), std::move(weighted)));
-  for (const auto& out : WEIR_TRY(shard.session->Run(*work.sql))) {
-    if (out->num_rows() > 0) work.rows.push_back(WEIR_TRY(FromWeightColumn(out)));
+  const auto run = [&](duck::Prepared& statement) -> Status {
+    for (const auto& out : WEIR_TRY(shard.session->Run(statement))) {
+      if (out->num_rows() > 0) work.rows.push_back(WEIR_TRY(FromWeightColumn(out)));
+    }
+    return {};
+  };
+  if (work.fast != nullptr) {
+    Status done = run(*work.fast);
+    if (done.ok() || done.error().code != Code::kInvalid) return done;
+    // Some row fails. Nothing of the others was given out yet.
+    work.failed = true;
+    if (work.sql == nullptr) work.sql = WEIR_TRY(shard.session->Prepare(port.sql));
   }
-  return {};
+  return run(*work.sql);
 }
 
 // Rows meet their key's shard. Runs on the caller's thread between two barriers.
@@ -391,7 +410,10 @@ Status ModelRunner::Process(const Changes& changes, Changes* out) {
   for (Shard& shard : shards_) {
     for (StageAtWork& stage : shard.stages) {
       stage.out.clear();
-      for (PortAtWork& port : stage.ports) port.rows.clear();
+      for (PortAtWork& port : stage.ports) {
+        port.rows.clear();
+        port.failed = false;
+      }
     }
   }
   for (const std::string& input : plan_.inputs) {

@@ -79,7 +79,9 @@ class ModelRunner {
 
  private:
   struct PortAtWork {
-    std::unique_ptr<duck::Prepared> sql;  // null: a projection
+    std::unique_ptr<duck::Prepared> fast;  // null: there is none
+    std::unique_ptr<duck::Prepared> sql;   // null: a projection, or not needed so far
+    bool failed = false;                   // fast, for rows of this step
     std::vector<data::Batch> rows, exchanged;
   };
   struct StageAtWork {

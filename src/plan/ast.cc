@@ -102,6 +102,9 @@ Json Conjunction(std::string_view type, Json a, Json b) {
 Json IsNull(Json expr) { return Operator("OPERATOR_IS_NULL", std::move(expr)); }
 Json IsNotNull(Json expr) { return Operator("OPERATOR_IS_NOT_NULL", std::move(expr)); }
 
+Json Not(Json expr) { return Operator("OPERATOR_NOT", std::move(expr)); }
+Json Try(Json expr) { return Operator("OPERATOR_TRY", std::move(expr)); }
+
 Json And(Json a, Json b) {
   if (a.is_null()) return b;
   if (b.is_null()) return a;

@@ -49,6 +49,8 @@ Json IsNull(Json expr);
 Json IsNotNull(Json expr);
 Json And(Json a, Json b);  // null counts as "no condition"
 Json Or(Json a, Json b);
+Json Not(Json expr);
+Json Try(Json expr);        // NULL where `expr` fails
 Json OrderTerm(Json expr);  // ASC NULLS LAST
 Json IntegerConstant(int64_t value);
 std::optional<int64_t> AsInteger(const Json& expr);

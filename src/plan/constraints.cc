@@ -22,6 +22,16 @@ std::string_view Trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlank) + 1 - begin);
 }
 
+// A condition that fails of a row is violated by it, as one that is NULL.
+bool CanFail(const Json& condition) {
+  bool can = false;
+  Visit(condition, [&](const Json& json) {
+    can |= IsCall(json) || IsClass(json, "CAST");
+    return !can;
+  });
+  return can;
+}
+
 std::optional<Fault> NotRowByRow(const Json& condition, const Functions& functions) {
   const auto fault = [](std::string what, std::string fix) {
     return Fault{std::nullopt, "looks at one row and " + std::move(what), std::move(fix)};
@@ -57,10 +67,7 @@ Json Expectation::Violated() const {
                 {"type", "OPERATOR_COALESCE"},
                 {"alias", ""},
                 {"children", {condition, std::move(never)}}};
-  return {{"class", "OPERATOR"},
-          {"type", "OPERATOR_NOT"},
-          {"alias", ""},
-          {"children", {std::move(known)}}};
+  return Not(std::move(known));
 }
 
 Result<std::vector<Expectation>> ParseExpectations(Ast& ast, const sql::Model& model,
@@ -73,6 +80,7 @@ Result<std::vector<Expectation>> ParseExpectations(Ast& ast, const sql::Model& m
     if (!condition.ok()) return std::move(condition).error();
     out.push_back({constraint.name, std::string(Trimmed(constraint.condition)),
                    constraint.on_violation, Plain(*std::move(condition))});
+    Json& parsed = out.back().condition;
     const auto add = [&](Fault fault) {
       faults->push_back({number,
                          fmt::format("constraint {} {}", constraint.name, fault.message),
@@ -89,6 +97,7 @@ Result<std::vector<Expectation>> ParseExpectations(Ast& ast, const sql::Model& m
       fault.message = "is not determined: " + fault.message;
       add(std::move(fault));
     }
+    if (!model.nondeterministic && CanFail(parsed)) parsed = Try(std::move(parsed));
   }
   return out;
 }
@@ -149,19 +158,37 @@ Result<Json> Judged::Kept(const Json& query) const {
   return out;
 }
 
-Result<Json> Judged::Rejected(const Json& query) const {
+Result<Json> Judged::Rejected(const Json& query, const data::Schema& output) const {
   std::vector<Json> violated;
   for (const Expectation& expectation : expectations_)
     violated.push_back(expectation.Violated());
   std::vector<Json> reasons = WEIR_TRY(Reasons(violated));
   const std::vector<std::string> names = RejectedColumns();
-  Json out = WEIR_TRY(Over(query, "*"));
+  std::string list;  // as the table stores them, so that all parts agree
+  for (const data::Field& field : output.fields) {
+    const std::string name = duck::QuoteName(field.name);
+    list += fmt::format("{}CAST({} AS {}) AS {}", list.empty() ? "" : ", ", name,
+                        duck::TypeInSql(field.type), name);
+  }
+  Json out = WEIR_TRY(Over(query, list));
   for (size_t i = 0; i < names.size(); ++i) {
     reasons[i]["alias"] = names[i];
     out["select_list"].push_back(std::move(reasons[i]));
   }
   out["where_clause"] = Rejects();
   return out;
+}
+
+Result<std::string> Judged::RejectedSql(const Checked& checked,
+                                        const data::Schema& output) const {
+  std::vector<Json> parts = checked.failed;
+  if (!Rejects().is_null())
+    parts.insert(parts.begin(), WEIR_TRY(Rejected(checked.query, output)));
+  std::string sql;
+  for (const Json& part : parts)
+    sql += fmt::format("{}({})", sql.empty() ? "" : " UNION ALL ",
+                       WEIR_TRY(ast_.Print(WithoutUses(part))));
+  return parts.size() == 1 ? ast_.Print(WithoutUses(parts[0])) : sql;
 }
 
 Result<Json> Judged::Violations(const Json& query) const {

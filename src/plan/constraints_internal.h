@@ -7,6 +7,7 @@
 
 #include "plan/ast_internal.h"
 #include "plan/names_internal.h"
+#include "plan/row_errors_internal.h"
 #include "sql/model.h"
 
 namespace weir::plan {
@@ -47,12 +48,15 @@ class Judged {
   Result<std::vector<Json>> Reasons(const std::vector<Json>& violated) const;
 
   Result<Json> Kept(const Json& query) const;
-  Result<Json> Rejected(const Json& query) const;
+  // The rows that violate what rejects, and those that failed.
+  Result<std::string> RejectedSql(const Checked& checked,
+                                  const data::Schema& output) const;
   Result<Json> Violations(const Json& query) const;  // see ModelPlan::violations_sql
   const std::string& alias() const { return alias_; }
 
  private:
   Result<Json> Over(const Json& query, std::string_view list) const;
+  Result<Json> Rejected(const Json& query, const data::Schema& output) const;
 
   Ast& ast_;
   const std::string alias_;

@@ -84,6 +84,8 @@ Status QueryPlanner::SetPort(const Input& input, const Json& where,
   }
   port->schema = WEIR_TRY(pieces_.Describe(port->sql));
   port->schema.fields.pop_back();
+  port->fast_sql.clear();
+  if (!negate) WEIR_TRY(SetFastSql(input, where, items, port));
   port->columns.clear();
   port->is_projection = where.is_null() && !negate;
   for (const Item& item : items) {
@@ -95,6 +97,99 @@ Status QueryPlanner::SetPort(const Input& input, const Json& where,
   }
   if (!port->is_projection) port->columns.clear();
   return {};
+}
+
+// A check `TRY({'v': e}) IS NOT NULL` costs computing e again. Where an item is `TRY(e)`,
+// computing e as it is fails whenever the check is false of a row.
+Status QueryPlanner::SetFastSql(const Input& input, const Json& where,
+                                const std::vector<Item>& items, Port* port) {
+  std::vector<Json> conjuncts;
+  SplitAnd(where, &conjuncts);
+  CheckedPort out;
+  std::set<std::string> checked;
+  for (const Json& condition : conjuncts) {
+    if (const Json* expr = CheckedExpr(condition)) {
+      checked.insert(Plain(*expr).dump());
+      continue;
+    }
+    const std::vector<const Json*> failing = FailingChecks(condition);
+    if (failing.empty()) out.rest.insert(Plain(condition).dump());
+    for (const Json* expr : failing) {
+      out.failing = true;
+      out.checks.insert(Plain(*expr).dump());
+    }
+  }
+  if (out.failing) {
+    checked_ports_[port->sql] = std::move(out);
+    return {};
+  }
+  if (checked.empty()) return {};
+  const std::function<Json(Json)> untried = [&](Json json) -> Json {
+    if (const Json* expr = TriedExpr(json);
+        expr != nullptr && checked.contains(Plain(*expr).dump())) {
+      Json inner = *expr;
+      inner["alias"] = AliasOf(json);
+      return untried(std::move(inner));
+    }
+    if (json.is_structured()) {
+      for (Json& child : json) child = untried(std::move(child));
+    }
+    return json;
+  };
+  std::vector<Item> plain;
+  std::set<std::string> computed;
+  for (const Item& item : items) {
+    const Json* tried = TriedExpr(item.expr);
+    computed.insert(Plain(tried != nullptr ? *tried : item.expr).dump());
+    plain.push_back({item.name, WEIR_TRY(InUtc(ast_, untried(item.expr), input.schema))});
+  }
+  Json fast_where;
+  for (const Json& condition : conjuncts) {
+    const Json* expr = CheckedExpr(condition);
+    if (expr != nullptr && computed.contains(Plain(*expr).dump())) {
+      out.checks.insert(Plain(*expr).dump());
+      continue;
+    }
+    if (expr != nullptr) out.rest.insert(Plain(condition).dump());
+    fast_where =
+        And(std::move(fast_where), expr != nullptr ? condition : untried(condition));
+  }
+  port->fast_sql = fmt::format("SELECT {}{} FROM {}", WEIR_TRY(SelectList(plain)),
+                               kWeight, duck::QuoteTable(input.name));
+  if (!fast_where.is_null())
+    port->fast_sql +=
+        " WHERE " +
+        WEIR_TRY(ast_.PrintExpr(WEIR_TRY(InUtc(ast_, fast_where, input.schema))));
+  checked_ports_[port->sql] = std::move(out);
+  return {};
+}
+
+// Ports for failing rows need not look where none failed.
+void QueryPlanner::SkipEmptyPorts() {
+  for (Stage& stage : stages_) {
+    for (Port& port : stage.ports) {
+      const auto failing = checked_ports_.find(port.sql);
+      if (failing == checked_ports_.end() || !failing->second.failing) continue;
+      for (size_t s = 0; s < stages_.size(); ++s) {
+        if (&stages_[s] == &stage) break;  // only those that run before
+        for (size_t p = 0; p < stages_[s].ports.size(); ++p) {
+          const Port& other = stages_[s].ports[p];
+          if (other.table != port.table || other.stage != port.stage ||
+              other.fast_sql.empty())
+            continue;
+          const auto found = checked_ports_.find(other.sql);
+          if (found == checked_ports_.end() || found->second.failing ||
+              found->second.rest != failing->second.rest ||
+              !std::includes(found->second.checks.begin(), found->second.checks.end(),
+                             failing->second.checks.begin(),
+                             failing->second.checks.end()))
+            continue;
+          port.empty_unless_stage = static_cast<int>(s);
+          port.empty_unless_port = static_cast<int>(p);
+        }
+      }
+    }
+  }
 }
 
 Result<std::vector<std::string>> QueryPlanner::NativeTypes(const std::string& sql,

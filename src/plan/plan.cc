@@ -19,6 +19,8 @@ using data::SameName;
 constexpr std::string_view kWatermarkMacro =
     "CREATE MACRO watermark() AS CAST(NULL AS TIMESTAMPTZ)";
 
+constexpr std::string_view kOnRowError = "weir.onRowError";
+
 // Part of every fingerprint: a change of what pieces and state mean changes it.
 constexpr std::string_view kPlanFormat = "plan-2";
 
@@ -122,7 +124,7 @@ class Planner {
       }
     }
     for (size_t i = 0; i < models_.size(); ++i) {
-      if (HasRejected(models_[i]))
+      if (models_[i].verb != sql::ModelVerb::kView)
         by_name_.emplace(RejectedTable(data::LowerName(models_[i].name)), i);
     }
     Ast ast(*bodies_);
@@ -233,8 +235,13 @@ class Planner {
 
   Status PlanModel(size_t i) {
     for (const std::string& name : reads_[i]) {
-      if (!tables_.tables.contains(name) && !tables_.views.contains(name))
-        return {};  // its input has a problem of its own
+      if (tables_.tables.contains(name) || tables_.views.contains(name)) continue;
+      const std::string& above = models_[by_name_.at(name)].name;
+      if (!SameName(name, above) && tables_.tables.contains(data::LowerName(above)))
+        Problem(models_[i], 0,
+                fmt::format("there is no table {}: {} rejects no rows", name, above),
+                "give it a constraint ON VIOLATION QUARANTINE");
+      return {};  // else its input has a problem of its own
     }
     const size_t before = problems_->size();
     if (models_[i].IsCdc()) {
@@ -265,22 +272,30 @@ class Planner {
     if (problems_->size() != before) return {};
     const Json completed = WEIR_TRY(Complete(&plan, query));
     if (problems_->size() != before) return {};
+    Checked checked{completed, {}};
+    if (!FailsOnRowErrors(model))
+      checked = WEIR_TRY(CheckRows(completed, plan.output, *bodies_, functions_));
     const Judged judged(ast, model, expectations);
-    plan.completed_sql = WEIR_TRY(ast.Print(WEIR_TRY(judged.Kept(completed))));
-    if (!judged.Rejects().is_null()) plan.rejected_table = RejectedTable(model.name);
-    WEIR_TRY(PlanQuery(completed, expectations, *pieces_, tables_, functions_, &plan));
+    plan.completed_sql = WEIR_TRY(ast.Print(WEIR_TRY(judged.Kept(checked.query))));
+    if (!judged.Rejects().is_null() || !checked.failed.empty()) {
+      plan.rejected_table = RejectedTable(model.name);
+      CheckRejectedColumns(plan);
+      if (problems_->size() != before) return {};
+    }
+    WEIR_TRY(PlanQuery(checked, expectations, *pieces_, tables_, functions_, &plan));
     if (plan.kind == BlockKind::kFullRefresh) {
       plan.key = GroupedKey(query, plan.output);
       if (!expectations.empty())
-        plan.violations_sql = WEIR_TRY(ast.Print(WEIR_TRY(judged.Violations(completed))));
+        plan.violations_sql =
+            WEIR_TRY(ast.Print(WEIR_TRY(judged.Violations(checked.query))));
     }
     SetKeyAndAppendOnly(&plan);
     if (problems_->size() != before) return {};
     plan.fingerprint = Fingerprint(plan);
     std::optional<ModelPlan> rejected;
     if (!plan.rejected_table.empty())
-      rejected = WEIR_TRY(
-          Rejected(plan, WEIR_TRY(ast.Print(WEIR_TRY(judged.Rejected(completed))))));
+      rejected =
+          WEIR_TRY(Rejected(plan, WEIR_TRY(judged.RejectedSql(checked, plan.output))));
     WEIR_TRY(Publish(plan, std::move(query)));
     plan_.models.push_back(std::move(plan));
     if (!rejected) return {};
@@ -408,6 +423,7 @@ class Planner {
             closest.empty() ? "" : fmt::format("did you mean {}?", closest),
             sql::LineOf(model.text, column.begin)}});
     }
+    CheckOnRowError(model);
   }
 
   // Bronze's own columns may be passed on.
@@ -429,6 +445,36 @@ class Planner {
     return 0;
   }
 
+  void CheckRejectedColumns(const ModelPlan& plan) {
+    for (const std::string& column : RejectedColumns()) {
+      if (plan.output.IndexOf(column) < 0) continue;
+      Problem(plan.model, 0,
+              fmt::format("the column {} is one that rejected rows get", column),
+              "rename it with AS");
+    }
+  }
+
+  // TBLPROPERTIES ('weir.onRowError' = 'fail'); else 'quarantine'. What is not
+  // deterministic cannot be judged before it is computed.
+  static bool FailsOnRowErrors(const sql::Model& model) {
+    return model.nondeterministic || model.verb == sql::ModelVerb::kView ||
+           std::any_of(model.properties.begin(), model.properties.end(),
+                       [](const auto& property) {
+                         return SameName(property.first, kOnRowError) &&
+                                property.second == "fail";
+                       });
+  }
+
+  void CheckOnRowError(const sql::Model& model) {
+    for (const auto& [name, value] : model.properties) {
+      if (!SameName(name, kOnRowError) || value == "fail" || value == "quarantine")
+        continue;
+      Problem(model, sql::PlaceOf(model.text, ClauseAt(model, "TBLPROPERTIES")),
+              fmt::format("{} is '{}'", kOnRowError, value),
+              "write 'quarantine' (which it is without the property) or 'fail'");
+    }
+  }
+
   // The model's constraints, over its columns.
   Result<std::vector<Expectation>> Expectations(const ModelPlan& plan) {
     const sql::Model& model = plan.model;
@@ -438,14 +484,6 @@ class Planner {
               "a VIEW stores no rows that a constraint could keep or reject",
               "make it a MATERIALIZED VIEW");
       return std::vector<Expectation>();
-    }
-    for (const std::string& column : RejectedColumns()) {
-      if (plan.output.IndexOf(column) < 0) continue;
-      Problem(
-          model, model.constraints[0].place,
-          fmt::format("the column {} is what rejected rows get from their constraints",
-                      column),
-          "rename it with AS");
     }
     Ast ast(*bodies_);
     std::vector<Fault> faults;

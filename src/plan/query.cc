@@ -55,11 +55,14 @@ Result<Rows> QueryPlanner::Query(const Json& node, Json ctes) {
 // FROM and WHERE. `rest`: conditions that name the select list.
 Result<Source> QueryPlanner::Conditions(const Json& node, const Json& ctes,
                                         std::vector<Json>* rest) {
-  std::vector<Json> conditions, plain, timed;
+  std::vector<Json> conditions, plain, timed, checks;
   SplitAnd(node["where_clause"], &conditions);
   for (const Json& condition : conditions) {
     if (HasWatermark(condition)) {
       timed.push_back(condition);
+    } else if (IsRowCheck(condition)) {
+      // Not put below joins: rows that fail are taken from the same join.
+      checks.push_back(condition);
     } else if (!HasSubquery(condition)) {
       plain.push_back(condition);
     }
@@ -77,7 +80,9 @@ Result<Source> QueryPlanner::Conditions(const Json& node, const Json& ctes,
   }
   TakeConditions(&source, &plain);
   if (!timed.empty()) WEIR_TRY(WhileInTime(timed, &source));
+  TakeConditions(&source, &checks);
   *rest = std::move(plain);
+  rest->insert(rest->end(), checks.begin(), checks.end());
   return source;
 }
 
@@ -463,9 +468,10 @@ Result<Rows> QueryPlanner::SetOperation(const Json& node, const Json& ctes) {
   return Finish(std::move(select));
 }
 
-// The rows that violate a constraint, with what they violate; of these the rejected ones.
-Status QueryPlanner::Judge(const Rows& rows,
-                           const std::vector<Expectation>& expectations) {
+// The rows that violate a constraint, with what they violate; of these the rejected ones
+// get a port of `rejected`.
+Status QueryPlanner::Judge(const Rows& rows, const std::vector<Expectation>& expectations,
+                           Stage* rejected) {
   const Judged judged(ast_, plan_.model, expectations);
   std::vector<Item> columns;
   Json any;
@@ -486,8 +492,7 @@ Status QueryPlanner::Judge(const Rows& rows,
   all.append_only = rows.input.append_only;
   const Input violations = WEIR_TRY(AddStage(std::move(all)));
   plan_.violations_stage = violations.stage;
-  const Json rejects = judged.Rejects();
-  if (rejects.is_null()) return {};
+  if (judged.Rejects().is_null()) return {};
   Json where;  // some constraint that rejects is violated
   for (size_t i = 0; i < expectations.size(); ++i) {
     if (expectations[i].on_violation != sql::OnViolation::kQuarantine) continue;
@@ -499,19 +504,27 @@ Status QueryPlanner::Judge(const Rows& rows,
   const std::vector<Json> reasons = WEIR_TRY(judged.Reasons(violated));
   for (size_t i = 0; i < reasons.size(); ++i)
     items.push_back({RejectedColumns()[i], reasons[i]});
-  Stage rejected;
-  rejected.ports.resize(1);
-  WEIR_TRY(SetPort(violations, where, items, &rejected.ports[0]));
-  rejected.output = rejected.ports[0].schema;
-  rejected.append_only = violations.append_only;
-  plan_.rejected_stage = static_cast<int>(stages_.size());
-  stages_.push_back(std::move(rejected));
+  rejected->append_only &= violations.append_only;
+  return SetPort(violations, where, items, &rejected->ports.emplace_back());
+}
+
+// The rows for which an expression fails, as ports of `rejected`.
+Status QueryPlanner::Failed(const std::vector<Json>& queries, Stage* rejected) {
+  for (const Json& query : queries) {
+    Rows rows = WEIR_TRY(Query(query, Json::array()));
+    if (rows.has_unnest) rows = WEIR_TRY(Materialize(std::move(rows)));
+    for (size_t i = 0; i < plan_.output.fields.size(); ++i)
+      rows.items[i].name = plan_.output.fields[i].name;
+    rejected->append_only &= rows.input.append_only;
+    WEIR_TRY(
+        SetPort(rows.input, rows.where, rows.items, &rejected->ports.emplace_back()));
+  }
   return {};
 }
 
-Status QueryPlanner::Plan(const Json& completed,
+Status QueryPlanner::Plan(const Checked& checked,
                           const std::vector<Expectation>& expectations) {
-  Rows rows = WEIR_TRY(Query(completed, Json::array()));
+  Rows rows = WEIR_TRY(Query(checked.query, Json::array()));
   if (rows.items.size() != plan_.output.fields.size())
     return Invalid("its columns could not be told apart");
   if (rows.has_unnest && !expectations.empty())
@@ -538,37 +551,58 @@ Status QueryPlanner::Plan(const Json& completed,
     plan_.key.clear();
   }
   plan_.append_only = last.append_only;
-  if (!inner.empty()) WEIR_TRY(Judge(rows, inner));
+  Stage rejected;
+  rejected.append_only = true;
+  if (!inner.empty()) WEIR_TRY(Judge(rows, inner, &rejected));
+  WEIR_TRY(Failed(checked.failed, &rejected));
   plan_.rows_stage = static_cast<int>(stages_.size());
   stages_.push_back(std::move(last));
-  // Stages that nothing reads: tried, and left for a better way.
-  std::vector<bool> read(stages_.size(), false);
-  for (const int output :
-       {plan_.rows_stage, plan_.rejected_stage, plan_.violations_stage}) {
-    if (output >= 0) read[static_cast<size_t>(output)] = true;
-  }
-  for (size_t i = stages_.size(); i-- > 0;) {
-    if (!read[i]) continue;
-    for (const Port& port : stages_[i].ports) {
-      if (port.stage >= 0) read[static_cast<size_t>(port.stage)] = true;
+  if (!rejected.ports.empty()) {
+    if (rejected.ports.size() > 1) rejected.kind = BlockKind::kUnion;
+    rejected.output = rejected.ports[0].schema;
+    for (const Port& port : rejected.ports) {
+      if (port.schema != rejected.output)
+        return Invalid("the rows it rejects have different columns");
     }
+    plan_.rejected_stage = static_cast<int>(stages_.size());
+    stages_.push_back(std::move(rejected));
   }
+  SkipEmptyPorts();
+  // Stages that nothing reads: tried, and left for a better way.
+  const auto read_by = [&](std::initializer_list<int> outputs) {
+    std::vector<bool> read(stages_.size(), false);
+    for (const int output : outputs) {
+      if (output >= 0) read[static_cast<size_t>(output)] = true;
+    }
+    for (size_t i = stages_.size(); i-- > 0;) {
+      if (!read[i]) continue;
+      for (const Port& port : stages_[i].ports) {
+        if (port.stage >= 0) read[static_cast<size_t>(port.stage)] = true;
+      }
+    }
+    return read;
+  };
+  const auto read =
+      read_by({plan_.rows_stage, plan_.rejected_stage, plan_.violations_stage});
   if (std::find(read.begin(), read.end(), false) != read.end())
     return Internal("a stage that nothing reads");
+  const auto of_rows = read_by({plan_.rows_stage});
   plan_.kind = BlockKind::kRowWise;
-  for (const Stage& stage : stages_) {
-    if (stage.kind != BlockKind::kRowWise) plan_.kind = stage.kind;
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    stages_[i].of_rows = of_rows[i];
+    if (of_rows[i] && stages_[i].kind != BlockKind::kRowWise)
+      plan_.kind = stages_[i].kind;
   }
   plan_.stages = std::move(stages_);
   return {};
 }
 
-Status PlanQuery(const Json& completed, const std::vector<Expectation>& expectations,
+Status PlanQuery(const Checked& checked, const std::vector<Expectation>& expectations,
                  duck::Session& pieces, const Tables& tables, const Functions& functions,
                  ModelPlan* plan) {
   ModelPlan planned = *plan;
   const Status status =
-      QueryPlanner(pieces, tables, functions, &planned).Plan(completed, expectations);
+      QueryPlanner(pieces, tables, functions, &planned).Plan(checked, expectations);
   if (status.ok()) {
     *plan = std::move(planned);
     return {};

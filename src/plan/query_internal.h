@@ -13,6 +13,7 @@
 
 #include "plan/completion_internal.h"
 #include "plan/constraints_internal.h"
+#include "plan/row_errors_internal.h"
 #include "plan/stage.h"
 #include "sql/resolve.h"
 
@@ -109,7 +110,7 @@ class QueryPlanner {
         tables_(tables),
         functions_(functions),
         plan_(*plan) {}
-  Status Plan(const Json& completed, const std::vector<Expectation>& expectations);
+  Status Plan(const Checked& checked, const std::vector<Expectation>& expectations);
 
  private:
   struct JoinKey {
@@ -164,7 +165,9 @@ class QueryPlanner {
   Status Limit(const Json& modifier, Select* select);
   Result<Rows> Finish(Select select);
   Result<Rows> Materialize(Rows rows);
-  Status Judge(const Rows& rows, const std::vector<Expectation>& expectations);
+  Status Judge(const Rows& rows, const std::vector<Expectation>& expectations,
+               Stage* rejected);
+  Status Failed(const std::vector<Json>& queries, Stage* rejected);
   Status Align(Rows* left, Rows* right);
   Status MatchNames(Rows* left, Rows* right);
 
@@ -332,6 +335,9 @@ class QueryPlanner {
   Result<Json> StoredColumn(const std::string& name, const data::Type& stored,
                             const std::string& native);
   Result<Json> Cast(const Json& expr, const std::string& type);
+  Status SetFastSql(const Input& input, const Json& where, const std::vector<Item>& items,
+                    Port* port);
+  void SkipEmptyPorts();
   // How the next stage's recompute_sql calls its ports.
   std::string PortName(size_t port) const {
     return "_p" + std::to_string(stages_.size()) + "_" + std::to_string(port);
@@ -360,12 +366,20 @@ class QueryPlanner {
   Json log_sum_lambda_;  // once it was asked for
   // By name: the values of outer columns that a subquery reads as a table.
   std::map<std::string, Rows> outer_values_;
+  // Of ports whose WHERE checks rows, or asks for those that fail, by their sql: the
+  // checks (those that fast_sql makes by itself), and the WHERE without them.
+  struct CheckedPort {
+    bool failing = false;
+    std::set<std::string> checks;
+    std::set<std::string> rest;
+  };
+  std::map<std::string, CheckedPort> checked_ports_;
 };
 
-// Fills the stages of `plan` from its completed query, as it is without constraints, and
-// from those. Leaves kFullRefresh and says why where nothing better is possible. `pieces`
+// Fills the stages of `plan` from its query, as it is without constraints, and from
+// those. Leaves kFullRefresh and says why where nothing better is possible. `pieces`
 // has the input tables declared with `_weight`.
-Status PlanQuery(const Json& completed, const std::vector<Expectation>& expectations,
+Status PlanQuery(const Checked& checked, const std::vector<Expectation>& expectations,
                  duck::Session& pieces, const Tables& tables, const Functions& functions,
                  ModelPlan* plan);
 

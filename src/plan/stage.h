@@ -40,6 +40,11 @@ struct Port {
   // Gives the columns of `schema` and `_weight`. Reads the table by its own name, a stage
   // as `_s<number>`: a relation with all its columns and `_weight` (INTEGER).
   std::string sql;
+  // Gives the same rows, unless it fails where `sql` leaves failing rows out; tried
+  // first. Empty: there is none.
+  std::string fast_sql;
+  // The port whose fast_sql fails whenever this one gives a row, if one does; -1: none.
+  int empty_unless_stage = -1, empty_unless_port = -1;
   bool is_projection =
       false;  // sql only picks columns: `columns` of the input, no SQL needed
   std::vector<int> columns;
@@ -65,6 +70,7 @@ struct Stage {
   std::string recompute_sql;
   data::Schema output;
   bool append_only = false;  // gives only inserts
+  bool of_rows = true;  // the model's rows need it; false: only those that it rejects do
   // All rows belong on one shard, which may give rows even over no input.
   bool one_group = false;
   std::string why;  // for kRecompute: what needs the rows of the key again

@@ -145,7 +145,7 @@ inline std::string Faults(const std::vector<std::string>& models) {
 
 inline ModelPlan PlanBody(const std::string& body) {
   const Plan plan = MustPlan({"CREATE MATERIALIZED VIEW t.m AS " + body});
-  return plan.models.empty() ? ModelPlan() : plan.models.back();
+  return plan.models.empty() ? ModelPlan() : *plan.Find("t.m");
 }
 
 // Random rows in few values, so that groups, ties and NULLs are frequent.

@@ -536,7 +536,7 @@ std::string KindText(const plan::ModelPlan& model) {
   if (model.stages.empty()) return std::string(plan::BlockKindName(model.kind));
   std::string out;
   for (const plan::Stage& stage : model.stages) {
-    if (stage.kind == plan::BlockKind::kRowWise) continue;
+    if (stage.kind == plan::BlockKind::kRowWise || !stage.of_rows) continue;
     out += (out.empty() ? "" : ", ") + std::string(plan::BlockKindName(stage.kind));
   }
   return out.empty() ? std::string(plan::BlockKindName(plan::BlockKind::kRowWise)) : out;

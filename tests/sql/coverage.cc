@@ -54,7 +54,7 @@ std::string Kinds(const plan::ModelPlan& model) {
   if (model.stages.empty()) return "full refresh: " + model.why_not_better;
   std::string out;
   for (const plan::Stage& stage : model.stages) {
-    if (stage.kind == plan::BlockKind::kRowWise) continue;
+    if (stage.kind == plan::BlockKind::kRowWise || !stage.of_rows) continue;
     out += (out.empty() ? "" : ", ") + std::string(plan::BlockKindName(stage.kind));
     if (stage.kind == plan::BlockKind::kRecompute && stage.one_group)
       out += " of all rows";

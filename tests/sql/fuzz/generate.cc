@@ -137,7 +137,10 @@ class Generator {
           case 2:
             return Call(type, "CAST(length($0) AS INTEGER)", {of(Ty::kText)});
           case 3:
-            return Call(type, "TRY_CAST($0 AS INTEGER)", {of(Ty::kText)});
+            return Call(type,
+                        Has(Feature::kRowErrors) && OneIn(2) ? "CAST($0 AS INTEGER)"
+                                                             : "TRY_CAST($0 AS INTEGER)",
+                        {of(Ty::kText)});
           case 4:
             return Call(type, "CAST($0 AS INTEGER)", {of(Ty::kBool)});
           case 5:

@@ -54,7 +54,8 @@ const std::map<std::string, Feature>& FeatureNames() {
       {"many-aggregates", Feature::kManyAggregates},
       {"qualify", Feature::kQualify},
       {"nested", Feature::kNested},
-      {"constraints", Feature::kConstraints}};
+      {"constraints", Feature::kConstraints},
+      {"row-errors", Feature::kRowErrors}};
   return kNames;
 }
 

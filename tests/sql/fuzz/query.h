@@ -108,6 +108,7 @@ enum class Feature : uint8_t {
   kQualify,
   kNested,  // lists and structs
   kConstraints,
+  kRowErrors,  // casts that fail
 };
 using Features = std::set<Feature>;
 

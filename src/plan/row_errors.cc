@@ -1,0 +1,463 @@
+#include "plan/row_errors_internal.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "data/batch.h"
+#include "data/type.h"
+#include "plan/completion_internal.h"
+#include "plan/constraints_internal.h"
+#include "plan/query_internal.h"
+
+namespace weir::plan {
+namespace {
+
+// What else the SELECT that a query of failed rows is made from names: so that both take
+// the same columns from their joins, which are then the same.
+constexpr const char* kUses = "weir_uses";
+
+// Functions that fail for some arguments, whatever their types.
+bool FailsByName(std::string_view name) {
+  static const std::set<std::string, std::less<>> kNames = {"strptime",
+                                                            "make_date",
+                                                            "make_time",
+                                                            "make_timestamp",
+                                                            "error",
+                                                            "sqrt",
+                                                            "ln",
+                                                            "log",
+                                                            "log2",
+                                                            "log10",
+                                                            "acos",
+                                                            "asin",
+                                                            "factorial",
+                                                            "gamma",
+                                                            "lgamma",
+                                                            "from_base64",
+                                                            "unhex",
+                                                            "from_hex",
+                                                            "decode",
+                                                            "chr",
+                                                            "json",
+                                                            "json_extract",
+                                                            "json_extract_string",
+                                                            "json_transform",
+                                                            "json_transform_strict",
+                                                            "from_json",
+                                                            "from_json_strict",
+                                                            "->",
+                                                            "->>",
+                                                            "epoch_ms",
+                                                            "make_timestamp_ns",
+                                                            "to_timestamp",
+                                                            "unbin",
+                                                            "from_binary",
+                                                            "json_array_length",
+                                                            "json_keys",
+                                                            "json_type",
+                                                            "json_value",
+                                                            "bitstring"};
+  return kNames.contains(name);
+}
+
+// Operators that fail when the result does not fit, unless it is a float or a time.
+bool IsArithmetic(const Json& json) {
+  static const std::set<std::string, std::less<>> kNames = {
+      "+", "-", "*", "//", "<<", "**", "^", "add", "subtract", "multiply", "abs"};
+  return IsCall(json) && kNames.contains(CallName(json));
+}
+
+bool IsCheckedCast(const Json& json) {
+  return IsClass(json, "CAST") && !json.value("try_cast", false) &&
+         json["cast_type"]["id"] != "VARCHAR" && HasColumn(json);
+}
+
+bool IsInteger(const std::string& type) {
+  return type.find("INT") != type.npos && !type.starts_with("INTERVAL");
+}
+
+// What a value of a type becomes without ever failing.
+bool CastFails(const std::string& from, const std::string& to) {
+  const auto is_time = [](const std::string& type) {
+    return type.starts_with("TIMESTAMP") || type == "DATE";
+  };
+  static const std::array<std::string, 5> kWidening = {"TINYINT", "SMALLINT", "INTEGER",
+                                                       "BIGINT", "HUGEINT"};
+  if (from == to || from == "\"NULL\"") return false;
+  if (is_time(from) && is_time(to)) return false;
+  const bool to_float = to == "DOUBLE" || to == "FLOAT";
+  if (to_float && (IsInteger(from) || from == "FLOAT" || from.starts_with("DECIMAL")))
+    return false;
+  if (from == "BOOLEAN") return !IsInteger(to) && !to_float;
+  const auto a = std::find(kWidening.begin(), kWidening.end(), from),
+             b = std::find(kWidening.begin(), kWidening.end(), to);
+  return a == kWidening.end() || b == kWidening.end() || a > b;
+}
+
+bool ArithmeticFails(const std::string& type) {
+  return IsInteger(type) || type.starts_with("DECIMAL");
+}
+
+bool HasUnnestCall(const Json& expr) {
+  bool has = false;
+  Visit(expr, [&](const Json& json) {
+    has |= IsCall(json) && CallName(json) == "unnest";
+    return !has;
+  });
+  return has;
+}
+
+bool HasStar(const Json& expr) {
+  bool has = false;
+  Visit(expr, [&](const Json& json) {
+    has |= IsClass(json, "STAR");
+    return !has;
+  });
+  return has;
+}
+
+std::string Literal(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    out += c;
+    if (c == '\'') out += c;
+  }
+  return out + "'";
+}
+
+// TRY({'v': e}) IS NOT NULL: also true where e is NULL.
+Json Check(Json expr) {
+  expr["alias"] = "v";
+  return IsNotNull(Try(Call("struct_pack", {std::move(expr)})));
+}
+
+class Checker {
+ public:
+  Checker(const data::Schema& output, duck::Session& bodies, const Functions& functions)
+      : output_(output), bodies_(bodies), ast_(bodies), functions_(functions) {}
+
+  Status Query(Json& node, const Json& outer, bool is_root) {
+    Json ctes = outer;
+    for (Json& entry : node["cte_map"]["map"]) {
+      WEIR_TRY(Query(entry["value"]["query"]["node"], ctes, false));
+      ctes.push_back(entry);
+    }
+    if (IsType(node, "SET_OPERATION_NODE")) {
+      WEIR_TRY(Query(node["left"], ctes, false));
+      return Query(node["right"], ctes, false);
+    }
+    if (!IsType(node, "SELECT_NODE")) return {};
+    WEIR_TRY(From(node["from_table"], ctes));
+    return Select(node, ctes, is_root);
+  }
+
+  std::vector<Json> TakeFailed() { return std::move(failed_); }
+
+ private:
+  Status From(Json& ref, const Json& ctes) {
+    if (IsType(ref, "JOIN")) {
+      WEIR_TRY(From(ref["left"], ctes));
+      return From(ref["right"], ctes);
+    }
+    if (!IsType(ref, "SUBQUERY")) return {};
+    return Query(ref["subquery"]["node"], ctes, false);
+  }
+
+  // A SELECT whose FROM is checked.
+  Status Select(Json& node, const Json& ctes, bool is_root) {
+    if (IsType(node["from_table"], "EMPTY") || !node["sample"].is_null()) return {};
+    auto types = Types(node, ctes);
+    if (!types) return {};  // it cannot be judged apart from what stands around it
+    types_ = *std::move(types);
+    checks_.clear();
+    Json checked = node;
+    // As a key of GROUP BY ALL, TRY ends DuckDB's binder (1.5.5); it is computed behind
+    // WHERE anyway.
+    const bool all_keys = node.value("aggregate_handling", "") == "FORCE_AGGREGATES";
+    for (Json& item : checked["select_list"]) {
+      Json key = item;
+      Collect(item);
+      if (all_keys && !functions_.HasAggregate(key)) item = std::move(key);
+    }
+    for (Json& key : checked["group_expressions"]) Collect(key);
+    for (const char* part : {"having", "qualify"}) {
+      if (checked[part].is_object()) CollectInside(checked[part]);
+    }
+    for (Json& modifier : checked["modifiers"]) {
+      if (modifier.contains("orders")) {
+        for (Json& order : modifier["orders"]) Collect(order["expression"]);
+      }
+      if (modifier.contains("distinct_on_targets")) {
+        for (Json& target : modifier["distinct_on_targets"]) Collect(target);
+      }
+    }
+    if (checks_.empty()) return {};
+    Json failed = WEIR_TRY(Failed(checked, ctes, is_root));
+    // Lateral subqueries and the like see more than what they read.
+    if (!bodies_.Describe(WEIR_TRY(ast_.Print(WithoutUses(failed)))).ok()) return {};
+    for (const Json& check : checks_)
+      checked["where_clause"] = And(std::move(checked["where_clause"]), Check(check));
+    node = std::move(checked);
+    failed_.push_back(std::move(failed));
+    return {};
+  }
+
+  // The types of what casts and arithmetic operators of the SELECT work on, by the text
+  // of their trees.
+  std::optional<std::map<std::string, std::string>> Types(const Json& node,
+                                                          const Json& ctes) {
+    std::map<std::string, Json> asked;
+    const std::function<void(const Json&)> ask = [&](const Json& json) {
+      if (!json.is_structured() || IsClass(json, "SUBQUERY") || IsClass(json, "LAMBDA"))
+        return;
+      if (IsClass(json, "CAST") && IsCheckedCast(json) &&
+          !functions_.HasAggregate(json) && !HasWindow(json) && !HasSubquery(json)) {
+        asked.emplace(Plain(json["child"]).dump(), json["child"]);
+      }
+      if (IsArithmetic(json) && HasColumn(json) && !functions_.HasAggregate(json) &&
+          !HasWindow(json) && !HasSubquery(json))
+        asked.emplace(Plain(json).dump(), json);
+      for (const Json& child : json) ask(child);
+    };
+    for (const char* part : {"select_list", "group_expressions"}) ask(node[part]);
+    std::map<std::string, std::string> types;
+    if (asked.empty()) return types;
+    auto bare = Bare(node, ctes);
+    if (!bare.ok()) return std::nullopt;
+    Json select = *std::move(bare);
+    std::string list, names;
+    for (const auto& [text, expr] : asked) {
+      const size_t i = select["select_list"].size();
+      Json column = expr;
+      column["alias"] = "";
+      select["select_list"].push_back(std::move(column));
+      list += fmt::format("{}typeof(any_value(t{}))", i == 0 ? "" : ", ", i);
+      names += fmt::format("{}t{}", i == 0 ? "" : ", ", i);
+    }
+    const auto sql = ast_.Print(select);
+    if (!sql.ok()) return std::nullopt;
+    const auto rows = bodies_.Query(
+        fmt::format("SELECT {} FROM ({}) AS q({})", list, *sql, names), nullptr);
+    if (!rows.ok() || rows->empty()) return std::nullopt;
+    int i = 0;
+    for (const auto& [text, expr] : asked)
+      types[text] = data::RowText(*(*rows)[0]->SelectColumns({i++}).ValueOrDie(), 0);
+    return types;
+  }
+
+  bool Fails(const Json& expr) const {
+    bool fails = false;
+    const std::function<void(const Json&)> look = [&](const Json& json) {
+      if (fails || !json.is_structured() || IsType(json, "OPERATOR_TRY")) return;
+      if (IsExpr(json) && !HasColumn(json)) return;
+      if (IsCheckedCast(json)) {
+        const auto type = types_.find(Plain(json["child"]).dump());
+        fails |= type == types_.end() ||
+                 CastFails(type->second, json["cast_type"]["id"].get<std::string>());
+      } else if (IsArithmetic(json)) {
+        const auto type = types_.find(Plain(json).dump());
+        fails |= type == types_.end() || ArithmeticFails(type->second);
+      } else if (IsCall(json)) {
+        fails |= FailsByName(CallName(json));
+      }
+      for (const Json& child : json) look(child);
+    };
+    look(expr);
+    return fails;
+  }
+
+  // Notes what can fail in `expr`, and puts TRY around it.
+  void Collect(Json& expr) {
+    if (!IsExpr(expr)) return;
+    if (functions_.HasAggregate(expr) || HasWindow(expr) || HasUnnestCall(expr) ||
+        HasStar(expr))
+      return CollectInside(expr);
+    if (HasSubquery(expr) || !Fails(expr)) return;
+    Json plain = Plain(expr);
+    if (std::find(checks_.begin(), checks_.end(), plain) == checks_.end())
+      checks_.push_back(plain);
+    const std::string alias = AliasOf(expr);
+    expr = Try(std::move(plain));
+    expr["alias"] = alias;
+  }
+
+  // What aggregates, windows and unnest work on, and what a star replaces.
+  void CollectInside(Json& json) {
+    if (IsClass(json, "SUBQUERY")) return;
+    const bool rows = (IsExpr(json) && functions_.IsAggregate(json)) ||
+                      IsClass(json, "WINDOW") ||
+                      (IsCall(json) && CallName(json) == "unnest");
+    if (IsClass(json, "STAR")) {
+      if (json.contains("replace_list")) {
+        for (Json& entry : json["replace_list"]) Collect(entry["value"]);
+      }
+      return;
+    }
+    if (!rows) {
+      for (Json& child : json) {
+        if (child.is_structured()) CollectInside(child);
+      }
+      return;
+    }
+    for (const char* part : {"children", "partitions"}) {
+      if (!json.contains(part)) continue;
+      for (Json& child : json[part]) Collect(child);
+    }
+    for (const char* part : {"filter", "filter_expr"}) {
+      if (json.contains(part) && json[part].is_object()) Collect(json[part]);
+    }
+    if (json.contains("orders")) {
+      for (Json& order : json["orders"]) Collect(order["expression"]);
+    }
+    if (json.contains("order_bys") && json["order_bys"].is_object()) {
+      for (Json& order : json["order_bys"]["orders"]) Collect(order["expression"]);
+    }
+  }
+
+  // SELECT FROM … WHERE … of a SELECT, without a list.
+  Result<Json> Bare(const Json& node, const Json& ctes) {
+    Json out = WEIR_TRY(ast_.Parse("SELECT 1 FROM t"));
+    out["select_list"] = Json::array();
+    out["from_table"] = node["from_table"];
+    out["where_clause"] = node["where_clause"];
+    out["cte_map"]["map"] = ctes;
+    return out;
+  }
+
+  // The rows of `checked`, which has no conditions yet, for which an expression fails.
+  Result<Json> Failed(const Json& checked, const Json& ctes, bool is_root) {
+    std::string texts;
+    Json all;
+    std::map<std::string, Json> inputs;
+    for (const Json& check : checks_) {
+      texts += fmt::format(", CASE WHEN NOT ({}) THEN {} END",
+                           WEIR_TRY(ast_.PrintExpr(Check(check))),
+                           Literal(WEIR_TRY(ast_.PrintExpr(check))));
+      all = And(std::move(all), Check(check));
+      CollectColumns(check, &inputs);
+    }
+    std::string fields;
+    for (const auto& [name, column] : inputs) {
+      fields += fmt::format("{}{}: {}", fields.empty() ? "" : ", ", Literal(name),
+                            WEIR_TRY(ast_.PrintExpr(column)));
+    }
+    const std::vector<std::string> names = RejectedColumns();
+    const std::string expression = fmt::format("concat_ws(', '{})", texts);
+    const std::string values[] = {
+        "'error'", "CAST(NULL AS VARCHAR)", expression,
+        "concat(" + expression + ", ' cannot be computed')",
+        fields.empty() ? std::string("'{}'")
+                       : fmt::format("CAST(to_json({{{}}}) AS VARCHAR)", fields)};
+    Json inner = WEIR_TRY(Bare(checked, ctes));
+    inner["where_clause"] = And(std::move(inner["where_clause"]), Not(std::move(all)));
+    const bool has_values = is_root && !IsAggregated(checked, functions_) &&
+                            !HasWindow(checked["select_list"]) &&
+                            !HasUnnestCall(checked["select_list"]);
+    if (has_values) inner["select_list"] = checked["select_list"];
+    inner[kUses] = {{"list", checked["select_list"]},
+                    {"groups", checked["group_expressions"]},
+                    {"having", checked["having"]},
+                    {"qualify", checked["qualify"]},
+                    {"modifiers", checked["modifiers"]}};
+    for (size_t i = 0; i < names.size(); ++i) {
+      Json item = WEIR_TRY(ast_.ParseExpr(values[i]));
+      item["alias"] = names[i];
+      inner["select_list"].push_back(PlainNamed(std::move(item)));
+    }
+    std::string list;
+    for (const data::Field& field : output_.fields) {
+      list += fmt::format("CAST({} AS {}) AS {}, ",
+                          has_values ? duck::QuoteName(field.name) : "NULL",
+                          duck::TypeInSql(field.type), duck::QuoteName(field.name));
+    }
+    for (const std::string& name : names)
+      list += fmt::format("{}{}", name, &name == &names.back() ? "" : ", ");
+    Json out = WEIR_TRY(ast_.Parse(fmt::format("SELECT {} FROM (SELECT 1) AS f", list)));
+    out["from_table"]["subquery"]["node"] = std::move(inner);
+    return out;
+  }
+
+  static Json PlainNamed(Json item) {
+    const std::string alias = AliasOf(item);
+    item = Plain(std::move(item));
+    item["alias"] = alias;
+    return item;
+  }
+
+  // By the names they get in _inputs; those of lambdas are none.
+  static void CollectColumns(const Json& expr, std::map<std::string, Json>* out) {
+    if (IsClass(expr, "COLUMN_REF")) {
+      const std::vector<std::string> names = NamesOf(expr);
+      std::string name = names.back();
+      const auto known = out->find(name);
+      if (known != out->end() && known->second != Plain(expr))
+        name = fmt::format("{}", fmt::join(names, "."));
+      out->emplace(name, Plain(expr));
+      return;
+    }
+    if (IsClass(expr, "LAMBDA")) return;
+    if (!expr.is_structured()) return;
+    for (const Json& child : expr) CollectColumns(child, out);
+  }
+
+  const data::Schema& output_;
+  duck::Session& bodies_;
+  Ast ast_;
+  const Functions& functions_;
+  std::vector<Json> failed_;
+  std::map<std::string, std::string> types_;  // of the present SELECT
+  std::vector<Json> checks_;                  // of the present SELECT
+};
+
+}  // namespace
+
+Result<Checked> CheckRows(const Json& completed, const data::Schema& output,
+                          duck::Session& bodies, const Functions& functions) {
+  Checked out;
+  out.query = completed;
+  Checker checker(output, bodies, functions);
+  WEIR_TRY(checker.Query(out.query, Json::array(), true));
+  out.failed = checker.TakeFailed();
+  return out;
+}
+
+Json WithoutUses(Json query) {
+  Visit(query, [](Json& json) {
+    json.erase(kUses);
+    return true;
+  });
+  return query;
+}
+
+const Json* TriedExpr(const Json& expr) {
+  return IsType(expr, "OPERATOR_TRY") ? &expr["children"][0] : nullptr;
+}
+
+std::vector<const Json*> FailingChecks(const Json& condition) {
+  std::vector<const Json*> out;
+  if (!IsType(condition, "OPERATOR_NOT")) return out;
+  const Json& inside = condition["children"][0];
+  const std::function<bool(const Json&)> add = [&](const Json& check) {
+    if (IsType(check, "CONJUNCTION_AND"))
+      return std::all_of(check["children"].begin(), check["children"].end(), add);
+    out.push_back(CheckedExpr(check));
+    return out.back() != nullptr;
+  };
+  return add(inside) ? out : std::vector<const Json*>();
+}
+
+const Json* CheckedExpr(const Json& condition) {
+  if (!IsType(condition, "OPERATOR_IS_NOT_NULL")) return nullptr;
+  const Json* tried = TriedExpr(condition["children"][0]);
+  if (tried == nullptr || !IsCall(*tried) || CallName(*tried) != "struct_pack" ||
+      (*tried)["children"].size() != 1 || AliasOf((*tried)["children"][0]) != "v")
+    return nullptr;
+  return &(*tried)["children"][0];
+}
+
+}  // namespace weir::plan

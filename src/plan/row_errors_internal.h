@@ -1,0 +1,43 @@
+// Rows for which an expression fails: they leave the query by conditions of their own,
+// and are the result of others.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "plan/ast_internal.h"
+#include "plan/names_internal.h"
+
+namespace weir::plan {
+
+// A query none of whose rows fails where one of the original did.
+struct Checked {
+  // In each SELECT that fails row by row, `TRY(e)` for the expressions e that can fail,
+  // and in its WHERE `TRY({'v': e}) IS NOT NULL`.
+  Json query;
+  // SELECTs that give the rows that those conditions keep out: columns like the query's
+  // (null where a value is not known), then RejectedColumns. With a member of their own
+  // that DuckDB does not know.
+  std::vector<Json> failed;
+};
+
+// One of `failed` as DuckDB takes it.
+Json WithoutUses(Json query);
+
+// `completed` with such conditions in all SELECTs that stand in FROM, WITH, UNION and
+// their like. `output`: its columns.
+Result<Checked> CheckRows(const Json& completed, const data::Schema& output,
+                          duck::Session& bodies, const Functions& functions);
+
+// The e of such a condition; null: it is none.
+const Json* CheckedExpr(const Json& condition);
+// The checks below a NOT: the rows for which one of them is false. Empty: it is another
+// condition.
+std::vector<const Json*> FailingChecks(const Json& condition);
+inline bool IsRowCheck(const Json& condition) {
+  return CheckedExpr(condition) != nullptr || !FailingChecks(condition).empty();
+}
+// The e of `TRY(e)`; null: it is another expression.
+const Json* TriedExpr(const Json& expr);
+
+}  // namespace weir::plan
