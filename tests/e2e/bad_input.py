@@ -558,7 +558,7 @@ PROJECTS = [
     ("a model that reads itself", model("CREATE MATERIALIZED VIEW silver.a AS SELECT n FROM silver.a"), [f"{MODEL_FILE}:1:", "circle"]),
     ("a model twice", second_model(MODEL), ["models/silver/second.sql:1:", "defines silver.per_day too"]),
     ("a KEY that is no column", model(MODEL.replace("per_day AS", "per_day KEY (dayy) AS")), [f"{MODEL_FILE}:1:", "dayy", "did you mean day?"]),
-    ("two statements", model(MODEL + "DROP TABLE x;"), [f"{MODEL_FILE}:3:", "one model"]),
+    ("two statements", model(MODEL + "DROP TABLE x;"), [f"{MODEL_FILE}:3:", "expected CREATE, found 'DROP'"]),
     ("a model that is not UTF-8", lambda p: (p / MODEL_FILE).write_bytes(MODEL.replace("day,", "day, 'ä',").encode("latin-1")), [f"{MODEL_FILE}:2:", "UTF-8"]),
 ]
 
