@@ -7,6 +7,7 @@
 
 #include "plan/plan.h"
 #include "plan/testing_internal.h"
+#include "sql/decay.h"
 #include "sql/resolve.h"
 
 namespace weir::plan {
@@ -75,6 +76,11 @@ std::string CallSql(const ops::AggregateCall& call, const data::Schema& input) {
     case K::kStddevSamp:
       text = fmt::format("stddev_samp({})", argument);
       break;
+    case K::kLogSum:
+      return fmt::format(
+          "CAST(list_reduce(list_sort(list({0}) FILTER (WHERE {1} AND {0} IS NOT NULL), "
+          "'DESC'), {2}) AS {3})",
+          argument, filter, sql::kLogSumLambda, duck::TypeInSql(call.result));
     case K::kCountStar:
       text = "count(*)";
       break;
