@@ -2,13 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <condition_variable>
 #include <deque>
 #include <future>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <thread>
 
 #include "base/event.h"
 #include "base/latency.h"
@@ -17,10 +14,13 @@
 #include "flow/behind.h"
 #include "flow/drift.h"
 #include "flow/frontier.h"
+#include "flow/lease_keeper.h"
 #include "flow/model_runner.h"
+#include "flow/orphan_sweep.h"
 #include "flow/sources.h"
 #include "flow/state_rebuild.h"
 #include "flow/table_set.h"
+#include "flow/table_specs.h"
 #include "ingest/source.h"
 #include "log/journal.h"
 #include "scan/scan.h"
@@ -66,9 +66,8 @@ class FlowImpl final : public Flow {
   ~FlowImpl() override {
     queue_.Close();
     sources_.reset();
-    sweep_stops_ = true;
-    if (sweeper_.joinable()) sweeper_.join();
-    StopKeeper();
+    sweep_.reset();
+    lease_keeper_.reset();
   }
 
   Status Init() {
@@ -79,7 +78,7 @@ class FlowImpl final : public Flow {
     commit_options.store = options_.store;
     committer_ =
         WEIR_TRY(commit::Committer::Open(io_, clock_, options_.data_dir, commit_options));
-    keeper_ = std::thread([this] { KeepLease(); });
+    lease_keeper_ = std::make_unique<LeaseKeeper>(*committer_, settings_.lease);
     auto journal = WEIR_TRY(log::Journal::Open(
         io_, io::Join(options_.data_dir, "journal"), committer_->owner_epoch()));
     journal_.With([&](auto& slot) { slot = std::move(journal); });
@@ -102,14 +101,15 @@ class FlowImpl final : public Flow {
     if (rebuild_ != nullptr) WEIR_TRY(RebuildState());
     WEIR_TRY(CreateTables());
     WEIR_TRY(BringUpModels());
-    PrepareSweep();
+    // All that was written so far is committed, and nothing more is begun before Run.
+    sweep_ = std::make_unique<OrphanSweep>(*committer_, clock_, dropped_models_);
     return OpenSources();
   }
 
   Result<RunReport> Run(const CancelToken& cancel, const Progress& progress) override {
     const Micros began = clock_.Monotonic();
     WEIR_TRY(sources_->Start());
-    if (sweep_) sweeper_ = std::thread([this] { FinishSweep(); });
+    sweep_->Start();
     epoch_began_ = clock_.Monotonic();
     Status status = RunLoop(cancel, [&] {
       report_.wall = clock_.Monotonic() - began;
@@ -123,10 +123,7 @@ class FlowImpl final : public Flow {
     }
     sources_->Stop();
     WEIR_TRY(committer_->store().Flush());
-    if (options_.once && sweeper_.joinable()) {
-      sweeper_.join();
-      WEIR_TRY(committer_->CollectGarbage());
-    }
+    if (options_.once && sweep_->Wait()) WEIR_TRY(committer_->CollectGarbage());
     report_.wall = clock_.Monotonic() - began;
     report_.ledger = ledger_;
     if (progress) progress(report_);
@@ -139,72 +136,6 @@ class FlowImpl final : public Flow {
   }
 
  private:
-  // ------------------------------------------------------------------ the lease
-
-  // A thread of its own prolongs the lease: a step, a refresh or the catching up of a
-  // model may take longer than it.
-  void KeepLease() {
-    std::unique_lock lock(keeper_mutex_);
-    while (!keeper_stops_) {
-      lock.unlock();
-      Status renewed = committer_->Renew();
-      lock.lock();
-      if (!renewed.ok() && renewed.error().code == Code::kConflict) {
-        ownership_lost_ = std::move(renewed).error();
-        return;
-      }
-      // A reader or a backup may hold the catalog for a moment; there is time until the
-      // lease has run out.
-      if (!renewed.ok())
-        Event("lease_not_prolonged", Severity::kWarning)
-            .With("error", renewed.error().message);
-      keeper_wakes_.wait_for(lock,
-                             std::chrono::microseconds(std::clamp<Micros>(
-                                 settings_.lease / 10, 10'000, 500'000)),
-                             [&] { return keeper_stops_; });
-    }
-  }
-
-  void StopKeeper() {
-    {
-      std::lock_guard lock(keeper_mutex_);
-      keeper_stops_ = true;
-      keeper_wakes_.notify_one();
-    }
-    if (keeper_.joinable()) keeper_.join();
-  }
-
-  // ------------------------------------------------------------------ orphans
-
-  // All that was written so far is committed, and nothing more is begun before Run.
-  void PrepareSweep() {
-    auto due = committer_->SweepIsDue();
-    if (due.ok() && !*due && !dropped_models_) return;
-    auto sweep = committer_->BeginSweep();
-    if (sweep.ok()) {
-      sweep_ = *std::move(sweep);
-    } else {
-      NoteSweepFailure(sweep.error());
-    }
-  }
-
-  void FinishSweep() {
-    const auto report = sweep_->Finish(clock_, [this] { return sweep_stops_.load(); });
-    if (!report.ok() && report.error().code != Code::kCancelled)
-      NoteSweepFailure(report.error());
-  }
-
-  // Files that stay cost space; the next start looks again.
-  static void NoteSweepFailure(const Error& error) {
-    Event("sweep_failed", Severity::kWarning).With("error", error.message);
-  }
-
-  Status CheckOwnership() {
-    std::lock_guard lock(keeper_mutex_);
-    if (ownership_lost_) return *ownership_lost_;
-    return {};
-  }
-
   // ------------------------------------------------------------------ opening
 
   Status Recover() {
@@ -226,15 +157,7 @@ class FlowImpl final : public Flow {
   Status OpenSourceTables() {
     for (const contract::Contract& contract : project_.contracts) {
       ingest::SourceTables tables = ingest::TablesOf(contract);
-      TableSpec bronze{tables.bronze,       tables.bronze_schema, false, {}, {},
-                       contract.description};
-      if (tables.keyed) {
-        bronze.keyed = true;
-        bronze.key = contract.identity;
-      }
-      for (const std::string& term : contract.partition_by)
-        bronze.partition_by.push_back(WEIR_TRY(PartitionTerm(term)));
-      WEIR_TRY(OpenTable(bronze));
+      WEIR_TRY(OpenTable(WEIR_TRY(BronzeSpec(contract, tables))));
       WEIR_TRY(OpenTable({tables.rejected, tables.rejected_schema}));
       live_tables_.insert(live_tables_.end(), {tables.bronze, tables.rejected});
       for (const std::string& name : {tables.late, tables.duplicate}) {
@@ -249,46 +172,6 @@ class FlowImpl final : public Flow {
       source_tables_.push_back(std::move(tables));
     }
     return {};
-  }
-
-  // "day(event_timestamp)" or "bucket(16, trip_id)" -> transform and column
-  static Result<std::pair<iceberg::Transform, std::string>> PartitionTerm(
-      const std::string& text) {
-    const size_t open = text.find('('), comma = text.find(','), close = text.rfind(')');
-    if (open == std::string::npos || close == std::string::npos)
-      return std::pair(iceberg::Transform{}, text);
-    std::string name = text.substr(0, open);
-    size_t from = open + 1;
-    if (comma != std::string::npos) {
-      name += "[" + text.substr(open + 1, comma - open - 1) + "]";
-      from = comma + 1;
-    }
-    std::string column = text.substr(from, close - from);
-    std::erase(column, ' ');
-    return std::pair(WEIR_TRY(iceberg::ParseTransform(name)), column);
-  }
-
-  static TableSpec SpecOf(const plan::ModelPlan& plan) {
-    TableSpec spec{plan.model.name,
-                   plan.output,
-                   !plan.append_only || plan.verify_key,
-                   plan.key,
-                   {},
-                   plan.model.comment,
-                   plan.model.properties};
-    for (const auto& [column, comment] : plan.model.column_comments) {
-      const int i = spec.schema.IndexOf(column.text);
-      if (i >= 0) spec.schema.fields[static_cast<size_t>(i)].doc = comment;
-    }
-    for (const sql::PartitionTerm& term : plan.model.partitioned_by) {
-      iceberg::Transform transform;
-      const std::string name = term.transform.empty() ? "identity" : term.transform;
-      auto parsed = iceberg::ParseTransform(
-          term.parameter > 0 ? fmt::format("{}[{}]", name, term.parameter) : name);
-      if (parsed.ok()) transform = *parsed;
-      spec.partition_by.emplace_back(transform, term.column);
-    }
-    return spec;
   }
 
   // A table whose key index is lost gets it back first.
@@ -542,7 +425,7 @@ class FlowImpl final : public Flow {
         told = now;
         progress();
       }
-      WEIR_TRY(CheckOwnership());
+      WEIR_TRY(lease_keeper_->Check());
       if (asked_marker_ == frontier_.marker && steps_in_epoch_ > 0 &&
           EpochIsDue(cancel, now))
         Ask(frontier_.marker + 1);
@@ -977,15 +860,9 @@ class FlowImpl final : public Flow {
   ingest::EventQueue queue_;
   ingest::SharedJournal journal_;
   std::unique_ptr<commit::Committer> committer_;
-  std::mutex keeper_mutex_;
-  std::condition_variable keeper_wakes_;
-  bool keeper_stops_ = false;            // guarded by keeper_mutex_
-  std::optional<Error> ownership_lost_;  // guarded by keeper_mutex_
-  std::thread keeper_;
+  std::unique_ptr<LeaseKeeper> lease_keeper_;
   bool dropped_models_ = false;
-  std::optional<commit::Sweep> sweep_;
-  std::atomic<bool> sweep_stops_{false};
-  std::thread sweeper_;
+  std::unique_ptr<OrphanSweep> sweep_;
   std::unique_ptr<TableSet> tables_;
   std::unique_ptr<Behind> behind_;
   std::vector<ingest::SourceTables> source_tables_;
@@ -1013,60 +890,6 @@ class FlowImpl final : public Flow {
 };
 
 }  // namespace
-
-std::vector<plan::InputTable> SourceInputs(
-    const std::vector<contract::Contract>& contracts) {
-  std::vector<plan::InputTable> inputs;
-  for (const contract::Contract& contract : contracts) {
-    const ingest::SourceTables tables = ingest::TablesOf(contract);
-    inputs.push_back({tables.bronze, tables.bronze_schema, contract.identity,
-                      contract.order, !tables.keyed});
-    inputs.push_back({tables.rejected,
-                      tables.rejected_schema,
-                      {"_source", "_partition", "_offset"},
-                      {},
-                      true});
-    for (const std::string& name : {tables.late, tables.duplicate}) {
-      if (name.empty()) continue;
-      inputs.push_back(
-          {name, tables.late_schema, {"_source", "_partition", "_offset"}, {}, true});
-    }
-    if (!tables.arrivals.empty())
-      inputs.push_back({tables.arrivals, tables.arrivals_schema, {}, {}, true});
-  }
-  return inputs;
-}
-
-std::string RunReport::Json() const {
-  nlohmann::json sources = nlohmann::json::array();
-  for (const auto& [source, counts] : ledger)
-    sources.push_back(nlohmann::json::parse(LedgerJson(source, counts)));
-  nlohmann::json times = nlohmann::json::object();
-  for (const auto& [stage, micros] : stages)
-    times[stage] = static_cast<double>(micros) / 1e6;
-  nlohmann::json stood = nlohmann::json::object();
-  for (const auto& [model, why] : halted) stood[model] = why;
-  nlohmann::json faults = nlohmann::json::array();
-  for (const auto& [source, files] : file_faults) {
-    for (const ingest::FileFault& fault : files.newest) {
-      faults.push_back({{"source", source},
-                        {"path", fault.path},
-                        {"error", fault.error},
-                        {"fix", fault.fix},
-                        {"bytes_taken", fault.bytes_taken}});
-    }
-  }
-  return nlohmann::json{{"steps", steps},
-                        {"epochs", epochs},
-                        {"received", received},
-                        {"bytes", bytes},
-                        {"wall_seconds", static_cast<double>(wall) / 1e6},
-                        {"stages", std::move(times)},
-                        {"ledger", std::move(sources)},
-                        {"halted", std::move(stood)},
-                        {"file_faults", std::move(faults)}}
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 Result<std::unique_ptr<Flow>> Flow::Open(io::Io& io, Clock& clock,
                                          const project::Project& project,

@@ -31,7 +31,9 @@ class HaltTest : public testing::Test {
   void Write(const std::string& path, const std::string& text) {
     const std::string dir(io::DirName(path));
     ASSERT_TRUE(io_.CreateDirs(dir).ok());
-    if (io_.Exists(path)) ASSERT_TRUE(io_.Remove(path).ok());
+    if (io_.Exists(path)) {
+      ASSERT_TRUE(io_.Remove(path).ok());
+    }
     ASSERT_TRUE(io_.WriteNew(path, text).ok());
     ASSERT_TRUE(io_.SyncDir(dir).ok());
   }
