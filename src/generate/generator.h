@@ -2,9 +2,11 @@
 // real ones, and the right answer to them.
 //
 // A generator writes under `out`
-//   data/<source>/…               the input of each source, files in the order of their
-//   names answer/<schema>.<table>.ndjson  the rows each table must have, all columns, any
-//   order answer/ledger.json            where the records of each source must go
+//
+//     data/<source>/...               input of each source, in the order of file names
+//     answer/<schema>.<table>.ndjson  rows each table must have: all columns, any order
+//     answer/ledger.json              where the records of each source must go
+//
 // The answer is computed from the true entities in plain C++: it shares no code with the
 // engine, and is not SQL. Same options, same bytes.
 #pragma once
