@@ -242,7 +242,7 @@ class Answer {
     if (weight > 0) {
       decay_.push_back(JsonObject()
                            .Set("content_id", PostName(post))
-                           .Set("likes_at_2025_06_01", weight)
+                           .Set("likes_to_decay", ToDecay(weight))
                            .Set("last_liked_at", Stamp{last_liked}));
     }
     AddExamples(post, known);
@@ -272,6 +272,12 @@ class Answer {
                            .Set("likes", total[kLike]));
   }
 
+  // What decay_sum keeps of a weight at kStart: its log2, counted from 1970.
+  static std::optional<double> ToDecay(double weight) {
+    if (weight == 0) return std::nullopt;
+    return std::log2(weight) + static_cast<double>(kStart) / kHalfLife;
+  }
+
   static std::optional<double> Share(int64_t part, int64_t whole) {
     if (whole == 0) return std::nullopt;
     return static_cast<double>(part) / static_cast<double>(whole);
@@ -288,7 +294,7 @@ class Answer {
                             .Set("impressions_24h", day[kImpression])
                             .Set("clicks_24h", day[kClick])
                             .Set("ctr_24h", Share(day[kClick], day[kImpression]))
-                            .Set("likes_at_2025_06_01", weight));
+                            .Set("likes_to_decay", ToDecay(weight)));
   }
 
   static Counts KnownAt(const std::vector<Known>& known, Millis at) {

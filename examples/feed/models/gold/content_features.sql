@@ -23,7 +23,8 @@ SELECT p.content_id, p.creator_id, p.created_at,
        coalesce(d.clicks, 0)               AS clicks_24h,
        -- NULL without impressions: nothing is known, which is not the same as "nobody clicks".
        d.clicks / nullif(d.impressions, 0) AS ctr_24h,
-       coalesce(w.likes_at_2025_06_01, 0)  AS likes_at_2025_06_01
+       -- To be read at a time by decayed(…, INTERVAL 12 HOUR), which is 0 where this is NULL.
+       w.likes_to_decay
   FROM bronze.posts AS p
   LEFT JOIN hour AS h ON p.content_id = h.content_id
   LEFT JOIN day AS d ON p.content_id = d.content_id
