@@ -104,11 +104,12 @@ TEST(PlanTest, PlainViewsStandInTheirReadersQueries) {
   ASSERT_NE(gold, nullptr);
   EXPECT_EQ(gold->kind, BlockKind::kAggregate) << gold->why_not_better;
   EXPECT_THAT(gold->inputs, ElementsAre("silver.changing"));
-  EXPECT_EQ(gold->completed_sql,
-            "SELECT b.k, sum(nn) AS s FROM (SELECT * FROM (SELECT k, (n * 2) AS nn FROM "
-            "silver.changing WHERE ok) AS good WHERE (nn > 2)) AS b GROUP BY "
-            "b.k");
-  EXPECT_EQ(gold->stages[0].ports[0].sql,
+  EXPECT_EQ(
+      gold->completed_sql,
+      "SELECT b.k, sum(nn) AS s FROM (SELECT * FROM (SELECT k, TRY((n * 2)) AS nn FROM "
+      "silver.changing WHERE (ok AND (TRY(struct_pack(v := (n * 2))) IS NOT NULL))) "
+      "AS good WHERE (nn > 2)) AS b GROUP BY b.k");
+  EXPECT_EQ(gold->stages[0].ports[0].fast_sql,
             "SELECT k AS \"k0\", (n * 2) AS \"c0\", _weight FROM \"silver\".\"changing\" "
             "WHERE (ok AND ((n * 2) > 2))");
 }
