@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <charconv>
+#include <string_view>
 #include <unordered_map>
 
 #include "iceberg/manifest_internal.h"
@@ -26,6 +30,22 @@ Status CollectVectors(io::Io& io, const Metadata& metadata, const ManifestFile& 
   return {};
 }
 
+// What was found against what our own summary of the snapshot counts: manifests and lists
+// have no checksums, and a flipped bit in a compressed one may leave out an entry.
+Status CheckTotal(const Snapshot& snapshot, const char* total, size_t found) {
+  const auto engine = snapshot.summary.find("engine-name");
+  const auto stated = snapshot.summary.find(total);
+  if (engine == snapshot.summary.end() || engine->second != "weir" ||
+      stated == snapshot.summary.end())
+    return {};
+  const std::string_view text = stated->second;
+  size_t want = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), want);
+  if (parsed.ec == std::errc() && want == found) return {};
+  return Corrupt(fmt::format("{}: its manifests hold {} files where {} is {}",
+                             snapshot.manifest_list, found, total, text));
+}
+
 }  // namespace
 
 Result<std::vector<LiveFile>> LiveFiles(io::Io& io, const Metadata& metadata,
@@ -37,6 +57,7 @@ Result<std::vector<LiveFile>> LiveFiles(io::Io& io, const Metadata& metadata,
     if (manifest.is_deletes && manifest.live_files() > 0)
       WEIR_TRY(CollectVectors(io, metadata, manifest, &vectors));
   }
+  WEIR_TRY(CheckTotal(snapshot, "total-delete-files", vectors.size()));
   std::vector<LiveFile> out;
   for (const ManifestFile& manifest : manifests) {
     if (manifest.is_deletes || manifest.live_files() == 0) continue;
@@ -52,6 +73,7 @@ Result<std::vector<LiveFile>> LiveFiles(io::Io& io, const Metadata& metadata,
       out.push_back(std::move(live));
     }
   }
+  WEIR_TRY(CheckTotal(snapshot, "total-data-files", out.size()));
   return out;
 }
 

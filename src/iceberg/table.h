@@ -165,7 +165,8 @@ Result<Metadata> WithSchema(const Metadata&, const data::Schema& wanted);
 
 // Files alive in a snapshot: data files in manifest order (of our own tables: append
 // order), each with its deletion vector if it has one. kInvalid: a foreign writer left
-// position or equality delete files, which must not be ignored.
+// position or equality delete files, which must not be ignored. kCorrupt: what is found
+// is not what the summary of a snapshot of ours counts.
 struct LiveFile {
   DataFile data;
   std::optional<DataFile> vector;

@@ -208,7 +208,7 @@ TEST_F(QueryTest, KnowsWhatDecays) {
   EXPECT_EQ(Rows("SELECT round(decayed(decay_sum(id, ts, INTERVAL 12 HOUR), max(ts) + "
                  "INTERVAL 24 HOUR, INTERVAL 12 HOUR), 6), decayed(NULL, max(ts), "
                  "INTERVAL 1 HOUR) FROM silver.trips"),
-            "0.75,0\n");
+            "0.75,0.0\n");
 }
 
 TEST_F(QueryTest, SaysWhichTableWasMeant) {
