@@ -235,7 +235,7 @@ INSTANTIATE_TEST_SUITE_P(
             "WindowOfNothing",
             "CREATE VIEW a.b AS SELECT 1 FROM SESSION(TABLE (SELECT 1))",
             "1:48: SESSION: expected a table [write SESSION(TABLE t PARTITION BY k, "
-            "DESCRIPTOR(ts), gap)]"}),
+            "DESCRIPTOR(ts), gap, MAX length)]"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(ModelTest, PlacesCountCharactersAndExcerptsAreLines) {

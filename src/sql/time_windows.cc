@@ -20,7 +20,8 @@ constexpr std::array kKinds = {
     Kind{"TUMBLE", "TUMBLE(TABLE t, DESCRIPTOR(ts), size)", 1, 2},
     Kind{"HOP", "HOP(TABLE t, DESCRIPTOR(ts), slide, size)", 2, 2},
     Kind{"CUMULATE", "CUMULATE(TABLE t, DESCRIPTOR(ts), step, size)", 2, 2},
-    Kind{"SESSION", "SESSION(TABLE t PARTITION BY k, DESCRIPTOR(ts), gap)", 1, 1}};
+    Kind{"SESSION", "SESSION(TABLE t PARTITION BY k, DESCRIPTOR(ts), gap, MAX length)", 1,
+         2}};
 
 class Expander : private CallText {
  public:
@@ -54,6 +55,8 @@ class Expander : private CallText {
     time_ = TakeName();
     if (time_.empty() || !Take(')')) return Wrong("expected one column and ')'");
     while (Take(',')) {
+      if (kind_->name == "SESSION" && !intervals_.empty() && !TakeWord("MAX"))
+        return Wrong("expected MAX before its second interval");
       const Span interval = TakeArgument();
       if (interval.empty()) return Wrong("expected an interval");
       if (!CheckInterval(kind_->name, interval, "its sizes are intervals",
@@ -143,6 +146,23 @@ class Expander : private CallText {
   // at the first end from it on, so that a change matters to no other session. A row
   // without a time is in none.
   void Session() {
+    if (intervals_.size() == 2) return Pieces();
+    WholeSession();
+  }
+
+  // A session longer than MAX is cut at multiples of it from its first row on.
+  void Pieces() {
+    Write(
+        "(SELECT * EXCLUDE (window_start, window_end), window_start + "
+        "to_microseconds((epoch_us(%t) - epoch_us(window_start)) // epoch_us(%1) * "
+        "epoch_us(%1)) AS window_start, least(window_end, window_start + "
+        "to_microseconds(((epoch_us(%t) - epoch_us(window_start)) // epoch_us(%1) + 1) * "
+        "epoch_us(%1))) AS window_end FROM ");
+    WholeSession();
+    Write(")");
+  }
+
+  void WholeSession() {
     Write(
         "(SELECT * EXCLUDE (_weir_begins, _weir_ends), CASE WHEN %t IS NOT NULL THEN "
         "max(_weir_begins)");

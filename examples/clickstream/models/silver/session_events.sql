@@ -9,5 +9,5 @@ WITH event AS (  -- what the session needs: its state keeps no more
   SELECT event_id, device_id, user_id, content_id, kind, client_ts, seconds, region, device_type FROM bronze.player_events
 )
 SELECT event_id, device_id, user_id, content_id, kind, client_ts, seconds, region, device_type,
-       window_start + to_hours(36 * (date_diff('millisecond', window_start, client_ts) // 129600000)) AS session_start
-  FROM SESSION(TABLE event PARTITION BY device_id, DESCRIPTOR(client_ts), INTERVAL '30 minutes');
+       window_start AS session_start
+  FROM SESSION(TABLE event PARTITION BY device_id, DESCRIPTOR(client_ts), INTERVAL '30 minutes', MAX INTERVAL '36 hours');
