@@ -88,14 +88,7 @@ const Planned& Partitioned() {
   static const Planned planned = [] {
     io::SimIo io;
     WriteProject(io);
-    std::vector<contract::Problem> problems;
-    auto project = project::LoadProject(io, "/p", {}, &problems);
-    WEIR_CHECK(project.has_value());
-    std::vector<plan::PlanProblem> plan_problems;
-    auto plan =
-        plan::MakePlan(SourceInputs(project->contracts), project->models, &plan_problems);
-    WEIR_CHECK(plan.has_value());
-    return Planned{*std::move(project), *std::move(plan)};
+    return PlanOf(io);
   }();
   return planned;
 }
