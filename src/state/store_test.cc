@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -543,6 +544,34 @@ TEST_F(StoreTest, RocksDbMakesNoFilesBesideIo) {
                             }))
         << path << " came into being without io";
   }
+  std::filesystem::remove_all(root);
+}
+
+// What a later Weir wrote is not guessed at; who opens it rebuilds it from the tables.
+TEST_F(StoreTest, RefusesAFormatItDoesNotKnow) {
+  std::string pattern = testing::TempDir() + "weir_state_XXXXXX";
+  const std::string root = mkdtemp(pattern.data());
+  const auto io = io::NewPosixIo();
+  const std::string dir = io::Join(root, "state");
+  {
+    auto store = Store::Open(*io, dir, Epoch{0}, {});
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    const Delta delta = PutOne("s", "a", "1");
+    ASSERT_TRUE(delta.Write(*io, dir, Epoch{1}).ok());
+    ASSERT_TRUE((*store)->Apply(delta, Epoch{1}).ok());
+    ASSERT_TRUE((*store)->Flush().ok());
+  }
+  {
+    rocksdb::DB* db = nullptr;
+    const auto opened = rocksdb::DB::Open({}, io::Join(dir, "rocks"), &db);
+    ASSERT_TRUE(opened.ok()) << opened.ToString();
+    const std::unique_ptr<rocksdb::DB> later(db);
+    ASSERT_TRUE(later->Put({}, std::string("\0format", 7), "9").ok());
+  }
+  const auto store = Store::Open(*io, dir, Epoch{1}, {});
+  ASSERT_FALSE(store.ok());
+  EXPECT_EQ(store.error().code, Code::kCorrupt);
+  EXPECT_THAT(store.error().message, testing::HasSubstr("written in format 9"));
   std::filesystem::remove_all(root);
 }
 

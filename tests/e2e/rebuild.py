@@ -4,8 +4,9 @@ import random
 import shutil
 import time
 
+import gateway
 import pyarrow as pa
-from answers import MODELS, SOURCE, read
+from answers import MODELS, SOURCE, check_all, read
 from lanes import EXTRA, NAMES, check_models, halves, project_with
 
 TABLES = [f"bronze.{SOURCE}", *(f"bronze.{SOURCE}${kind}" for kind in ("rejected", "late", "duplicate")), *MODELS, *NAMES]
@@ -130,3 +131,31 @@ def test_kill_while_rebuilding(t):
     t.ok(killed > 0, "no run was killed")
     t.weir("run", "--once", "--project", project, "--data", lake, "--source", f"ride_events={folder}", *(x for s in SETS for x in ("--set", s)))
     check_same(t, lake, want, f"{killed} kills")
+
+
+def test_lost_state_behind_http(t):
+    """What was pushed has no file to be read again: tables, log and verdicts must be enough."""
+    data = t.stream(seed=21, months="2018-09", trips=3000, returning=.01, conflict=.01, correct=.02)
+    lines = (data / "events.ndjson").read_bytes().splitlines(keepends=True)
+    third, verdicts, file = len(lines) // 3, {}, t.dir / "part.ndjson"
+
+    def post(port, part):
+        file.write_bytes(b"".join(part))
+        for verdict, n in gateway.post_all(t, port, [file]).items():
+            verdicts[verdict] = verdicts.get(verdict, 0) + n
+
+    process, port = gateway.serve(t)
+    post(port, lines[:third])
+    gateway.wait_for_ledger(t, third)
+    # The first third is committed; the second one is acknowledged and maybe only in the log.
+    post(port, lines[third:2 * third])
+    process.kill()
+    process.wait()
+    shutil.rmtree(t.dir / "lake/state")
+    process, port = gateway.serve(t)
+    events = rebuilt(process.err_path.read_text())
+    t.ok(len(events) == 1 and events[0]["identities"] > 0 and events[0]["rows"] > 0, f"state_rebuilt events: {events}; {process.err_path.read_text()[-2000:]}")
+    post(port, lines[2 * third:])
+    gateway.stop(t, process)
+    gateway.check_verdicts(t, verdicts, data)
+    check_all(t, t.dir / "lake", data)
