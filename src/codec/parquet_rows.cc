@@ -1,11 +1,14 @@
 #include "codec/parquet_rows.h"
 
 #include <arrow/api.h>
+#include <arrow/extension_type.h>
+#include <arrow/util/float16.h>
 #include <fmt/format.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/exception.h>
 #include <parquet/file_reader.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/time.h"
@@ -16,7 +19,12 @@
 namespace weir::codec {
 namespace {
 
+constexpr int64_t kDayMillis = 86'400'000;
 constexpr int64_t kBatchRows = 4096;
+// Of the rows that are decoded at a time, as the footer counts them.
+constexpr int64_t kBatchBytes = 16 << 20;
+// Of all that is in memory of a file; broken ones may ask for anything.
+constexpr int64_t kMemoryMax = 1 << 30;
 
 void AppendBase64(std::string_view bytes, std::string* out) {
   constexpr std::string_view kDigits =
@@ -133,15 +141,43 @@ class RowWriter {
 
   void Map(const arrow::MapArray& array, int64_t row) {
     out_ += '{';
+    std::string key;
     for (int64_t i = 0; i < array.value_length(row); ++i) {
       if (i > 0) out_ += ',';
       const int64_t at = array.value_offset(row) + i;
-      const auto key = array.keys()->GetScalar(at);
-      AppendJsonString(key.ok() ? (*key)->ToString() : "", &out_);
+      key.clear();
+      RowWriter(&key).Value(*array.keys(), at);
+      if (key[0] == '"') {
+        out_ += key;
+      } else {
+        AppendJsonString(key, &out_);
+      }
       out_ += ':';
       Value(*array.items(), at);
     }
     out_ += '}';
+  }
+
+  // Bytes as 123e4567-e89b-12d3-a456-426614174000.
+  void Uuid(std::string_view bytes) {
+    out_ += '"';
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      if (i == 4 || i == 6 || i == 8 || i == 10) out_ += '-';
+      fmt::format_to(std::back_inserter(out_), "{:02x}", static_cast<uint8_t>(bytes[i]));
+    }
+    out_ += '"';
+  }
+
+  void Extension(const arrow::ExtensionArray& array, int64_t row) {
+    const std::string name = array.extension_type()->extension_name();
+    const arrow::Array& storage = *array.storage();
+    if (name == "arrow.uuid" && storage.type_id() == arrow::Type::FIXED_SIZE_BINARY)
+      return Uuid(As<arrow::FixedSizeBinaryArray>(storage).GetView(row));
+    if (name == "arrow.bool8" && storage.type_id() == arrow::Type::INT8) {
+      out_ += As<arrow::Int8Array>(storage).Value(row) != 0 ? "true" : "false";
+      return;
+    }
+    Value(storage, row);
   }
 
   void Value(const arrow::Array& array, int64_t row) {
@@ -170,10 +206,20 @@ class RowWriter {
         return Whole<arrow::UInt32Array>(array, row);
       case Type::UINT64:
         return Whole<arrow::UInt64Array>(array, row);
+      case Type::HALF_FLOAT:
+        return Fraction(
+            arrow::util::Float16::FromBits(As<arrow::HalfFloatArray>(array).Value(row))
+                .ToDouble());
       case Type::FLOAT:
         return Fraction(static_cast<double>(As<arrow::FloatArray>(array).Value(row)));
       case Type::DOUBLE:
         return Fraction(As<arrow::DoubleArray>(array).Value(row));
+      case Type::DECIMAL32:
+        out_ += As<arrow::Decimal32Array>(array).FormatValue(row);
+        return;
+      case Type::DECIMAL64:
+        out_ += As<arrow::Decimal64Array>(array).FormatValue(row);
+        return;
       case Type::DECIMAL128:
         out_ += As<arrow::Decimal128Array>(array).FormatValue(row);
         return;
@@ -184,6 +230,10 @@ class RowWriter {
         return AppendJsonString(As<arrow::StringArray>(array).GetView(row), &out_);
       case Type::LARGE_STRING:
         return AppendJsonString(As<arrow::LargeStringArray>(array).GetView(row), &out_);
+      case Type::STRING_VIEW:
+        return AppendJsonString(As<arrow::StringViewArray>(array).GetView(row), &out_);
+      case Type::BINARY_VIEW:
+        return Binary(As<arrow::BinaryViewArray>(array).GetView(row));
       case Type::BINARY:
         return Binary(As<arrow::BinaryArray>(array).GetView(row));
       case Type::LARGE_BINARY:
@@ -193,6 +243,14 @@ class RowWriter {
       case Type::DATE32:
         out_ += '"' + FormatDate(As<arrow::Date32Array>(array).Value(row)) + '"';
         return;
+      case Type::DATE64: {
+        const int64_t millis = As<arrow::Date64Array>(array).Value(row);
+        const int64_t days = millis / kDayMillis - (millis % kDayMillis < 0 ? 1 : 0);
+        out_ += '"' + FormatDate(static_cast<int32_t>(days)) + '"';
+        return;
+      }
+      case Type::DURATION:  // the number that stands in the file
+        return Whole<arrow::DurationArray>(array, row);
       case Type::TIME32:
         return TimeOfDay(As<arrow::Time32Array>(array).Value(row),
                          As<arrow::Time32Type>(*array.type()).unit());
@@ -205,14 +263,22 @@ class RowWriter {
         return Elements<arrow::ListArray>(array, row);
       case Type::LARGE_LIST:
         return Elements<arrow::LargeListArray>(array, row);
+      case Type::FIXED_SIZE_LIST:
+        return Elements<arrow::FixedSizeListArray>(array, row);
       case Type::STRUCT:
         return Struct(As<arrow::StructArray>(array), row);
       case Type::MAP:
         return Map(As<arrow::MapArray>(array), row);
-      default: {
-        const auto scalar = array.GetScalar(row);
-        AppendJsonString(scalar.ok() ? (*scalar)->ToString() : "", &out_);
+      case Type::DICTIONARY: {
+        const auto& coded = As<arrow::DictionaryArray>(array);
+        return Value(*coded.dictionary(), coded.GetValueIndex(row));
       }
+      case Type::EXTENSION:
+        return Extension(As<arrow::ExtensionArray>(array), row);
+      default:
+        throw parquet::ParquetException("a column has the type " +
+                                        array.type()->ToString() +
+                                        ", which no JSON stands for");
     }
   }
 
@@ -228,16 +294,21 @@ class Rows final : public ParquetRows {
     return Guarded([&]() -> Status {
       auto source =
           std::make_shared<FileSource>(std::move(file), static_cast<int64_t>(size));
-      parquet::ReaderProperties checked;
+      parquet::ReaderProperties checked(&memory_);
       checked.set_page_checksum_verification(true);
+      checked.enable_buffered_stream();  // else a column of a row group is read whole
+      checked.set_buffer_size(1 << 18);
       auto parquet_reader = parquet::ParquetFileReader::Open(std::move(source), checked);
       parquet::ArrowReaderProperties properties(/*use_threads=*/false);
       properties.set_pre_buffer(false);
-      properties.set_batch_size(kBatchRows);
-      reader_ = WEIR_ARROW(parquet::arrow::FileReader::Make(
-          arrow::default_memory_pool(), std::move(parquet_reader), properties));
-      const auto metadata = reader_->parquet_reader()->metadata();
+      properties.set_arrow_extensions_enabled(true);  // UUIDs
+      // Nanoseconds hold the years 1678 to 2262 alone, and others wrap around.
+      properties.set_coerce_int96_timestamp_unit(arrow::TimeUnit::MICRO);
+      const auto metadata = parquet_reader->metadata();
       rows_ = metadata->num_rows();
+      properties.set_batch_size(WEIR_TRY(BatchRows(*metadata)));
+      reader_ = WEIR_ARROW(parquet::arrow::FileReader::Make(
+          &memory_, std::move(parquet_reader), properties));
       if (from > rows_)
         return Corrupt("it has fewer rows than what was read of it before");
       next_ = from;
@@ -284,6 +355,25 @@ class Rows final : public ParquetRows {
   }
 
  private:
+  // How many rows are decoded at a time. kCorrupt: the footer contradicts itself.
+  Result<int64_t> BatchRows(const parquet::FileMetaData& metadata) const {
+    int64_t sum = 0, out = kBatchRows;
+    for (int i = 0; i < metadata.num_row_groups(); ++i) {
+      const auto group = metadata.RowGroup(i);
+      const int64_t rows = group->num_rows(), bytes = group->total_byte_size();
+      if (rows < 0 || rows > rows_ - sum) {
+        sum = -1;
+        break;
+      }
+      sum += rows;
+      if (bytes > 0 && rows > 0)
+        out = std::clamp<int64_t>(kBatchBytes / (bytes / rows + 1), 1, out);
+    }
+    if (sum == rows_) return out;
+    return Corrupt(
+        fmt::format("its footer says {} rows, and its row groups others", rows_));
+  }
+
   // A batch that has a row left.
   Status Fill() {
     while (batch_ == nullptr || row_ >= batch_->num_rows()) {
@@ -317,6 +407,8 @@ class Rows final : public ParquetRows {
   }
 
   const std::string path_;
+  arrow::ProxyMemoryPool counted_{arrow::default_memory_pool()};
+  arrow::CappedMemoryPool memory_{&counted_, kMemoryMax};
   std::unique_ptr<parquet::arrow::FileReader> reader_;
   std::unique_ptr<arrow::RecordBatchReader> batches_;
   std::shared_ptr<arrow::RecordBatch> batch_;

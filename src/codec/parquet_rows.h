@@ -20,14 +20,18 @@ struct RowTexts {
 };
 
 // Each row becomes one JSON object with all columns: numbers and decimals as
-// numbers, binary in base64, stamps as ISO 8601 (with Z when they are adjusted
-// to UTC, cut to microseconds), lists, structs and maps as JSON has them. What
-// JSON cannot say (NaN) is a string. Used by one thread.
+// numbers, binary in base64, UUIDs in their usual form, stamps as ISO 8601 (with
+// Z when they are adjusted to UTC, cut to microseconds), lists, structs and maps
+// as JSON has them. What JSON cannot say (NaN) is a string. Used by one thread.
+//
+// Some rows are decoded at a time: 4,096, or 16 MiB of them by what the footer
+// says, so memory is bounded by that and a page of each column.
 class ParquetRows {
  public:
   virtual ~ParquetRows() = default;
   // From row `from` on; of the file the first `stored_bytes`. kCorrupt: it is
-  // not Parquet, or broken; kInvalid, kNotFound.
+  // not Parquet, or broken, or wants more than 1 GiB of memory; kInvalid,
+  // kNotFound.
   static Result<std::unique_ptr<ParquetRows>> Open(io::Io& io, const std::string& path,
                                                    int64_t from, uint64_t stored_bytes);
   // At most so many rows and about so many bytes of text; at least one unless
