@@ -4,7 +4,10 @@
 Valid files of every format, written here from the tables in docs/formats (not by Weir), the golden files of the unit tests,
 and files made to hurt. `./x fuzz` begins with these and what is kept in fuzz/corpus.
 """
+import datetime
+import decimal
 import gzip
+import io
 import json
 import struct
 import sys
@@ -12,6 +15,7 @@ import zlib
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parents[1]
 out = Path(sys.argv[1])
@@ -75,6 +79,34 @@ for name, text in {
     "leaves": 'i,s,l\n1,"""}",[]},{"i":2\n1,a,"[]},{""i"":2"\n', "control": "i,s\n1,a\x01\x00b\n", "not_utf8": "i,s\n1,\udcff\n", "numbers": "i,n\n007,+1\n1.,.5\n-0,1e400\n",
 }.items():
     seed("csv", name, text)
+
+# ---- rows of Parquet files
+
+
+def parquet(name, columns, with_arrow_types=True, **options):
+    sink = io.BytesIO()
+    options = {"compression": "none", "write_statistics": False, **options}
+    pq.write_table(pa.table(columns), sink, store_schema=with_arrow_types, **options)
+    seed("parquet_rows", name, sink.getvalue())
+    return sink.getvalue()
+
+
+WHEN = datetime.datetime(2024, 1, 2, 3, 4, 5, 678901)
+PLAIN = parquet("plain", {"i": [1, None, 3], "s": ["a", "b\n\u00e9", None], "d": [0.5, float("nan"), -0.0], "b": [True, None, False]}, False)
+parquet("groups", {"i": list(range(25)), "s": [f"r{i % 3}" for i in range(25)]}, False, row_group_size=10)
+parquet("times", {"t": [WHEN, None], "u": pa.array([WHEN, None], pa.timestamp("ns", "UTC")), "d": [WHEN.date(), None], "c": [WHEN.time(), None], "y": pa.array([-1, 2], pa.date64())})
+parquet("int96", {"t": [datetime.datetime(1, 1, 1), WHEN]}, use_deprecated_int96_timestamps=True)
+parquet("nested", {"l": [[1, None], []], "s": [{"x": 1, "y": "a"}, None], "m": pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())), "z": [[[{"q": [1]}]], None]}, False)
+parquet("decimals", {"a": [decimal.Decimal("1.50"), None], "b": pa.array([decimal.Decimal(10) ** 50, None], pa.decimal256(60, 2)), "c": [b"\x00\xff", None]})
+parquet("arrow", {"c": pa.array(["a", "b", "a", None]).dictionary_encode(), "f": pa.array([[1, 2]] * 4, pa.list_(pa.float32(), 2)), "h": pa.array([1.5] * 4, pa.float16()), "u": pa.array([b"x" * 16] * 4, pa.uuid())})
+parquet("delta", {"i": [1, 5, 2], "s": ["aa", "ab", "b"]}, False, use_dictionary=False, column_encoding={"i": "DELTA_BINARY_PACKED", "s": "DELTA_BYTE_ARRAY"})
+parquet("zstd", {"i": [7] * 100}, compression="zstd")
+parquet("pages_2", {"s": ["a", None, "b"]}, data_page_version="2.0", write_page_checksum=True)
+parquet("no_rows", {"i": pa.array([], pa.int64())})
+parquet("no_columns", {})
+seed("parquet_rows", "cut", PLAIN[: len(PLAIN) // 2])
+seed("parquet_rows", "footer_only", PLAIN[-300:])
+seed("parquet_rows", "footer_long", PLAIN[:-8] + struct.pack("<I", 0x7FFFFFFF) + b"PAR1")
 
 # ---- lines
 
