@@ -404,9 +404,20 @@ class Window final : public Operator {
       if (unchanged < history_rows_ || !SameState(before.state, now.state)) continue;
       if (range_reach_ >= 0 && Reaches(peers, changed_peers, range_reach_)) continue;
       if (*change == changes.end()) return {};
+      // One that stands right behind is reached by going on. To begin anew there would
+      // look for what of the history before is behind it, past all rows that are new.
+      if (StandsNext(before, now, PeersOf((*change)->entry))) continue;
       if (Back(rows, std::string(PeersOf((*change)->entry)), lead_) > *last) return {};
     }
     return {};
+  }
+
+  // Whether no other rows come before those peers in either history.
+  static bool StandsNext(const Walk& before, const Walk& now, std::string_view peers) {
+    for (const Walk* walk : {&before, &now}) {
+      if (!walk->rows.AtEnd() && PeersOf(walk->rows.entry()) < peers) return false;
+    }
+    return true;
   }
 
   // The rows with that peer key, if they come next.

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <map>
 #include <random>
 
@@ -129,6 +130,22 @@ TEST(WindowTest, SumsThatDoNotFitAreErrors) {
               testing::HasSubstr("does not fit long"));
   WindowTest missing({Call(kRowNumber)});
   EXPECT_THAT(missing.Step({"- 1 1 1 1"}), testing::HasSubstr("not there"));
+}
+
+// The maximum is the same before and behind each new row: each is a change of its own.
+// When every one looked past all that are behind it, this took minutes.
+TEST(WindowTest, ManyNewRowsCostWhatEachCosts) {
+  WindowTest t({Call(kMax, kN)});
+  t.Step({"+ 1 0 9 0"});
+  std::string rows, want;
+  for (int i = 1; i <= 200'000; ++i) {
+    rows += fmt::format("{}+ 1 {} 0 {}", i == 1 ? "" : ", ", i, i);
+    want += fmt::format("{}+ 1 {} 0 {} 9", i == 1 ? "" : ", ", i, i);
+  }
+  const auto start = std::clock();
+  const std::string got = t.Step({rows});
+  EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 30);
+  EXPECT_EQ(got.size(), want.size());  // they are in another order
 }
 
 TEST(WindowTest, WhatCannotBeIsRefused) {
