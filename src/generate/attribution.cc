@@ -184,8 +184,15 @@ Result<SourceFate> WriteClicks(io::Io& io, const SystemOptions& options,
   return WriteSource(io, options.out, source, times, deliveries);
 }
 
+// The files of a day of arrival.
+struct FilesOfDay {
+  std::set<Millis> hours;
+  int64_t records = 0;
+};
+
 Result<SourceFate> WriteConversions(io::Io& io, const SystemOptions& options,
-                                    const World& world) {
+                                    const World& world,
+                                    std::map<int32_t, FilesOfDay>* files) {
   const std::vector<Millis> times = TimesOf(world.conversions);
   // A partner sends some of them a day and a half late; a few come again in another file.
   const auto deliveries = Deliver(times,
@@ -200,9 +207,14 @@ Result<SourceFate> WriteConversions(io::Io& io, const SystemOptions& options,
                                    .conflicting = .003,
                                    .broken = 0},
                                   DiceOf(options.seed, kConversionDice, ~0ull).Next());
+  for (const Delivery& delivery : deliveries) {
+    FilesOfDay& day = (*files)[DateOf(delivery.at).days];
+    day.hours.insert(delivery.at / kHour);
+    ++day.records;
+  }
   SourceText source{.name = "conversions", .lateness = 2 * kDay};
   source.file = [](const Delivery& delivery) {
-    return fmt::format("conversions-{}T{:02}.csv", FormatDate(DateOf(delivery.at).days),
+    return fmt::format("conversions-{}-{:02}.csv", FormatDate(DateOf(delivery.at).days),
                        delivery.at % kDay / kHour);
   };
   source.header = [](const std::string&) {
@@ -364,14 +376,29 @@ class Answer {
   std::vector<JsonObject> pairs_, attributed_;
 };
 
+// Which days of arrival have a file for each hour.
+std::vector<JsonObject> FileRows(const std::map<int32_t, FilesOfDay>& files) {
+  std::vector<JsonObject> rows;
+  for (const auto& [day, of_day] : files) {
+    rows.push_back(JsonObject()
+                       .Set("day", Date{day})
+                       .Set("hours", of_day.hours.size())
+                       .Set("records", of_day.records)
+                       .Set("is_complete", of_day.hours.size() == 24));
+  }
+  return rows;
+}
+
 }  // namespace
 
 Result<std::string> GenerateAttribution(io::Io& io, const SystemOptions& options) {
   const World world = MakeWorld(options);
   const SourceFate impressions = WEIR_TRY(WriteImpressions(io, options, world));
   const SourceFate clicks = WEIR_TRY(WriteClicks(io, options, world));
-  const SourceFate conversions = WEIR_TRY(WriteConversions(io, options, world));
+  std::map<int32_t, FilesOfDay> files;
+  const SourceFate conversions = WEIR_TRY(WriteConversions(io, options, world, &files));
   WEIR_TRY(Answer(world, impressions, clicks, conversions).Write(io, options.out));
+  WEIR_TRY(WriteAnswer(io, options.out, "gold.conversion_days", FileRows(files)));
   WEIR_TRY(WriteLedgers(io, options.out,
                         {{"impressions", impressions.ledger},
                          {"clicks", clicks.ledger},

@@ -139,7 +139,7 @@ def test_attribution_a_bot_clicks_twenty_thousand_times(t):
     bought, day = "2025-07-05T12:00:00.000Z", "2025-07-05"
     clicks = [{"click_id": f"z{i:05}", "user_id": BOT, "campaign_id": "c023", "clicked_at": at(f"{day}T00:00:00.000Z", i)} for i in range(CLICKS)]
     (system.input / "data/clicks/with-a-bot.ndjson").write_text("".join(json.dumps(c) + "\n" for c in clicks))
-    (system.input / "data/conversions/conversions-2025-08-30T00.csv").write_text(f"conversion_id,user_id,converted_at,amount\nw1,{BOT},{bought},10.00\n")
+    (system.input / "data/conversions/conversions-2025-08-30-00.csv").write_text(f"conversion_id,user_id,converted_at,amount\nw1,{BOT},{bought},10.00\n")
     system.run(lake, step=1_000, shards=3)
     for source, n in (("clicks", CLICKS), ("conversions", 1)):
         system.ledger[source]["received"] += n
@@ -156,6 +156,7 @@ def test_attribution_a_bot_clicks_twenty_thousand_times(t):
         {"conversion_id": "w1", "user_id": BOT, "converted_at": bought, "amount": 10.0, "last_click_id": last[1], "last_click_campaign": last[2],
          "first_click_id": first[1], "first_click_campaign": first[2], "clicks_in_30_days": len(mine)})
     answer["gold.suspicious_users"].append({"user_id": BOT, "day": day, "clicks": CLICKS})
+    answer["gold.conversion_days"].append({"day": "2025-08-30", "hours": 1, "records": 1, "is_complete": False})
     daily = {(r["campaign_id"], r["day"]): r for r in answer["gold.campaign_attribution_daily"]}
 
     def of(campaign):
@@ -170,10 +171,46 @@ def test_attribution_a_bot_clicks_twenty_thousand_times(t):
     expected(system, lake, answer, f"{CLICKS} clicks of a bot")
 
 
+def hours_of(system, lake, day):
+    """What gold.conversion_days says of a day, and the hours that `weir show arrivals` calls incomplete."""
+    t = system.t
+    said = [r for r in rows_of(lake, "gold.conversion_days").rows if r["day"] == day]
+    files = t.weir("show", "arrivals", "conversions", "--project", system.project, "--data", lake, "-o", "json").json
+    return said[0] if said else None, [f["interval_start"] for f in files if f["state"] == "incomplete"]
+
+
+def test_attribution_a_missing_hour_is_incomplete_until_its_file_comes(t):
+    system, lake, day = System(t, "attribution", 1, 6), t.dir / "lake", "2025-07-03"
+    answer = system.answer()
+    whole = next(r for r in answer["gold.conversion_days"] if r["day"] == day)
+    t.equal((whole["hours"], whole["is_complete"]), (24, True), f"the answer for {day}")
+    file = system.input / f"data/conversions/conversions-{day}-09.csv"
+    held = file.read_text()
+    file.unlink()
+    records = len(held.splitlines()) - 1
+    system.run(lake)
+    got, incomplete = hours_of(system, lake, day)
+    t.equal((got["hours"], got["records"], got["is_complete"]), (23, whole["records"] - records, False), f"{day} without an hour")
+    t.ok(f"{day}T09:00:00Z" in incomplete, f"the missing hour is not told: {incomplete}")
+    t.ok(f"{day}T08:00:00Z" not in incomplete, f"an hour that came is told as missing: {incomplete}")
+    # Everything that came is there at once: nothing waits for the hour.
+    sold = {r["conversion_id"] for r in rows_of(lake, "bronze.conversions").rows}
+    attributed = [r for r in answer["gold.attributed_conversions_user_level"] if r["conversion_id"] in sold]
+    t.ok(0 < len(attributed) < len(answer["gold.attributed_conversions_user_level"]), "the sales of the hour are missing")
+    check_rows(t, rows_of(lake, "gold.attributed_conversions_user_level"), attributed, "the sales of the other hours")
+    # The shop sends the hour after all others.
+    file.write_text(held)
+    system.run(lake)
+    got, incomplete = hours_of(system, lake, day)
+    t.equal(got, whole, f"{day} with the late hour")
+    t.ok(f"{day}T09:00:00Z" not in incomplete, f"the hour that came is still told as missing: {incomplete}")
+    check_rows(t, rows_of(lake, "gold.conversion_days"), answer["gold.conversion_days"], "all days")
+
+
 def test_attribution_a_file_without_half_of_its_users_is_quarantined_whole(t):
     system, lake = System(t, "attribution", .5, 6), t.dir / "lake"
     # A large file of the last day: nothing in it is late when it comes again after all others.
-    file = system.input / "data/conversions/conversions-2025-07-04T20.csv"
+    file = system.input / "data/conversions/conversions-2025-07-04-20.csv"
     good = file.read_text()
     header, *rows = good.splitlines()
     half = [",".join(c if i != 1 or n % 2 else "" for i, c in enumerate(row.split(","))) for n, row in enumerate(rows)]
