@@ -437,6 +437,57 @@ Result<Source> QueryPlanner::DependentSemiJoin(const Json& subquery, bool anti,
               std::move(inner), std::move(rows.keys), {});
 }
 
+// IN as a value, over rows that depend on the query: by whether an equal one is there,
+// how many there are, and how many are not NULL.
+Result<Json> QueryPlanner::DependentIn(const Json& subquery, const Json& ctes,
+                                       Source* source) {
+  const Json& node = subquery["subquery"]["node"];
+  if (HasSubquery(subquery["child"])) return Invalid("it has a subquery in an IN");
+  // Under a name that means nothing inside the subquery.
+  const std::string child = fmt::format("_child{}", ++subqueries_);
+  ScopeTable own;
+  own.ours = true;
+  own.columns.push_back({child, WEIR_TRY(Resolve(subquery["child"], *source))});
+  source->tables.push_back(std::move(own));
+  Json out = WEIR_TRY(ast_.ParseExpr(fmt::format(
+      "CASE WHEN EXISTS (SELECT 1) THEN true WHEN r = 0 THEN false WHEN {} IS "
+      "NULL OR c < r THEN NULL ELSE false END",
+      child)));
+  const Json rows = WEIR_TRY(ScalarOver(node, "count(*)")),
+             values = WEIR_TRY(ScalarOver(node, "count(v)")),
+             equal = WEIR_TRY(WithEqual(node, child));
+  Visit(out, [&](Json& json) {
+    if (IsClass(json, "SUBQUERY")) {
+      json["subquery"]["node"] = equal;
+      return false;
+    }
+    if (!IsClass(json, "COLUMN_REF")) return true;
+    const std::string name = NamesOf(json)[0];
+    if (name == "r") json = rows;
+    if (name == "c") json = values;
+    return false;
+  });
+  WEIR_TRY(JoinSubqueries(&out, ctes, source));
+  return out;
+}
+
+// The rows of a query whose one column equals the outer column `name`.
+Result<Json> QueryPlanner::WithEqual(const Json& node, const std::string& name) {
+  const Json equal = WEIR_TRY(ast_.ParseExpr("v = " + name));
+  if (IsSimple(node) && node["modifiers"].empty() && node["select_list"].size() == 1 &&
+      !IsClass(node["select_list"][0], "STAR")) {
+    Json out = node;
+    Json condition = equal;
+    condition["left"] = Plain(node["select_list"][0]);
+    out["where_clause"] = And(out["where_clause"], condition);
+    return out;
+  }
+  Json derived = WEIR_TRY(
+      ast_.Parse(fmt::format("SELECT 1 FROM (SELECT 1) AS q(v) WHERE v = {}", name)));
+  derived["from_table"]["subquery"]["node"] = node;
+  return derived;
+}
+
 // The aggregate `call` of the query's one column `v`, as a scalar subquery.
 Result<Json> QueryPlanner::ScalarOver(const Json& node, const std::string& call) {
   Json scalar = WEIR_TRY(ast_.ParseExpr(fmt::format("(SELECT {} FROM q)", call)));

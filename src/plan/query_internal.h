@@ -297,6 +297,8 @@ class QueryPlanner {
   Result<Source> DependentSemiJoin(const Json& subquery, bool anti, const Json& ctes,
                                    Source source);
   Result<Json> AnyComparison(const Json& subquery);
+  Result<Json> DependentIn(const Json& subquery, const Json& ctes, Source* source);
+  Result<Json> WithEqual(const Json& node, const std::string& name);
   Result<Json> ScalarOver(const Json& node, const std::string& call);
 
   // ---- subqueries.cc

@@ -343,8 +343,8 @@ Result<Json> QueryPlanner::ExistsValue(const Json& subquery, const Json& ctes,
   return ast_.ParseExpr(fmt::format("({} IS {} NULL)", there, exists ? "NOT" : ""));
 }
 
-// IN as a value, over rows that do not depend on the outer row: NULL where the value
-// is NULL or a NULL is among the rows, and there is a row but no equal one.
+// IN as a value: NULL where the value is NULL or a NULL is among the rows, and there is a
+// row but no equal one.
 Result<Json> QueryPlanner::MarkSubquery(const Json& subquery, const Json& ctes,
                                         Source* source) {
   const Json& node = subquery["subquery"]["node"];
@@ -360,10 +360,18 @@ Result<Json> QueryPlanner::MarkSubquery(const Json& subquery, const Json& ctes,
   }
   Json all = ctes;
   for (const Json& entry : node["cte_map"]["map"]) all.push_back(entry);
+  auto query = [&] {
+    Attempt attempt(*this);
+    auto made = Query(node, all);
+    if (made.ok()) attempt.Keep();
+    return made;
+  }();
+  if (!query.ok() && query.error().code == Code::kInvalid)
+    return DependentIn(subquery, ctes, source);
+  Rows rows = WEIR_TRY(std::move(query));
   const int number = ++subqueries_;
   const std::string there = fmt::format("_there{}", number);
   const Json child = WEIR_TRY(Resolve(subquery["child"], *source));
-  Rows rows = WEIR_TRY(Query(node, all));
   if (rows.items.size() != 1 || rows.has_unnest)
     return Invalid("its IN compares with more than one column");
   // How many rows there are, and how many are not NULL.

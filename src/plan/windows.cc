@@ -522,8 +522,13 @@ Status QueryPlanner::Top(const std::vector<Json>& keys, const std::vector<Json>&
   for (const Json& key : keys) stage.top.keys.push_back(columns.Add(key, "k"));
   const OperatorOrder order = ForOperator(orders);
   for (const Json& expr : order.exprs) stage.top.order.push_back(columns.Add(expr, "c"));
-  if (stage.top.order.empty()) return Invalid("its first rows have no order");
   stage.top.descending = order.descending;
+  if (stage.top.order.empty()) {
+    // The keys decide everything: rows that share them are equal.
+    if (keys.empty()) return Invalid("its first rows have no order");
+    stage.top.order.push_back(stage.top.keys[0]);
+    stage.top.descending.push_back(false);
+  }
   stage.top.n = n;
   stage.top.input_retracts = !select->input.append_only;
   select->ForEachExpr([&](Json& expr) { columns.Add(expr, "c"); });
