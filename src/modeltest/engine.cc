@@ -55,6 +55,8 @@ Result<std::unique_ptr<Oracle>> Oracle::Open(const plan::Plan& plan, uint64_t se
 
 // A session's macros come before its statements, so it is a new one.
 Status Oracle::SetWatermark(Micros time) {
+  if (session_ != nullptr && time == watermark_) return {};
+  watermark_ = time;
   statements_.clear();
   session_ = WEIR_TRY(duck::Session::Open({}));
   WEIR_TRY(session_->Execute(fmt::format(
@@ -190,6 +192,7 @@ Status Engine::Checkpoint() {
   pending_.emplace();
   for (auto& [_, runner] : runners_) WEIR_TRY(runner->Checkpoint(pending_->delta));
   pending_->tables = tables_;
+  pending_->watermark = watermark_;
   pending_fresh_ = fresh_;
   return {};
 }
@@ -198,6 +201,7 @@ Status Engine::Commit() {
   WEIR_TRY(store_->Apply(pending_->delta, Next(store_->applied())));
   for (auto& [_, runner] : runners_) runner->Committed();
   committed_ = std::move(pending_->tables);
+  committed_watermark_ = pending_->watermark;
   committed_fresh_ = pending_fresh_;
   pending_.reset();
   return {};
@@ -207,7 +211,9 @@ Status Engine::Crash() {
   pending_.reset();
   tables_ = committed_;
   fresh_ = committed_fresh_;
+  watermark_ = committed_watermark_;
   time_passed_ = watermark_ != kNoTime;
+  if (refresh_ != nullptr) WEIR_TRY(refresh_->SetWatermark(watermark_));
   return Build();
 }
 

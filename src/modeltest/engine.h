@@ -34,7 +34,8 @@ class Oracle {
   // What every kept model holds when the sources hold `sources`. An Error is DuckDB's.
   Result<std::map<std::string, data::Batch>> Answers(
       const std::map<std::string, Content>& sources);
-  // What watermark() is from now on; kNoTime: NULL.
+  // What watermark() is from now on; kNoTime: NULL. Another one than before costs a new
+  // session.
   Status SetWatermark(Micros time);
   // One model over its direct inputs.
   Result<data::Batch> Answer(const plan::ModelPlan& model,
@@ -46,6 +47,7 @@ class Oracle {
 
   const plan::Plan plan_;
   std::mt19937_64 random_;
+  Micros watermark_ = kNoTime;
   std::unique_ptr<duck::Session> session_;
   std::map<std::string, std::unique_ptr<duck::Prepared>> statements_;  // by model
 };
@@ -58,7 +60,8 @@ class Engine {
                                               EngineOptions options);
   ~Engine();
 
-  // What watermark() is from the next step on. It never falls.
+  // What watermark() is from the next step on. It never falls, but back to that of the
+  // last commit by a crash.
   Status SetWatermark(Micros time);
   // One step: takes the sources' changes, and returns those of the models.
   Result<Changes> Step(const Changes& sources);
@@ -91,10 +94,11 @@ class Engine {
   struct Pending {
     state::Delta delta;
     std::map<std::string, Content> tables;
+    Micros watermark = kNoTime;
   };
   std::optional<Pending> pending_;
   bool fresh_ = true, committed_fresh_ = true, pending_fresh_ = true;  // no step yet
-  Micros watermark_ = kNoTime;
+  Micros watermark_ = kNoTime, committed_watermark_ = kNoTime;
   bool time_passed_ = false;  // since the last step
 };
 

@@ -436,6 +436,8 @@ class Judge {
       const Changes first = WEIR_TRY(engine->Step(changes));
       WEIR_TRY(engine->Checkpoint());
       WEIR_TRY(engine->Crash());
+      if (case_.steps[i].watermark)
+        WEIR_TRY(engine->SetWatermark(*case_.steps[i].watermark));
       const Changes again = WEIR_TRY(engine->Step(changes));
       for (const auto& model : plan_.models) {
         if (!IsKept(model)) continue;

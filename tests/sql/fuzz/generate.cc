@@ -304,6 +304,16 @@ class Generator {
     };
     const auto flat = [](Ty t) { return IsFlat(t); };
     Expr out;
+    if (Maybe(Feature::kDecay, 12)) {
+      const auto times = ColumnsOf(scope, [](Ty t) { return t == Ty::kTsTz; });
+      if (!times.empty()) {
+        out = Call(Ty::kWild,
+                   PickText({"decay_sum(1, $0, INTERVAL 1 HOUR)",
+                             "decay_sum(abs($1 % 5), $0, INTERVAL 12 HOUR)"}),
+                   {Pick(times), ColumnOr(Ty::kInt, scope)});
+        return out;
+      }
+    }
     const uint64_t many = Has(Feature::kManyAggregates) ? 22 : 14;
     switch (Below(many)) {
       case 0:
@@ -523,7 +533,82 @@ class Generator {
     return out;
   }
 
+  // A table function over a table: its windows in time, or its records as identities.
+  std::optional<Source> TableFunction(Scope* scope) {
+    const Relation& relation = Pick(relations_);
+    const auto named = [&](const std::function<bool(Ty)>& ok) {
+      std::vector<Column> out;
+      for (const Column& column : relation.columns) {
+        if (ok(column.type)) out.push_back(column);
+      }
+      return out;
+    };
+    const auto keys =
+        named([](Ty t) { return IsFlat(t) && IsKeyType(t) && t != Ty::kDouble; });
+    Source out;
+    out.alias = NewAlias();
+    if (Has(Feature::kTimeWindows) && (!Has(Feature::kResolve) || !OneIn(4))) {
+      const auto times = named([](Ty t) { return t == Ty::kTs || t == Ty::kTsTz; });
+      if (times.empty()) return std::nullopt;
+      const Column& time = Pick(times);
+      const std::string table = fmt::format("TABLE {}", relation.name);
+      const std::string by = fmt::format("DESCRIPTOR({})", time.name);
+      switch (Below(4)) {
+        case 0:
+          out.table = fmt::format("TUMBLE({}, {}, INTERVAL '{}')", table, by,
+                                  PickText({"1 hour", "90 minutes", "1 day"}));
+          break;
+        case 1:
+          out.table = fmt::format("HOP({}, {}, INTERVAL '1 hour', INTERVAL '{}')", table,
+                                  by, PickText({"1 hour", "2 hours", "3 hours"}));
+          break;
+        case 2:
+          out.table = fmt::format("CUMULATE({}, {}, INTERVAL '1 hour', INTERVAL '{}')",
+                                  table, by, PickText({"2 hours", "4 hours"}));
+          break;
+        default: {
+          const std::string partition =
+              keys.empty() || OneIn(6) ? "" : " PARTITION BY " + Pick(keys).name;
+          out.table = fmt::format("SESSION({}{}, {}, INTERVAL '{}'{})", table, partition,
+                                  by, PickText({"30 minutes", "1 hour"}),
+                                  OneIn(3) ? ", MAX INTERVAL '2 hours'" : "");
+        }
+      }
+      std::vector<Column> columns = relation.columns;
+      columns.push_back({"window_start", time.type});
+      columns.push_back({"window_end", time.type});
+      *scope = ScopeOf(out.alias, columns);
+      return out;
+    }
+    if (!Has(Feature::kResolve) || keys.size() < 2) return std::nullopt;
+    const Column record = Pick(keys);
+    std::vector<std::string> by;
+    for (uint64_t n = 1 + Below(2); n > 0; --n) {
+      const Column& link = Pick(keys);
+      if (link.name != record.name && !std::count(by.begin(), by.end(), link.name))
+        by.push_back(link.name);
+    }
+    if (by.empty()) return std::nullopt;
+    const auto times = named([](Ty t) { return t == Ty::kTsTz; });
+    const bool history = !times.empty() && OneIn(3);
+    out.table = fmt::format("RESOLVE{}(TABLE {}, RECORD ({}), BY ({}){}{})",
+                            history ? "_HISTORY" : "", relation.name, record.name,
+                            fmt::join(by, ", "),
+                            times.empty() ? "" : ", SEQUENCE BY " + times[0].name,
+                            OneIn(3) ? fmt::format(", MAX {}", 2 + Below(3)) : "");
+    std::vector<Column> columns = {record, {"unified_id", Ty::kText}};
+    if (history) {
+      columns.push_back({"valid_from", Ty::kTsTz});
+      columns.push_back({"valid_to", Ty::kTsTz});
+    }
+    *scope = ScopeOf(out.alias, columns);
+    return out;
+  }
+
   Source Single(int depth, Scope* scope) {
+    if ((Has(Feature::kTimeWindows) || Has(Feature::kResolve)) && OneIn(9)) {
+      if (auto made = TableFunction(scope)) return *std::move(made);
+    }
     if (depth > 0 && Maybe(Feature::kSubquery, 2)) {
       Source out;
       Shape inner =
@@ -541,7 +626,9 @@ class Generator {
     Source out;
     Scope left, right;
     out.sides.push_back(Single(depth - 1, &left));
+    if (Maybe(Feature::kLateral, 9) && Lateral(&out, left, scope)) return out;
     out.sides.push_back(Single(depth - 1, &right));
+    if (Maybe(Feature::kAsof, 3) && Asof(&out, left, right, scope)) return out;
     if (OneIn(6)) {  // a third
       Source inner = out;
       *scope = Join(&inner, left, right);
@@ -552,6 +639,86 @@ class Generator {
     }
     *scope = Join(&out, left, right);
     return out;
+  }
+
+  // A query beside each row of the left side.
+  bool Lateral(Source* out, const Scope& left, Scope* scope) {
+    Query query;
+    Scope inner;
+    query.from.push_back(Table(&inner));
+    Expr on = JoinCondition(inner, left);
+    if (on.args.empty()) return false;
+    query.where.push_back(std::move(on));
+    std::vector<Column> columns;
+    for (const Visible& v : inner) {
+      const std::string name = fmt::format("c{}", columns.size());
+      columns.push_back({name, v.type, v.constant});
+      query.items.push_back({Leaf(v.type, v.text), name});
+    }
+    if (OneIn(2)) FirstRows(inner, &query);
+    Source right;
+    right.alias = NewAlias();
+    right.query.push_back(std::move(query));
+    out->sides.push_back(std::move(right));
+    out->join = PickText({"CROSS JOIN LATERAL", "LEFT JOIN LATERAL"});
+    if (out->join != "CROSS JOIN LATERAL") out->on.push_back(Leaf(Ty::kBool, "true"));
+    *scope = left;
+    const Scope more = ScopeOf(out->sides[1].alias, columns);
+    scope->insert(scope->end(), more.begin(), more.end());
+    return true;
+  }
+
+  void FirstRows(const Scope& scope, Query* query) {
+    const auto by = ColumnsOf(scope, [](Ty t) { return IsFlat(t); });
+    if (by.empty()) return;
+    Expr order = Pick(by);
+    query->order.push_back(Call(order.type, "$0" + Direction(), {order}));
+    query->limit = static_cast<int64_t>(1 + Below(2));
+  }
+
+  // The newest row of the right side: one for each value of its key and time.
+  bool Asof(Source* out, const Scope& left, const Scope& right, Scope* scope) {
+    std::vector<std::pair<Visible, Visible>> keys, times;
+    for (const Visible& l : left) {
+      for (const Visible& r : right) {
+        if (l.type != r.type) continue;
+        if (l.type == Ty::kText || l.type == Ty::kInt || l.type == Ty::kBool)
+          keys.emplace_back(l, r);
+        if (l.type == Ty::kTs || l.type == Ty::kTsTz || l.type == Ty::kBig)
+          times.emplace_back(l, r);
+      }
+    }
+    if (keys.empty() || times.empty()) return false;
+    const auto key = Pick(keys), time = Pick(times);
+    Query first;
+    first.distinct_on = {Leaf(key.second.type, key.second.text),
+                         Leaf(time.second.type, time.second.text)};
+    first.order = first.distinct_on;
+    Scope renamed;
+    std::vector<Column> columns;
+    std::string k, t;
+    for (const Visible& v : right) {
+      const std::string name = fmt::format("c{}", columns.size());
+      if (v.text == key.second.text) k = name;
+      if (v.text == time.second.text) t = name;
+      columns.push_back({name, v.type, v.constant});
+      first.items.push_back({Leaf(v.type, v.text), name});
+    }
+    first.from.push_back(std::move(out->sides[1]));
+    out->sides[1] = Source();
+    out->sides[1].alias = NewAlias();
+    const std::string& alias = out->sides[1].alias;
+    out->sides[1].query.push_back(std::move(first));
+    out->join = PickText({"ASOF JOIN", "ASOF LEFT JOIN"});
+    out->on.push_back(Call(
+        Ty::kBool, "($0 = $1 AND $2 " + PickText({">=", ">=", ">", "<=", "<"}) + " $3)",
+        {Leaf(key.first.type, key.first.text), Leaf(key.second.type, alias + "." + k),
+         Leaf(time.first.type, time.first.text),
+         Leaf(time.second.type, alias + "." + t)}));
+    *scope = left;
+    const Scope more = ScopeOf(alias, columns);
+    scope->insert(scope->end(), more.begin(), more.end());
+    return true;
   }
 
   Scope Join(Source* out, const Scope& left, const Scope& right) {
@@ -614,6 +781,18 @@ class Generator {
     query.from.push_back(Single(depth - 1, &inner));
     if (Maybe(Feature::kCorrelated, 2))
       query.where.push_back(JoinCondition(inner, scope));
+    if (Maybe(Feature::kLateral, 3)) {  // of the first row
+      const auto columns = ColumnsOf(inner, [](Ty t) { return IsFlat(t); });
+      if (!columns.empty()) {
+        Expr first = Pick(columns);
+        FirstRows(inner, &query);
+        query.limit = 1;
+        Expr out{first.type, "($q)", {}, {}};
+        query.items.push_back({std::move(first), "v"});
+        out.query.push_back(std::move(query));
+        return out;
+      }
+    }
     Expr value = Aggregate(inner);
     Expr out{value.type, "($q)", {}, {}};
     query.items.push_back({std::move(value), "v"});
@@ -623,6 +802,16 @@ class Generator {
 
   Expr Where(const Scope& scope, int depth) {
     Expr out = Condition(scope, 2);
+    if (Maybe(Feature::kWatermark, 4)) {
+      const auto times = ColumnsOf(scope, [](Ty t) { return t == Ty::kTsTz; });
+      if (!times.empty())
+        out = Call(
+            Ty::kBool,
+            PickText({"($0 > watermark() - INTERVAL '2 hours')", "($0 <= watermark())",
+                      "($0 + INTERVAL '1 hour' >= watermark() AND $1)",
+                      "($0 < watermark() - INTERVAL '30 minutes' AND $1)"}),
+            {Pick(times), out});
+    }
     if (depth > 0 && Maybe(Feature::kInSubquery, 4)) {
       const Expr query = QueryCondition(scope, depth);
       out = OneIn(2) ? query : Call(Ty::kBool, "($0 AND $1)", {out, query});
@@ -922,6 +1111,52 @@ class Generator {
 };
 
 }  // namespace
+
+std::optional<std::string> GenerateCdc(const Relation& relation, bool append_only,
+                                       std::mt19937_64& random,
+                                       std::vector<Column>* columns) {
+  const auto one_in = [&](uint64_t n) { return random() % n == 0; };
+  const auto pick = [&](const std::vector<Column>& from) {
+    return from[random() % from.size()];
+  };
+  std::vector<Column> keys, sequences, flags;
+  for (const Column& column : relation.columns) {
+    if (column.name == "id") continue;
+    if (IsKeyType(column.type) && !IsNested(column.type) && column.type != Ty::kDouble)
+      keys.push_back(column);
+    if (column.type == Ty::kBool) flags.push_back(column);
+  }
+  if (keys.size() < 2) return std::nullopt;
+  const Column key = pick(keys);
+  std::erase_if(keys, [&](const Column& c) { return c.name == key.name; });
+  const Column sequence = pick(keys);
+  std::string out = fmt::format("FROM {}{} KEYS ({}) SEQUENCE BY {}",
+                                append_only && one_in(2) ? "STREAM " : "", relation.name,
+                                key.name, sequence.name);
+  const auto when = [&](const char* what, const char* text) {
+    if (flags.empty() || !one_in(2)) return;
+    out += fmt::format(" APPLY AS {} WHEN {} {}", what, pick(flags).name, text);
+  };
+  when("DELETE", "");
+  if (one_in(4)) when("TRUNCATE", "IS NULL");
+  if (one_in(2)) out += " IGNORE NULL UPDATES";
+  columns->push_back(key);
+  std::string names = key.name;
+  for (const Column& column : relation.columns) {
+    if (column.name == key.name || one_in(3)) continue;
+    columns->push_back(column);
+    names += ", " + column.name;
+  }
+  out += fmt::format(" COLUMNS ({})", names);
+  if (one_in(2)) return out + " STORED AS SCD TYPE 1";
+  out += " STORED AS SCD TYPE 2";
+  if (columns->size() > 1 && one_in(2))
+    out += fmt::format(" TRACK HISTORY ON ({})",
+                       (*columns)[1 + random() % (columns->size() - 1)].name);
+  columns->push_back({"__START_AT", sequence.type});
+  columns->push_back({"__END_AT", sequence.type});
+  return out;
+}
 
 Generated GenerateQuery(const std::vector<Relation>& relations, const Features& features,
                         int depth, std::mt19937_64& random) {

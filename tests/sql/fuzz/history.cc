@@ -125,9 +125,9 @@ plan::InputTable RandomTable(int number, bool nested, bool append_only, Dice& di
   };
   add("id", Ty::kBig);
   if (keyed) table.key = {"id"};
-  std::vector<Ty> types = {Ty::kBool,    Ty::kInt,  Ty::kInt,   Ty::kBig,
-                           Ty::kDecimal, Ty::kText, Ty::kText,  Ty::kDate,
-                           Ty::kTs,      Ty::kTsTz, Ty::kDouble};
+  std::vector<Ty> types = {Ty::kBool,    Ty::kInt,  Ty::kInt,  Ty::kBig,
+                           Ty::kDecimal, Ty::kText, Ty::kText, Ty::kDate,
+                           Ty::kTs,      Ty::kTsTz, Ty::kTsTz, Ty::kDouble};
   if (nested) {
     types.push_back(Ty::kList);
     types.push_back(Ty::kStruct);
@@ -252,11 +252,23 @@ Project RandomProject(const Features& features, int models, int depth,
     relations.push_back(std::move(relation));
   }
   for (int i = 0; i < models; ++i) {
+    const size_t table = dice.Below(out.tables.size());
+    std::vector<Column> columns;
+    if (const auto cdc =
+            features.contains(Feature::kCdc) && dice.OneIn(15)
+                ? GenerateCdc(relations[table], out.tables[table].append_only, random,
+                              &columns)
+                : std::nullopt) {
+      out.models.push_back({fmt::format("m.q{}", i), {}, "", *cdc});
+      if (dice.OneIn(2)) relations.push_back({out.models.back().name, columns});
+      continue;
+    }
     const int most = 1 + static_cast<int>(dice.Below(static_cast<uint64_t>(depth)));
     Generated made = GenerateQuery(relations, features, most, random);
     FuzzModel model{
         fmt::format("m.q{}", i), std::move(made.query),
-        features.contains(Feature::kConstraints) ? RandomConstraints(made, dice) : ""};
+        features.contains(Feature::kConstraints) ? RandomConstraints(made, dice) : "",
+        ""};
     if (!made.approximate.empty())
       out.approximate[model.name] = {made.approximate.begin(), made.approximate.end()};
     if (dice.OneIn(3)) relations.push_back({model.name, made.columns});
@@ -271,6 +283,11 @@ History RandomHistory(const Project& project, int histories, std::mt19937_64& ra
   out.shards = dice.OneIn(4) ? 3 : 1;
   const int64_t budgets[] = {0, 4096, 64 << 20};
   out.memory_max = budgets[dice.Below(3)];
+  const bool in_time =
+      std::any_of(project.models.begin(), project.models.end(), [](const FuzzModel& m) {
+        return m.Text().find("watermark()") != std::string::npos;
+      });
+  Micros watermark = 1'704'067'200'000'000;  // 2024-01-01, where times begin
   std::vector<TableHistory> tables;
   for (const plan::InputTable& table : project.tables) {
     tables.emplace_back(table, dice.OneIn(4));
@@ -278,6 +295,10 @@ History RandomHistory(const Project& project, int histories, std::mt19937_64& ra
   }
   const auto add = [&](HistoryStep step) {
     std::erase_if(step.feeds, [](const Feed& feed) { return feed.rows.empty(); });
+    if (in_time && dice.OneIn(3)) {
+      watermark += static_cast<Micros>(dice.Below(4)) * 1'800'000'000;
+      step.watermark = watermark;
+    }
     const uint64_t what = dice.Below(24);
     step.after = what < 12   ? After::kNothing
                  : what < 14 ? After::kCheckpoint
@@ -305,22 +326,27 @@ History RandomHistory(const Project& project, int histories, std::mt19937_64& ra
   return out;
 }
 
+std::string FuzzModel::Text() const {
+  if (!cdc.empty())
+    return fmt::format(
+        "CREATE STREAMING TABLE {};\nCREATE FLOW {}_f AS AUTO CDC INTO {} {}", name,
+        name.substr(2), name, cdc);
+  if (constraints.empty()) return Sql(query);
+  return fmt::format("CREATE MATERIALIZED VIEW {}{} AS\n{}", name, constraints,
+                     Sql(query));
+}
+
 Case ToCase(const Project& project, const History& history) {
   Case out;
   out.name = "found";
   out.tables = project.tables;
   for (const FuzzModel& model : project.models)
-    out.models.push_back(
-        {model.name, "",
-         model.constraints.empty()
-             ? Sql(model.query)
-             : fmt::format("CREATE MATERIALIZED VIEW {}{} AS\n{}", model.name,
-                           model.constraints, Sql(model.query)),
-         0});
+    out.models.push_back({model.name, "", model.Text(), 0});
   out.approximate = project.approximate;
   for (const HistoryStep& step : history.steps) {
     out.steps.emplace_back();
     out.steps.back().feeds = step.feeds;
+    out.steps.back().watermark = step.watermark;
   }
   return out;
 }
@@ -329,6 +355,7 @@ Result<Played> Play(const Case& c, const plan::Plan& plan, Oracle& oracle,
                     const History& history) {
   struct Step {
     Changes changes;
+    std::optional<Micros> watermark;
     std::map<std::string, data::Batch> answers;
     After after;
   };
@@ -339,10 +366,11 @@ Result<Played> Play(const Case& c, const plan::Plan& plan, Oracle& oracle,
   std::vector<Step> steps;
   std::map<std::string, Content> sources;
   std::map<std::string, std::map<std::string, int64_t>> rows;  // as text
+  Micros watermark = kNoTime;
   for (const auto& table : plan.sources) sources.emplace(table.name, table.schema);
   for (const HistoryStep& written : history.steps) {
-    HistoryStep effective{{}, written.after, written.ends};
-    Step step{{}, {}, written.after};
+    HistoryStep effective{{}, written.watermark, written.after, written.ends};
+    Step step{{}, written.watermark, {}, written.after};
     auto next = sources;
     auto next_rows = rows;
     for (const Feed& feed : written.feeds) {
@@ -362,6 +390,8 @@ Result<Played> Play(const Case& c, const plan::Plan& plan, Oracle& oracle,
       all.insert(all.end(), change.begin(), change.end());
       effective.feeds.push_back(std::move(kept));
     }
+    const Micros now = written.watermark.value_or(watermark);
+    WEIR_TRY(oracle.SetWatermark(now));
     auto answers = oracle.Answers(next);
     if (!answers.ok()) {
       if (answers.error().code != Code::kInvalid) return std::move(answers).error();
@@ -371,6 +401,7 @@ Result<Played> Play(const Case& c, const plan::Plan& plan, Oracle& oracle,
     step.answers = *std::move(answers);
     sources = std::move(next);
     rows = std::move(next_rows);
+    watermark = now;
     steps.push_back(std::move(step));
     out.effective.steps.push_back(std::move(effective));
   }
@@ -414,7 +445,10 @@ Result<Played> Play(const Case& c, const plan::Plan& plan, Oracle& oracle,
     }
     return true;
   };
-  const auto play = [&](const Changes& changes) {
+  const auto play = [&](const Changes& changes, std::optional<Micros> now) {
+    if (now) {
+      if (Status status = engine.SetWatermark(*now); !status.ok()) return status;
+    }
     auto made = engine.Step(changes);
     return made.ok() ? Status() : Status(made.error());
   };
@@ -423,7 +457,7 @@ Result<Played> Play(const Case& c, const plan::Plan& plan, Oracle& oracle,
   std::optional<size_t> put_aside;
   for (; at < steps.size(); ++at) {
     const After after = steps[at].after;
-    if (Status status = play(steps[at].changes); !status.ok())
+    if (Status status = play(steps[at].changes, steps[at].watermark); !status.ok())
       return failed(status.error());
     if (!WEIR_TRY(check(at))) return out;
     if (put_aside && after < After::kCrash) {
@@ -443,17 +477,20 @@ Result<Played> Play(const Case& c, const plan::Plan& plan, Oracle& oracle,
     if (Status status = engine.Crash(); !status.ok()) return failed(status.error());
     put_aside.reset();
     Changes all;
+    std::optional<Micros> now;
     for (size_t redo = committed; redo <= at; ++redo) {
       if (after == After::kCrash) {
-        if (Status status = play(steps[redo].changes); !status.ok())
+        if (Status status = play(steps[redo].changes, steps[redo].watermark);
+            !status.ok())
           return failed(status.error());
         if (!WEIR_TRY(check(redo))) return out;
       }
       for (const auto& [table, batches] : steps[redo].changes)
         all[table].insert(all[table].end(), batches.begin(), batches.end());
+      if (steps[redo].watermark) now = steps[redo].watermark;
     }
     if (after == After::kCrash) continue;
-    if (Status status = play(all); !status.ok()) return failed(status.error());
+    if (Status status = play(all, now); !status.ok()) return failed(status.error());
     if (!WEIR_TRY(check(at))) return out;
   }
   return out;

@@ -22,6 +22,7 @@ enum class After : uint8_t {
 
 struct HistoryStep {
   std::vector<Feed> feeds;
+  std::optional<Micros> watermark;  // once its rows are in
   After after = After::kNothing;
   bool ends = false;  // all rows are gone: what follows is a history of its own
 };
@@ -36,6 +37,9 @@ struct FuzzModel {
   std::string name;
   Query query;
   std::string constraints;  // clauses
+  std::string cdc;          // clauses of a flow, which stands instead of the query
+
+  std::string Text() const;  // the statements
 };
 
 struct Project {

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/event.h"
 #include "history.h"
 
 namespace weir::sqltest {
@@ -55,7 +56,14 @@ const std::map<std::string, Feature>& FeatureNames() {
       {"qualify", Feature::kQualify},
       {"nested", Feature::kNested},
       {"constraints", Feature::kConstraints},
-      {"row-errors", Feature::kRowErrors}};
+      {"row-errors", Feature::kRowErrors},
+      {"asof", Feature::kAsof},
+      {"time-windows", Feature::kTimeWindows},
+      {"watermark", Feature::kWatermark},
+      {"lateral", Feature::kLateral},
+      {"decay", Feature::kDecay},
+      {"resolve", Feature::kResolve},
+      {"cdc", Feature::kCdc}};
   return kNames;
 }
 
@@ -152,7 +160,7 @@ class Fuzz {
         for (const std::string& problem : planned.problems)
           Print(fmt::format("seed {}: refused: {}\n", seed, problem));
         for (const FuzzModel& model : project->models) {
-          if (bad.contains(model.name)) Print("  " + Sql(model.query) + "\n");
+          if (bad.contains(model.name)) Print("  " + model.Text() + "\n");
         }
       }
       if (bad.empty()) return std::nullopt;
@@ -164,9 +172,11 @@ class Fuzz {
   // Those that read a model that goes go, too.
   static void WithoutModels(Project* project, std::set<std::string> names) {
     for (const FuzzModel& model : project->models) {
-      const std::string sql = Sql(model.query);
+      const std::string sql = model.Text();
       for (const std::string& name : std::set<std::string>(names)) {
-        if (sql.find(name + " ") != sql.npos) names.insert(model.name);
+        for (const char* end : {" ", ","}) {
+          if (sql.find(name + end) != sql.npos) names.insert(model.name);
+        }
       }
     }
     std::erase_if(project->models,
@@ -177,11 +187,13 @@ class Fuzz {
     std::lock_guard lock(mutex_);
     for (const FuzzModel& m : project.models) {
       if (m.name != model.model.name) continue;
-      const int blocks = CountBlocks(m.query);
+      const int blocks = m.cdc.empty() ? CountBlocks(m.query) : 1;
       (model.stages.empty() ? refreshed_ : incremental_) += blocks;
       if (model.stages.empty()) {
         kinds_["full refresh"] += blocks;
         reasons_[model.why_not_better] += blocks;
+        if (options_.verbose)
+          fmt::print("refreshed as a whole: {}\n  {}\n", model.why_not_better, m.Text());
       }
       for (const plan::Stage& stage : model.stages) {
         const bool whole = stage.kind == plan::BlockKind::kRecompute && stage.one_group;
@@ -256,6 +268,7 @@ thread_local bool Fuzz::counted_now_ = false;
 }  // namespace weir::sqltest
 
 int main(int argc, char** argv) {
+  weir::SetEventSeverity(weir::Severity::kError);
   weir::sqltest::Options options;
   options.seed = std::random_device{}();
   CLI::App app("Random projects and histories against DuckDB.");

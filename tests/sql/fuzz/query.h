@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -108,7 +109,14 @@ enum class Feature : uint8_t {
   kQualify,
   kNested,  // lists and structs
   kConstraints,
-  kRowErrors,  // casts that fail
+  kRowErrors,    // casts that fail
+  kAsof,         // ASOF JOIN
+  kTimeWindows,  // TUMBLE, HOP, CUMULATE, SESSION
+  kWatermark,    // conditions on watermark()
+  kLateral,      // LATERAL, first rows of a correlated query
+  kDecay,        // decay_sum
+  kResolve,      // RESOLVE, RESOLVE_HISTORY
+  kCdc,          // AUTO CDC
 };
 using Features = std::set<Feature>;
 
@@ -127,6 +135,12 @@ struct Generated {
   std::vector<Column> columns;
   std::set<std::string> approximate;  // columns of any doubles: averages, variances
 };
+
+// The clauses of an AUTO CDC flow from this relation: "FROM … STORED AS …". nullopt: it
+// lacks the columns. `columns`: of the table it makes.
+std::optional<std::string> GenerateCdc(const Relation& relation, bool append_only,
+                                       std::mt19937_64& random,
+                                       std::vector<Column>* columns);
 
 // A random query over these relations.
 Generated GenerateQuery(const std::vector<Relation>& relations, const Features& features,

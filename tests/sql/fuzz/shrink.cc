@@ -91,6 +91,7 @@ class Shrinker {
         smaller = best_;
         auto& all = smaller.history.steps;
         all[i].after = all[i + 1].after;
+        if (all[i + 1].watermark) all[i].watermark = all[i + 1].watermark;
         all[i].feeds.insert(all[i].feeds.end(), all[i + 1].feeds.begin(),
                             all[i + 1].feeds.end());
         all.erase(all.begin() + static_cast<int64_t>(i) + 1);
@@ -156,6 +157,7 @@ class Shrinker {
     for (size_t m = 0; m < best_.project.models.size(); ++m) {
       for (bool again = true; again && !Over();) {
         again = false;
+        if (!best_.project.models[m].cdc.empty()) break;
         for (Query& query : Simpler(best_.project.models[m].query)) {
           Failing smaller = best_;
           smaller.project.models[m].query = std::move(query);
