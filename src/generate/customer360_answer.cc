@@ -37,7 +37,15 @@ struct CustomerRow {  // silver.customers
   Millis first = 0, updated = 0;
 };
 
+struct CustomerVersion {
+  std::string customer;
+  CustomerRow row;
+  Millis since = 0, until = 0;  // kStill: it is valid still
+};
+
 using RecordKey = std::pair<std::string, std::string>;  // source, source_id
+
+constexpr Millis kStill = INT64_MAX;
 
 class Groups {  // union-find
  public:
@@ -67,6 +75,7 @@ class Answer {
     WEIR_TRY(WriteAnswer(io, out, "silver.customer_history", history_));
     WEIR_TRY(WriteAnswer(io, out, "silver.records", RecordRows()));
     WEIR_TRY(WriteAnswer(io, out, "silver.identities", IdentityRows()));
+    WEIR_TRY(WriteAnswer(io, out, "silver.identity_history", HistoryRows()));
     WEIR_TRY(WriteAnswer(io, out, "gold.profiles", ProfileRows()));
     WEIR_TRY(WriteAnswer(io, out, "gold.active_daily", ActiveRows()));
     return WriteAnswer(io, out, "gold.shared_identifiers", SharedRows());
@@ -103,6 +112,7 @@ class Answer {
 
   void AddVersion(const std::string& customer, const CustomerRow& row,
                   const CrmChange* next) {
+    versions_.push_back({customer, row, row.updated, next ? next->at : kStill});
     history_.push_back(
         JsonObject()
             .Set("customer_id", customer)
@@ -173,9 +183,7 @@ class Answer {
         it->second = i;
     }
     for (size_t i = 0; i < records_.size(); ++i) {
-      const RecordKey& named = records_[first_of[groups.Find(i)]];
-      unified_[records_[i]] =
-          Md5(fmt::format("[\"{}\",\"{}\"]", named.first, named.second));
+      unified_[records_[i]] = IdOf(records_[first_of[groups.Find(i)]]);
     }
   }
 
@@ -219,6 +227,135 @@ class Answer {
                          .Set("unified_id", id));
     }
     return rows;
+  }
+
+  // ---------------------------------------------------------- who was who at a time
+
+  // What a record carried from when until when.
+  struct Claim {
+    size_t record = 0;
+    Millis since = 0, until = kStill;
+    std::vector<size_t> values;
+  };
+
+  static std::string IdOf(const RecordKey& record) {
+    return Md5(fmt::format("[\"{}\",\"{}\"]", record.first, record.second));
+  }
+
+  // Every moment at which something begins or ends is looked at by itself: which claims
+  // hold then, whom they link, and who is the oldest of each group. Records that no value
+  // ever links, over any number of steps, are apart at all times.
+  std::vector<JsonObject> HistoryRows() const {
+    std::map<RecordKey, size_t> number;
+    std::vector<RecordKey> records;
+    std::vector<Millis> first;
+    std::map<std::pair<std::string, std::string>, size_t> values;
+    std::vector<Claim> claims;
+    const auto add = [&](const Said& said, Millis seen, Millis since, Millis until) {
+      const auto [it, is_new] =
+          number.try_emplace({said.source, said.id}, records.size());
+      if (is_new) {
+        records.push_back(it->first);
+        first.push_back(seen);
+      }
+      first[it->second] = std::min(first[it->second], seen);
+      Claim claim{it->second, since, until, {}};
+      const std::pair<const char*, const MaybeText*> said_values[] = {
+          {"email", &said.email}, {"phone", &said.phone}, {"device_id", &said.device}};
+      for (const auto& [kind, value] : said_values) {
+        if (*value)
+          claim.values.push_back(
+              values.try_emplace({kind, **value}, values.size()).first->second);
+      }
+      claims.push_back(std::move(claim));
+    };
+    for (const auto& [said, heard] : said_) {
+      if (said.source != "crm") add(said, heard.first, heard.first, kStill);
+    }
+    for (const CustomerVersion& version : versions_) {
+      add({"crm", version.customer, version.row.email, version.row.phone, {}},
+          version.row.first, version.since, version.until);
+    }
+
+    Groups ever(records.size() + values.size());
+    for (const Claim& claim : claims) {
+      for (const size_t value : claim.values)
+        ever.Join(claim.record, records.size() + value);
+    }
+    std::map<size_t, std::vector<const Claim*>> regions;
+    for (const Claim& claim : claims) regions[ever.Find(claim.record)].push_back(&claim);
+    std::vector<JsonObject> rows;
+    for (const auto& [root, region] : regions) AddHistory(records, first, region, &rows);
+    return rows;
+  }
+
+  static void AddHistory(const std::vector<RecordKey>& records,
+                         const std::vector<Millis>& first,
+                         const std::vector<const Claim*>& claims,
+                         std::vector<JsonObject>* rows) {
+    std::set<Millis> moments;
+    for (const Claim* claim : claims) {
+      moments.insert(claim->since);
+      if (claim->until != kStill) moments.insert(claim->until);
+    }
+    const auto older = [&](size_t a, size_t b) {
+      return std::pair(first[a], records[a]) < std::pair(first[b], records[b]);
+    };
+    struct Span {
+      size_t named;
+      Millis since;
+    };
+    std::map<size_t, Span> open;  // by record
+    const auto close = [&](size_t record, const Span& span, Millis until) {
+      rows->push_back(JsonObject()
+                          .Set("source", records[record].first)
+                          .Set("source_id", records[record].second)
+                          .Set("unified_id", IdOf(records[span.named]))
+                          .Set("valid_from", Stamp{span.since})
+                          .Set("valid_to", until == kStill
+                                               ? std::nullopt
+                                               : std::optional(Stamp{until})));
+    };
+    std::map<size_t, size_t> place;  // of records and values that occur here
+    for (const Claim* claim : claims) {
+      place.try_emplace(claim->record, place.size());
+      for (const size_t value : claim->values)
+        place.try_emplace(records.size() + value, place.size());
+    }
+    for (const Millis moment : moments) {
+      std::map<size_t, std::set<size_t>> carriers;  // value: records
+      std::set<size_t> present;
+      for (const Claim* claim : claims) {
+        if (moment < claim->since || moment >= claim->until) continue;
+        present.insert(claim->record);
+        for (const size_t value : claim->values) carriers[value].insert(claim->record);
+      }
+      Groups groups(place.size());
+      for (const auto& [value, by] : carriers) {
+        if (by.size() > kSharedByMany) continue;
+        for (const size_t record : by)
+          groups.Join(place.at(record), place.at(*by.begin()));
+      }
+      std::map<size_t, size_t> named;  // by group
+      for (const size_t record : present) {
+        const auto [it, is_new] =
+            named.try_emplace(groups.Find(place.at(record)), record);
+        if (!is_new && older(record, it->second)) it->second = record;
+      }
+      for (auto it = open.begin(); it != open.end();) {
+        const bool gone = !present.contains(it->first);
+        if (gone) close(it->first, it->second, moment);
+        it = gone ? open.erase(it) : std::next(it);
+      }
+      for (const size_t record : present) {
+        const size_t name = named.at(groups.Find(place.at(record)));
+        const auto [it, is_new] = open.try_emplace(record, Span{name, moment});
+        if (is_new || it->second.named == name) continue;
+        close(record, it->second, moment);
+        it->second = {name, moment};
+      }
+    }
+    for (const auto& [record, span] : open) close(record, span, kStill);
   }
 
   struct Profile {
@@ -311,6 +448,7 @@ class Answer {
   const CustomerFates& fates_;
   std::map<std::string, CustomerRow> customers_;
   std::vector<JsonObject> history_;
+  std::vector<CustomerVersion> versions_;
   std::map<Said, Heard> said_;
   std::vector<RecordKey> records_;
   std::vector<Millis> first_;  // by record

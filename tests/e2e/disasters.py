@@ -109,6 +109,11 @@ def test_customer360_ten_thousand_people_give_one_phone_number(t):
                                            "last_seen": stamp, "events": 0, "amount": 0})
             more["silver.identities"].append({"source": "crm", "source_id": c, "unified_id": id})
         more["gold.profiles"], more["gold.shared_identifiers"] = profiles, shared
+        for c in people:  # each by itself, until the others are gone
+            spans = [(apart[c], stamp, None)] if customers.get(c) == apart[c] else [(apart[c], stamp, later)]
+            if c in customers and customers[c] != apart[c]:
+                spans.append((customers[c], later, None))
+            more["silver.identity_history"] += [{"source": "crm", "source_id": c, "unified_id": id, "valid_from": since, "valid_to": until} for id, since, until in spans]
         for c in people:
             more["silver.customer_history"].append({"customer_id": c, "name": "N. N.", "email": f"{c}@example.com", "phone": SHARED_PHONE, "city": "x",
                                                     "__START_AT": stamp, "__END_AT": None if c in customers else later})

@@ -9,7 +9,7 @@ AS SELECT
 FROM (
   SELECT 'web' AS source, device_id AS source_id, CAST(occurred_at AS DATE) AS day FROM bronze.web_events
   UNION ALL
-  SELECT 'app', coalesce(device_id, nullif(right(regexp_replace(phone, '[^0-9]', '', 'g'), 10), '')), CAST(occurred_at AS DATE) FROM bronze.mobile_events
+  SELECT 'app', coalesce(device_id, phone_key(phone)), CAST(occurred_at AS DATE) FROM bronze.mobile_events
 ) AS e
 JOIN silver.identities AS i ON i.source = e.source AND i.source_id = e.source_id
 GROUP BY e.day;

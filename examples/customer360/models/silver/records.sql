@@ -4,15 +4,15 @@
 CREATE MATERIALIZED VIEW silver.records
   COMMENT 'Records of all channels with their identifiers.'
 AS
-SELECT 'web' AS source, device_id AS source_id, nullif(lower(trim(email)), '') AS email, CAST(NULL AS VARCHAR) AS phone, device_id,
+SELECT 'web' AS source, device_id AS source_id, email_key(email) AS email, CAST(NULL AS VARCHAR) AS phone, device_id,
        min(occurred_at) AS first_seen, max(occurred_at) AS last_seen, count(*) AS events, coalesce(sum(amount), 0) AS amount
-  FROM bronze.web_events GROUP BY device_id, nullif(lower(trim(email)), '')
+  FROM bronze.web_events GROUP BY device_id, email_key(email)
 UNION ALL
-SELECT 'app', coalesce(device_id, nullif(right(regexp_replace(phone, '[^0-9]', '', 'g'), 10), '')), nullif(lower(trim(email)), ''), nullif(right(regexp_replace(phone, '[^0-9]', '', 'g'), 10), ''), device_id,
+SELECT 'app', coalesce(device_id, phone_key(phone)), email_key(email), phone_key(phone), device_id,
        min(occurred_at), max(occurred_at), count(*), 0
-  FROM bronze.mobile_events GROUP BY device_id, nullif(right(regexp_replace(phone, '[^0-9]', '', 'g'), 10), ''), nullif(lower(trim(email)), '')
+  FROM bronze.mobile_events GROUP BY device_id, phone_key(phone), email_key(email)
 UNION ALL
-SELECT 'call', call_id, nullif(lower(trim(email)), ''), nullif(right(regexp_replace(phone, '[^0-9]', '', 'g'), 10), ''), NULL, called_at, called_at, 1, 0
+SELECT 'call', call_id, email_key(email), phone_key(phone), NULL, called_at, called_at, 1, 0
   FROM bronze.calls
 UNION ALL
 SELECT 'crm', c.customer_id, c.email, c.phone, NULL, f.first_seen, c.updated_at, 0, 0
