@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/seal.h"
 #include "commit/directory_internal.h"
+#include "iceberg/refs.h"
 
 namespace weir::commit {
 namespace {
@@ -184,14 +185,29 @@ Status Committer::OpenStore() {
   return {};
 }
 
-Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch,
+// Nobody else commits while the transaction runs, so what it finds stays as it is.
+Status Committer::Swap(iceberg::Staged& staged) {
+  Status swapped = catalog_->Swap(staged);
+  if (swapped.ok() || swapped.error().code != Code::kConflict ||
+      staged.base_location.empty())
+    return swapped;
+  const auto found = WEIR_TRY(catalog_->Find(staged.table));
+  if (!found) return swapped;
+  auto rebased = WEIR_TRY(iceberg::Rebase(io_, staged, found->metadata_location));
+  if (!rebased) return swapped;
+  WEIR_TRY(catalog_->Swap(*rebased));
+  staged = *std::move(rebased);
+  return {};
+}
+
+Status Committer::RunTransaction(EpochCommit& commit, Epoch epoch,
                                  uint32_t delta_checksum) {
   const Micros now = clock_.Now();
   const Lease lease = Lease::From(clock_, options_.lease);
   const std::string frontier = SealJson(commit.frontier);
   WEIR_TRY(catalog_->Transact([&]() -> Status {
     WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease));
-    for (const iceberg::Staged& staged : commit.tables) WEIR_TRY(catalog_->Swap(staged));
+    for (iceberg::Staged& staged : commit.tables) WEIR_TRY(Swap(staged));
     WEIR_TRY(catalog_->Sql(
         "INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",
         {epoch.value, commit.lane, owner_epoch_, now, frontier,
@@ -228,7 +244,7 @@ Status Committer::RunTransaction(const EpochCommit& commit, Epoch epoch,
   return {};
 }
 
-Status Committer::Commit(const EpochCommit& commit) {
+Status Committer::Commit(EpochCommit& commit) {
   const Epoch epoch = next_epoch();
   const std::string doing = fmt::format("commit epoch {}", epoch.value);
   const uint32_t checksum = WEIR_TRY(commit.delta->Write(io_, store_->dir(), epoch));

@@ -99,7 +99,10 @@ class Committer {
   // reopen. kUnknownOutcome: not even looking could tell: reopen, the epoch row will. An
   // error with last_epoch() advanced: the commit stands, and the state store follows at
   // the next open. Anything else: nothing was committed.
-  Status Commit(const EpochCommit& commit);
+  //
+  // When others only named snapshots of a table meanwhile (tags), or changed properties,
+  // that stays, and the table's entry in `commit` becomes what was committed.
+  Status Commit(EpochCommit& commit);
 
   // Prolongs the lease when a third of it is gone. kConflict: somebody else is the owner.
   Status Renew();
@@ -124,7 +127,8 @@ class Committer {
   Status Recover();
   Status OpenStore();
   Result<bool> IsCommitted(Epoch epoch);
-  Status RunTransaction(const EpochCommit& commit, Epoch epoch, uint32_t delta_checksum);
+  Status RunTransaction(EpochCommit& commit, Epoch epoch, uint32_t delta_checksum);
+  Status Swap(iceberg::Staged& staged);
 
   io::Io& io_;
   Clock& clock_;

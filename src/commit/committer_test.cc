@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/event.h"
+#include "commit/tags.h"
 #include "commit/testing_internal.h"
 #include "io/hooked_io.h"
 #include "io/sim_io.h"
@@ -340,6 +341,92 @@ TEST_F(DirectoryTest, AForeignCommitToATableFailsTheEpochAsAWhole) {
   Must(lake_.Open());
   EXPECT_EQ(Must(lake_.Text("b.t")), "");
   EXPECT_EQ(lake_.committer().recovered().epoch.value, 1);
+}
+
+// A tag is set while an epoch is staged that wants to expire what it names.
+TEST_F(DirectoryTest, ATagThatComesBesideACommitKeepsItsVersion) {
+  Must(lake_.Open());
+  const iceberg::MaintenanceOptions expire = {.snapshots_max = 1, .snapshot_age_min = 0};
+  const auto append = [&](const std::string& text) {
+    iceberg::FileChange change;
+    const iceberg::Metadata metadata = Must(lake_.Load("a.t"));
+    change.added = {Must(lake_.WriteFile(metadata, text))};
+    clock_.Advance(1'000'000);
+    return Must(lake_.StageFiles("a.t", metadata, change, expire));
+  };
+  Must(lake_.Commit({append("1")}));
+  Must(lake_.Commit({append("2")}));
+  std::vector<iceberg::Staged> staged = {append("3")};
+  EXPECT_EQ(staged[0].metadata.snapshots.size(), 1u);
+  const auto tagged = Must(CreateTag(lake_.io(), clock_, lake_.dir(),
+                                     {"two", {"a.t"}, nullptr, 3'600'000'000}));
+  EXPECT_EQ(tagged[0].snapshot.sequence_number, 2);
+  Must(lake_.Commit(std::move(staged)));
+  Must(lake_.Commit({append("4")}));
+  Must(lake_.committer().CollectGarbage());
+  EXPECT_EQ(Must(lake_.Text("a.t")), "1 2 3 4");
+  const iceberg::Metadata now = Must(lake_.Load("a.t"));
+  EXPECT_EQ(now.snapshots.size(), 2u) << "that of the tag and the present one";
+  const iceberg::Ref two = Must(iceberg::FindTag("a.t", now, "two"));
+  EXPECT_EQ(two.snapshot, tagged[0].snapshot.id);
+  EXPECT_EQ(two.age_max, 3'600'000'000);
+  std::string texts;
+  for (const iceberg::LiveFile& file :
+       Must(iceberg::LiveFiles(lake_.io(), now, *now.Find(two.snapshot))))
+    texts += Must(lake_.io().ReadAll(Must(iceberg::PathOf(file.data.path))));
+  EXPECT_EQ(texts, "12");
+
+  staged = {append("5")};
+  Must(DropTag(lake_.io(), clock_, lake_.dir(), {"a.t"}, "two"));
+  Must(lake_.Commit(std::move(staged)));
+  Must(lake_.Commit({append("6")}));
+  EXPECT_EQ(Must(lake_.Load("a.t")).snapshots.size(), 1u);
+  EXPECT_EQ(Must(lake_.Load("a.t")).refs_json.find("two"), std::string::npos);
+}
+
+TEST_F(DirectoryTest, TagsOfSeveralTablesAreOneCutOrNone) {
+  Must(lake_.Open());
+  Must(CommitEpoch(lake_, 1));
+  Must(CommitEpoch(lake_, 2));
+  const auto fails = [&](const NewTag& tag) {
+    const auto tagged = CreateTag(lake_.io(), clock_, lake_.dir(), tag);
+    return tagged.ok() ? "it is there" : tagged.error().message;
+  };
+  EXPECT_THAT(fails({"x", {"a.t", "c.t"}}),
+              HasSubstr("there is no table c.t; there are a.t, b.t"));
+  EXPECT_EQ(fails({"x", {"b.t"}}), "it is there");
+  EXPECT_THAT(fails({"x", {"a.t", "b.t"}}), HasSubstr("b.t has a tag 'x' already"));
+  EXPECT_THAT(iceberg::RefsOf(Must(lake_.Load("a.t"))), IsEmpty());
+  NewTag both = {"x", {"a.t", "b.t"}};
+  both.if_exists = iceberg::IfTagExists::kReplace;
+  EXPECT_EQ(fails(both), "it is there");
+  Must(CommitEpoch(lake_, 3));
+  const Status dropped = DropTag(lake_.io(), clock_, lake_.dir(), {"a.t", "b.t"}, "y");
+  ASSERT_FALSE(dropped.ok());
+  EXPECT_THAT(dropped.error().message, HasSubstr("a.t has no tag 'y': its tags are x"));
+  Must(DropTag(lake_.io(), clock_, lake_.dir(), {"a.t", "b.t"}, "x"));
+  EXPECT_THAT(iceberg::RefsOf(Must(lake_.Load("b.t"))), IsEmpty());
+  EXPECT_THAT(CreateTag(lake_.io(), clock_, "/nowhere", both).error().message,
+              HasSubstr("there is no lake at /nowhere"));
+}
+
+TEST_F(DirectoryTest, ATagsFileIsNoOrphanOfTheSweepThatSawItBeforeItsCommit) {
+  Must(lake_.Open());
+  Must(CommitEpoch(lake_, 1));
+  // As if the transaction of `weir tag` were still open.
+  const iceberg::Metadata metadata = Must(lake_.Load("a.t"));
+  const auto found = Must(lake_.committer().catalog().Find("a.t"));
+  const iceberg::Staged tagged = Must(iceberg::StageRefs(
+      lake_.io(), "a.t", metadata, found->metadata_location, kTestNow));
+  Sweep sweep = Must(lake_.committer().BeginSweep());
+  ManualClock right_after(1'000'000);  // files are from the beginning of 1970 here
+  const SweepReport report = Must(sweep.Finish(right_after, nullptr));
+  EXPECT_EQ(report.files, 0);
+  EXPECT_EQ(report.left, 1);
+  Must(lake_.committer().catalog().Transact(
+      [&] { return lake_.committer().catalog().Swap(tagged); }));
+  Must(lake_.committer().CollectGarbage());
+  EXPECT_EQ(Must(lake_.Text("a.t")), "1");
 }
 
 TEST_F(DirectoryTest, AMovedDirectoryIsRefusedAndTheMessageSaysWhatToDo) {

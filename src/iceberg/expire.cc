@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "iceberg/manifest_internal.h"
+#include "iceberg/refs.h"
 
 namespace weir::iceberg {
 namespace {
@@ -12,20 +13,12 @@ namespace {
 using Json = nlohmann::json;
 using Paths = std::unordered_set<std::string>;
 
-// Snapshots that a ref of another program names; for a branch, with all its ancestors.
+// Snapshots that a ref names; for a branch, with all its ancestors.
 std::set<SnapshotId> Referenced(const Metadata& metadata) {
   std::set<SnapshotId> out;
-  if (metadata.refs_json.empty()) return out;
-  const Json refs = Json::parse(metadata.refs_json, nullptr, false);
-  if (!refs.is_object()) return out;
-  for (const auto& [name, ref] : refs.items()) {
-    if (name == "main" || !ref.is_object()) continue;
-    const auto named = ref.find("snapshot-id");
-    if (named == ref.end() || !named->is_number_integer()) continue;
-    std::optional<SnapshotId> id = SnapshotId{named->get<int64_t>()};
-    const auto type = ref.find("type");
-    const bool is_branch = type == ref.end() || *type == "branch";
-    while (id && out.insert(*id).second && is_branch) {
+  for (const Ref& ref : RefsOf(metadata)) {
+    std::optional<SnapshotId> id = ref.snapshot;
+    while (id && out.insert(*id).second && !ref.is_tag) {
       const Snapshot* snapshot = metadata.Find(*id);
       id = snapshot == nullptr ? std::nullopt : snapshot->parent;
     }
@@ -169,6 +162,7 @@ Result<std::vector<std::string>> ExpireSnapshots(io::Io& io, Metadata* metadata,
                    [](const Snapshot& a, const Snapshot& b) {
                      return a.sequence_number < b.sequence_number;
                    });
+  ExpireRefs(metadata, now);
   const std::set<SnapshotId> expired = ToExpire(*metadata, now, options);
   std::vector<std::string> obsolete;
   if (expired.empty()) return obsolete;

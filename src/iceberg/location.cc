@@ -33,13 +33,22 @@ std::string UriOf(std::string_view absolute_path) {
   return "file://" + std::string(absolute_path);
 }
 
-std::string NewUuid() {
-  const uint64_t high = (RandomBits() & ~0xffffull) | 0x8000ull | kMark;
+namespace {
+
+// `version`: the 16 bits of version and what follows it.
+std::string Uuid(uint64_t version) {
+  const uint64_t high = (RandomBits() & ~0xffffull) | version;
   const uint64_t low = (RandomBits() & ~(3ull << 62)) | (2ull << 62);  // RFC 9562 variant
   return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32,
                      (high >> 16) & 0xffff, high & 0xffff, low >> 48,
                      low & 0xffffffffffffull);
 }
+
+}  // namespace
+
+std::string NewUuid() { return Uuid(0x8000ull | kMark); }
+
+std::string NewUnownedUuid() { return Uuid(0x4000ull | (RandomBits() & 0xfff)); }
 
 bool HasOurName(std::string_view name) {
   constexpr size_t kBytes = 36, kVersionAt = 14;

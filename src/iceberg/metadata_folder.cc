@@ -53,8 +53,8 @@ Status MetadataFolder::Keep() {
   return {};
 }
 
-std::string MetadataFileName(std::string_view base_location) {
-  return fmt::format("{:05d}-{}.metadata.json", NextVersion(base_location), NewUuid());
+std::string MetadataFileName(std::string_view base_location, std::string_view uuid) {
+  return fmt::format("{:05d}-{}.metadata.json", NextVersion(base_location), uuid);
 }
 
 }  // namespace weir::iceberg

@@ -31,7 +31,8 @@ class MetadataFolder {
   std::vector<std::string> written_;
 };
 
-// A fresh name for the file that follows the one at `base_location` (empty: the first).
-std::string MetadataFileName(std::string_view base_location);
+// The name with this UUID for the file that follows the one at `base_location` (empty: the
+// first).
+std::string MetadataFileName(std::string_view base_location, std::string_view uuid);
 
 }  // namespace weir::iceberg

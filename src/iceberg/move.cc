@@ -36,8 +36,8 @@ class TableMove {
       obsolete_.push_back(move_(entry.file));
     metadata_.metadata_log.clear();
     metadata_.last_updated = std::max(now / kMilli * kMilli, metadata_.last_updated);
-    std::string written =
-        WEIR_TRY(folder_.Write(MetadataFileName(location), MetadataToJson(metadata_)));
+    std::string written = WEIR_TRY(
+        folder_.Write(MetadataFileName(location, NewUuid()), MetadataToJson(metadata_)));
     WEIR_TRY(folder_.Keep());
     written_vectors_.clear();
     return Staged{std::string(table), std::string(location), std::move(written),

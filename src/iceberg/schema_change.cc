@@ -188,4 +188,19 @@ Result<Metadata> WithSchema(const Metadata& metadata, const data::Schema& wanted
   return changed;
 }
 
+Metadata WithSortOrder(const Metadata& metadata, const std::vector<SortField>& fields) {
+  Metadata changed = metadata;
+  int id = 0;  // the format's own name for no order
+  changed.sort_orders.try_emplace(0);
+  for (const auto& [known, order] : metadata.sort_orders) {
+    if (!fields.empty() && order.fields == fields) id = known;
+  }
+  if (id == 0 && !fields.empty()) {
+    id = metadata.sort_orders.empty() ? 1 : metadata.sort_orders.rbegin()->first + 1;
+    changed.sort_orders[id] = {id, fields};
+  }
+  changed.default_sort_order_id = id;
+  return changed;
+}
+
 }  // namespace weir::iceberg

@@ -14,8 +14,8 @@ constexpr Micros kMilli = 1000;
 Result<Staged> WriteMetadata(MetadataFolder& folder, std::string_view table,
                              Metadata metadata, std::string_view base_location,
                              std::vector<std::string> obsolete) {
-  std::string location =
-      WEIR_TRY(folder.Write(MetadataFileName(base_location), MetadataToJson(metadata)));
+  std::string location = WEIR_TRY(
+      folder.Write(MetadataFileName(base_location, NewUuid()), MetadataToJson(metadata)));
   WEIR_TRY(folder.Keep());
   return Staged{std::string(table), std::string(base_location), std::move(location),
                 std::move(metadata), std::move(obsolete)};

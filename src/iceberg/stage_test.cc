@@ -6,6 +6,7 @@
 
 #include "iceberg/deletion_vector.h"
 #include "iceberg/manifest_internal.h"
+#include "iceberg/refs.h"
 #include "io/forwarding_io.h"
 #include "io/sim_io.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 using data::Kind;
 using data::Simple;
+using testing::HasSubstr;
 
 constexpr Micros kNow = 1'700'000'000'000'000;
 constexpr Micros kSecond = 1'000'000;
@@ -577,6 +579,53 @@ TEST_F(StageTest, SnapshotsExpireOnlyWhenTheyAreManyAndOldAndUnwanted) {
   EXPECT_EQ(metadata_.Find(kept), nullptr);
   EXPECT_EQ(metadata_.snapshots.size(), 1u + 3u);
   EXPECT_EQ(Reachable(), OnDisk());
+}
+
+TEST_F(StageTest, ATagKeepsItsVersionUntilItIsTooOldForIt) {
+  Start(2, false);
+  options_ = {.snapshots_max = 2, .snapshot_age_min = 0};
+  Commit({.added = {NewFile(1)}});
+  const SnapshotId first = metadata_.current()->id;
+  for (const auto& [name, age] :
+       {std::pair<const char*, std::optional<Micros>>("always", std::nullopt),
+        {"a while", 10 * kSecond}}) {
+    metadata_ = Must(
+        WithTag("db.t", metadata_, {name, first, true, age}, IfTagExists::kRefuse, now_));
+  }
+  for (int i = 0; i < 9; ++i) Commit({.added = {NewFile(1)}});
+  EXPECT_EQ(RefsOf(metadata_).size(), 2u);
+  for (int i = 0; i < 5; ++i) Commit({.added = {NewFile(1)}});
+  ASSERT_EQ(RefsOf(metadata_).size(), 1u);
+  EXPECT_EQ(RefsOf(metadata_)[0].name, "always");
+  EXPECT_NE(metadata_.Find(first), nullptr);
+  EXPECT_EQ(LiveFiles(io_, metadata_, *metadata_.Find(first))->size(), 1u);
+  metadata_ = Must(WithoutTag("db.t", metadata_, "always"));
+  Commit({.added = {NewFile(1)}});
+  EXPECT_EQ(metadata_.Find(first), nullptr);
+  EXPECT_EQ(Reachable(), OnDisk());
+}
+
+TEST_F(StageTest, ATagThatCannotBeIsRefusedWithTheReason) {
+  Start(2, false);
+  Commit({.added = {NewFile(1)}});
+  const SnapshotId first = metadata_.current()->id;
+  const auto refused = [&](const Ref& tag) {
+    const auto tagged =
+        WithTag("db.t", metadata_, tag, IfTagExists::kRefuse, now_ + kSecond);
+    return tagged.ok() ? "it is one" : tagged.error().message;
+  };
+  metadata_.refs_json = fmt::format(
+      R"({{"may":{{"type":"tag","snapshot-id":{0}}},"dev":{{"snapshot-id":{0}}}}})",
+      first.value);
+  EXPECT_THAT(refused({"may", first}), HasSubstr("db.t has a tag 'may' already, of "
+                                                 "version 1"));
+  EXPECT_THAT(refused({"dev", first}), HasSubstr("db.t has a branch 'dev'"));
+  EXPECT_THAT(refused({"main", first}), HasSubstr("main is the branch"));
+  EXPECT_THAT(refused({"", first}), HasSubstr("1 to 255 bytes"));
+  EXPECT_THAT(refused({"a\nb", first}), HasSubstr("no control characters"));
+  EXPECT_THAT(refused({"june", first, true, kSecond / 2}),
+              HasSubstr("keep it for longer"));
+  EXPECT_EQ(refused({"june", first, true, 2 * kSecond}), "it is one");
 }
 
 // Random changes with random expiry: rows and totals are right, and the disk holds

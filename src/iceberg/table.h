@@ -38,6 +38,7 @@ enum class TransformKind : uint8_t {
 struct Transform {
   TransformKind kind = TransformKind::kIdentity;
   int parameter = 0;  // bucket count or width
+  friend bool operator==(const Transform&, const Transform&) = default;
 };
 std::string TransformName(const Transform&);              // "bucket[16]"
 Result<Transform> ParseTransform(std::string_view name);  // "day", "bucket[16]"
@@ -60,6 +61,7 @@ struct SortField {
   Transform transform;
   bool descending = false;
   bool nulls_last = true;
+  friend bool operator==(const SortField&, const SortField&) = default;
 };
 struct SortOrder {
   int id = 0;
@@ -163,6 +165,10 @@ Metadata MakeMetadata(const NewTable&, Micros now);
 // kInvalid otherwise.
 Result<Metadata> WithSchema(const Metadata&, const data::Schema& wanted);
 
+// The table's default sort order becomes this one (none: unsorted): one that it had, or a
+// new one.
+Metadata WithSortOrder(const Metadata&, const std::vector<SortField>& fields);
+
 // Files alive in a snapshot: data files in manifest order (of our own tables: append
 // order), each with its deletion vector if it has one. kInvalid: a foreign writer left
 // position or equality delete files, which must not be ignored. kCorrupt: what is found
@@ -222,6 +228,8 @@ Result<Staged> StageMetadata(io::Io& io, std::string_view table, const Metadata&
 Result<std::string> PathOf(std::string_view uri);
 std::string UriOf(std::string_view absolute_path);
 std::string NewUuid();
+// Of version 4, as other programs make them: see HasOurName.
+std::string NewUnownedUuid();
 SnapshotId NewSnapshotId();  // positive, random
 
 }  // namespace weir::iceberg

@@ -68,5 +68,11 @@ int Show(io::Io& io, const Options& options, const std::string& what,
 int Explain(io::Io& io, const Options& options, const std::string& model, bool analyze);
 int Test(io::Io& io, const Options& options, const std::vector<std::string>& select);
 int Relocate(io::Io& io, const Options& options);
+struct TagFlags {
+  std::string tables;  // with commas between
+  std::string name, as_of, retain;
+  bool replace = false, drop = false;
+};
+int Tag(io::Io& io, const Options& options, const TagFlags& flags);
 
 }  // namespace weir::main

@@ -455,12 +455,13 @@ int Show(io::Io& io, const Options& options, const std::string& what,
   }
   if (what == "state") return ShowState(io, options, name);
   if (what == "arrivals") return ShowArrivals(io, options, name);
+  if (what == "tags") return ShowTags(io, options, name);
   const auto near = project::DidYouMean(
-      what, {"ledger", "models", "epochs", "state", "sql", "arrivals"});
+      what, {"ledger", "models", "epochs", "state", "sql", "arrivals", "tags"});
   return Fail(fmt::format("nothing called '{}' to show; {}", what,
                           near ? fmt::format("did you mean {}?", *near)
-                               : "there are ledger, models, epochs, state, sql MODEL and "
-                                 "arrivals SOURCE"),
+                               : "there are ledger, models, epochs, state, sql MODEL, "
+                                 "arrivals SOURCE and tags"),
               kWrongCall);
 }
 

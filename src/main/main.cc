@@ -32,6 +32,7 @@ std::optional<std::pair<std::string, std::string>> Pair(const std::string& text)
 struct Arguments {
   Options options;
   RunFlags run;
+  TagFlags tag;
   std::string format = "text";
   std::vector<std::string> sets, sources, select;
   bool once = false, verbose = false, analyze = false;
@@ -162,6 +163,7 @@ int Dispatch(CLI::App& app, Arguments& a, io::Io& io) {
   if (verb == "explain") return Explain(io, a.options, a.name, a.analyze);
   if (verb == "test") return Test(io, a.options, a.select);
   if (verb == "relocate") return Relocate(io, a.options);
+  if (verb == "tag") return Tag(io, a.options, a.tag);
   return Generate(*app.get_subcommands().front(), io, a);
 }
 
@@ -208,9 +210,12 @@ int Main(int argc, char** argv) {
       "query", "run SQL over the tables, also beside a running `weir up`");
   query
       ->add_option("SQL", a.sql,
-                   "a SELECT; tables may say AS OF TIMESTAMP '…' or AS OF VERSION n")
+                   "a SELECT; tables may say AS OF TIMESTAMP '…', AS OF VERSION n or AS "
+                   "OF TAG '…'")
       ->required();
-  query->add_option("--as-of", a.as_of, "read all tables as they were at this time");
+  query->add_option("--as-of", a.as_of,
+                    "read all tables as they were at this time, or as they are in the "
+                    "cut of a tag: tag:NAME");
   AddData(query, a);
   query
       ->add_option("--project", a.options.project,
@@ -224,17 +229,20 @@ int Main(int argc, char** argv) {
   AddData(ls, a);
   AddFormat(ls, a);
 
-  CLI::App* show = app.add_subcommand(
-      "show",
-      "show ledger | models | epochs | state [MODEL] | sql MODEL | arrivals SOURCE");
+  CLI::App* show = app.add_subcommand("show",
+                                      "show ledger | models | epochs | state [MODEL] | "
+                                      "sql MODEL | arrivals SOURCE | tags "
+                                      "[TABLE]");
   show->add_option(
           "WHAT", a.what,
           "ledger: where every record went; models: lanes and versions; epochs: "
           "the last commits; state: what is kept to continue, by operator; sql: a "
-          "model's completed SQL; arrivals: the files of a source")
+          "model's completed SQL; arrivals: the files of a source; tags: named versions")
       ->required();
-  show->add_option("NAME", a.name,
-                   "the model, for sql and state; the source, for arrivals");
+  show->add_option(
+      "NAME", a.name,
+      "the model, for sql and state; the source, for arrivals; the table, for "
+      "tags");
   AddProject(show, a);
   AddData(show, a);
   AddFormat(show, a);
@@ -269,6 +277,25 @@ int Main(int argc, char** argv) {
       ->add_option("--project", a.options.project,
                    "the project whose .weir it is when --data is not given")
       ->capture_default_str();
+
+  CLI::App* tag = app.add_subcommand(
+      "tag", "name a version of tables, which keeps it; also beside a running `weir up`");
+  tag->add_option("TABLES", a.tag.tables,
+                  "gold.sessions, or several with commas between: one cut of them all")
+      ->required();
+  tag->add_option("NAME", a.tag.name, "the tag")->required();
+  tag->add_option("--as-of", a.tag.as_of,
+                  "a time, a version or tag:NAME; the present version when left out");
+  tag->add_option("--retain", a.tag.retain,
+                  "how old the version may get before it loses the tag, as '30 days'; "
+                  "when left out it keeps it until it is deleted");
+  tag->add_flag("--replace", a.tag.replace, "move the tag if the table has it already");
+  tag->add_flag("--delete", a.tag.drop, "take the tag away");
+  AddData(tag, a);
+  tag->add_option("--project", a.options.project,
+                  "the project whose .weir it is when --data is not given")
+      ->capture_default_str();
+  AddFormat(tag, a);
 
   CLI::App* generate = app.add_subcommand(
       "generate", "write an example's input and the right answer to it");

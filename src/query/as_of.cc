@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "data/type.h"
-#include "query/as_of_internal.h"
+#include "iceberg/refs.h"
+#include "query/as_of.h"
 #include "sql/token.h"
 
 namespace weir::query {
@@ -21,6 +22,9 @@ constexpr std::array<std::string_view, 33> kNoAlias = {
     "cross",  "natural",   "asof",    "positional", "semi",        "anti",   "on",
     "using",  "window",    "qualify", "sample",     "tablesample", "fetch",  "lateral",
     "at",     "select",    "from",    "values",     "for"};
+
+// How a tag is written where DuckDB's clause has a version.
+constexpr std::string_view kTagPrefix = "tag:";
 
 bool IsWord(const Token& token, std::string_view sql, std::string_view word) {
   return token.kind == TokenKind::kWord && data::SameName(token.In(sql), word);
@@ -49,6 +53,13 @@ size_t ReadClause(const std::vector<Token>& tokens, size_t as, std::string_view 
     const bool version = next.kind == TokenKind::kNumber;
     *out = fmt::format("AT ({} => {})", version ? "VERSION" : "TIMESTAMP", next.In(sql));
     return 3;
+  }
+  if (IsWord(next, sql, "tag") && as + 3 < tokens.size() &&
+      tokens[as + 3].kind == TokenKind::kString &&
+      tokens[as + 3].In(sql).starts_with('\'')) {
+    *out =
+        fmt::format("AT (VERSION => '{}{})", kTagPrefix, tokens[as + 3].In(sql).substr(1));
+    return 4;
   }
   const bool version = IsWord(next, sql, "version"),
              time = IsWord(next, sql, "timestamp");
@@ -96,7 +107,10 @@ Result<AsOf> ParseAsOf(std::string_view text) {
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), version);
   if (error == std::errc() && end == text.data() + text.size())
-    return AsOf{std::nullopt, version, std::string(text)};
+    return AsOf{std::nullopt, version, std::nullopt, std::string(text)};
+  if (text.starts_with(kTagPrefix))
+    return AsOf{std::nullopt, std::nullopt, std::string(text.substr(kTagPrefix.size())),
+                std::string(text)};
   return ParseAsOfTime(text);
 }
 
@@ -104,6 +118,12 @@ Result<const iceberg::Snapshot*> Resolve(const std::string& table,
                                          const iceberg::Metadata& metadata,
                                          const std::optional<AsOf>& as_of) {
   if (!as_of) return metadata.current();
+  if (as_of->tag) {
+    const iceberg::Ref tag = WEIR_TRY(iceberg::FindTag(table, metadata, *as_of->tag));
+    if (const iceberg::Snapshot* snapshot = metadata.Find(tag.snapshot)) return snapshot;
+    return NotFound(fmt::format("the version that tag '{}' of {} names is gone: {}",
+                                tag.name, table, SnapshotList(metadata)));
+  }
   if (as_of->time) {
     const iceberg::Snapshot* snapshot = metadata.AsOf(*as_of->time);
     if (snapshot != nullptr) return snapshot;

@@ -23,7 +23,8 @@ namespace weir::query {
 struct QueryOptions {
   std::string catalog_path;  // "<data>/catalog.db"
   std::string catalog_name = "weir";
-  std::string as_of;  // stamp or version for all tables that name none; empty: now
+  std::string as_of;  // stamp, version or "tag:NAME" for all tables that name none;
+                      // empty: now
   duck::InstanceOptions duck;
   Micros lease = 600'000'000;  // of the reader; renewed while rows come
 };
@@ -44,11 +45,11 @@ struct QueryReport {
 
 // Runs one SELECT. All its tables are pinned in one read of the catalog; files that a
 // running `weir up` no longer needs stay until the query is over. After a table's name,
-// `AS OF TIMESTAMP '…'`, `AS OF '…'` or `AS OF VERSION n` (a snapshot id or sequence
-// number) read its past, also DuckDB's own `AT (TIMESTAMP => …)`. Comparisons of WHERE
-// with constants leave out files and row groups. `visit` returning false ends the query.
-// kInvalid: the SQL is wrong; kNotFound: no lake, or no such table (the message says
-// which one was meant), or no such past.
+// `AS OF TIMESTAMP '…'`, `AS OF '…'`, `AS OF VERSION n` (a snapshot id or sequence
+// number) or `AS OF TAG '…'` read its past, also DuckDB's own `AT (TIMESTAMP => …)`.
+// Comparisons of WHERE with constants leave out files and row groups. `visit` returning
+// false ends the query. kInvalid: the SQL is wrong; kNotFound: no lake, or no such table
+// (the message says which one was meant), or no such past.
 Result<QueryReport> RunQuery(
     io::Io& io, Clock& clock, std::string_view sql, const QueryOptions& options,
     const CancelToken& cancel, const std::function<Status(const data::Schema&)>& begin,

@@ -12,7 +12,7 @@
 #include "data/batch.h"
 #include "iceberg/catalog.h"
 #include "iceberg/deletion_vector.h"
-#include "query/as_of_internal.h"
+#include "query/as_of.h"
 #include "query/print.h"
 
 namespace weir::query {
@@ -259,6 +259,38 @@ TEST_F(QueryTest, ReadsThePast) {
               HasSubstr("is no point in time"));
 }
 
+TEST_F(QueryTest, ReadsWhatATagNames) {
+  Create("silver.trips");
+  Add("silver.trips", {{1, "ann", kStart}});
+  Add("silver.trips", {{2, "bob", kStart}});
+  auto& metadata = tables_.at("silver.trips").metadata;
+  const SnapshotId first = metadata.snapshots[0].id;
+  metadata.refs_json = fmt::format(
+      R"({{"2018-01-01":{{"type":"tag","snapshot-id":{0}}},"it's":{{"type":"tag","snapshot-id":{0}}},
+          "dev":{{"type":"branch","snapshot-id":{0}}},"gone":{{"type":"tag","snapshot-id":7}}}})",
+      first.value);
+  Add("silver.trips", {{3, "cid", kStart}});
+  EXPECT_EQ(Rows("SELECT name FROM silver.trips AS OF TAG '2018-01-01'"), "ann\n");
+  EXPECT_EQ(Rows("SELECT t.name FROM silver.trips as of tag 'it''s' AS t"), "ann\n");
+  EXPECT_EQ(Rows("SELECT new.name FROM silver.trips AS new ANTI JOIN silver.trips AS OF "
+                 "TAG '2018-01-01' AS old USING (id) ORDER BY ALL"),
+            "bob\ncid\n");
+  EXPECT_EQ(Rows("SELECT name FROM silver.trips AT (VERSION => 'tag:2018-01-01')"),
+            "ann\n");
+  options_.as_of = "tag:2018-01-01";
+  EXPECT_EQ(Rows("SELECT count(*) FROM silver.trips"), "1\n");
+  options_.as_of.clear();
+  EXPECT_THAT(
+      Rows("SELECT * FROM silver.trips AS OF TAG 'may'"),
+      HasSubstr("silver.trips has no tag 'may': its tags are 2018-01-01, gone, it's"));
+  EXPECT_THAT(Rows("SELECT * FROM silver.trips AS OF TAG 'dev'"),
+              HasSubstr("'dev' of silver.trips is a branch, not a tag"));
+  EXPECT_THAT(
+      Rows("SELECT * FROM silver.trips AS OF TAG 'gone'"),
+      AllOf(HasSubstr("the version that tag 'gone' of silver.trips names is gone"),
+            HasSubstr("kept are versions 1")));
+}
+
 struct RewriteCase {
   const char *name, *sql, *rewritten;
 };
@@ -278,6 +310,10 @@ INSTANTIATE_TEST_SUITE_P(
                                 "FROM a.b t AT (VERSION => 7) JOIN c"},
                     RewriteCase{"AliasWithAs", "FROM a.b AS OF VERSION 7 AS t, c AS OF 8",
                                 "FROM a.b t AT (VERSION => 7), c AT (VERSION => 8)"},
+                    RewriteCase{"Tag", "FROM a.b AS OF TAG 'it''s' AS t WHERE x",
+                                "FROM a.b t AT (VERSION => 'tag:it''s') WHERE x"},
+                    RewriteCase{"ATagIsText", "FROM a.b AS OF TAG 7",
+                                "FROM a.b AS OF TAG 7"},
                     RewriteCase{"AColumnMayBeCalledOf", "SELECT a AS of, '2018' FROM t",
                                 "SELECT a AS of, '2018' FROM t"},
                     RewriteCase{"TextStays", "SELECT 'x AS OF 7' -- b AS OF 7",

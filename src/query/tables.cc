@@ -32,8 +32,8 @@ Result<AsOf> AsOfClause(const Json& clause) {
                                                            : ParseAsOfTime(text);
   }
   return Invalid(
-      "AS OF wants a constant: AS OF TIMESTAMP '2018-01-11 18:24:44' or AS OF VERSION "
-      "17");
+      "AS OF wants a constant: AS OF TIMESTAMP '2018-01-11 18:24:44', AS OF VERSION 17 "
+      "or AS OF TAG 'name'");
 }
 
 Status Find(Json& node, std::set<std::string> ctes, std::vector<TableMention>* out) {

@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 #include "data/type.h"
-#include "query/as_of_internal.h"
+#include "query/as_of.h"
 #include "scan/predicate.h"
 
 namespace weir::query {
