@@ -59,7 +59,7 @@ BUGS = [
         "iceberg_test", "VectorFileTest.*"),
     # The order of things.
     Bug("the frontier is committed before the tables", "src/commit/committer.cc",
-        "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease));\n    for (const iceberg::Staged& staged",
+        "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease));\n    for (iceberg::Staged& staged",
         "    WEIR_TRY(AssertOwner(*catalog_, owner_epoch_, lease));\n"
         '    WEIR_TRY(catalog_->Sql("INSERT INTO weir_epochs VALUES (?, ?, ?, ?, ?, ?, ?)",\n'
         '                           {epoch.value, commit.lane, owner_epoch_, now, commit.frontier,\n'
@@ -68,7 +68,7 @@ BUGS = [
         '    WEIR_TRY(catalog_->Sql("COMMIT", {}));\n'
         '    WEIR_TRY(catalog_->Sql("BEGIN IMMEDIATE", {}));\n'
         '    WEIR_TRY(catalog_->Sql("DELETE FROM weir_epochs WHERE epoch = ?", {epoch.value}));\n'
-        "    for (const iceberg::Staged& staged", *COMMIT_CRASH),
+        "    for (iceberg::Staged& staged", *COMMIT_CRASH),
     Bug("the delta is dropped before the store flushed it", "src/state/store.cc", "    WEIR_TRY(Redo(delta, epoch));\n    if (unflushed_bytes_",
         "    WEIR_TRY(Redo(delta, epoch));\n    WEIR_TRY(RemoveDeltas([&](Epoch e) { return e <= epoch; }));\n    if (unflushed_bytes_", *STORE_CRASH),
     Bug("records are acknowledged before they are synced", "src/ingest/log_source.cc",
@@ -98,7 +98,7 @@ BUGS = [
         "    if (!id || !metadata.current_snapshot || *id != metadata.current_snapshot->value)\n", "    if (false)\n",
         "iceberg_test", "StageTest.AFlippedBitHidesNoFile"),
     Bug("metadata file names are used again", "src/iceberg/metadata_folder.cc",
-        '  return fmt::format("{:05d}-{}.metadata.json", NextVersion(base_location), NewUuid());\n',
+        '  return fmt::format("{:05d}-{}.metadata.json", NextVersion(base_location), uuid);\n',
         '  return fmt::format("{:05d}.metadata.json", NextVersion(base_location));\n', "iceberg_test", "StageTest.HalfAStageIsNotInTheWayOfTheNextOne"),
     Bug("data file names are used again", "src/publish/file_set.cc", "iceberg::NewUuid()", '"0"', *FLOW_CRASH, slow=True),
     Bug("garbage goes although a reader may read it", "src/commit/committer.cc", "    if (std::holds_alternative<int64_t>(row[0])) oldest_reader = AsInt(row[0]);\n", "",
