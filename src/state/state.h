@@ -93,7 +93,7 @@ struct StoreOptions {
 inline constexpr std::string_view kRebuildSpace = "rebuild";
 inline constexpr std::string_view kLostKey = "lost";  // why the state was lost
 
-// Used by the commit thread for Apply; Get and Scan may be called by any thread.
+// Used by the commit thread for Apply; reads may be called by any thread.
 class Store {
  public:
   virtual ~Store() = default;
@@ -127,8 +127,8 @@ class Store {
   // applied without gaps: `epoch` is applied() + 1.
   virtual Status Apply(const Delta& delta, Epoch epoch) = 0;
   // The same beside further work of the caller: returns at once. Reads see it from then
-  // on, without waiting: GetMany and Scan look into the delta first. They wait only when
-  // the delta clears a space, and Scan when its prefix is shorter than 17 bytes; all
+  // on, without waiting: GetMany and scans look into the delta first. They wait only when
+  // the delta clears a space, and scans when their prefix is shorter than 17 bytes; all
   // other calls wait. Its error comes from all calls that wait; the delta file is still
   // there, so nothing is lost and the next open applies it.
   virtual Status ApplyBehind(Delta&& delta, Epoch epoch) = 0;
@@ -137,11 +137,19 @@ class Store {
 
   virtual Result<std::vector<std::optional<std::string>>> GetMany(
       std::string_view space, std::span<const std::string_view> keys) = 0;
+  using Visit = std::function<bool(std::string_view key, std::string_view value)>;
   // Keys of the space that begin with `prefix`, in byte order, until `visit` returns
-  // false.
-  virtual Status Scan(
-      std::string_view space, std::string_view prefix,
-      const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
+  // false. In spaces of operators ("op/…") a prefix of 17 bytes or more looks only into
+  // files that have such keys.
+  Status Scan(std::string_view space, std::string_view prefix, const Visit& visit) {
+    return ScanFrom(space, prefix, {}, visit);
+  }
+  // Of those the ones that are not before `prefix` + `from`.
+  virtual Status ScanFrom(std::string_view space, std::string_view prefix,
+                          std::string_view from, const Visit& visit) = 0;
+  // Of those the ones before `prefix` + `before`, the last one first.
+  virtual Status ScanBack(std::string_view space, std::string_view prefix,
+                          std::string_view before, const Visit& visit) = 0;
   // Entries and bytes of each space, counted by reading all of them.
   struct SpaceInfo {
     std::string space;

@@ -1,6 +1,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
@@ -74,6 +75,35 @@ class NoLogger final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
+// What a scan of one group of an operator has in common: the space, NUL, and the kind and
+// hash that the key begins with. Filters know which of these a file has. Files from
+// before there was such a transform have only whole keys in their filters, and RocksDB
+// sees that.
+class GroupPrefix final : public rocksdb::SliceTransform {
+ public:
+  static constexpr size_t kKeyBytes = 17;
+  static bool Has(std::string_view space, std::string_view key) {
+    return space.starts_with(kSpaces) && key.size() >= kKeyBytes;
+  }
+
+  const char* Name() const override { return "weir.GroupPrefix"; }
+  bool InDomain(const Slice& row_key) const override { return Size(row_key) > 0; }
+  Slice Transform(const Slice& row_key) const override {
+    return {row_key.data(), Size(row_key)};
+  }
+
+ private:
+  static constexpr std::string_view kSpaces = "op/";
+  // 0: it has none.
+  static size_t Size(const Slice& row_key) {
+    const std::string_view bytes = View(row_key);
+    if (!bytes.starts_with(kSpaces)) return 0;
+    const size_t space = bytes.find('\0');
+    if (space == bytes.npos || bytes.size() - space - 1 < kKeyBytes) return 0;
+    return space + 1 + kKeyBytes;
+  }
+};
+
 rocksdb::Options RocksOptions(const StoreOptions& options) {
   rocksdb::Options rocks;
   rocks.create_if_missing = true;
@@ -92,6 +122,7 @@ rocksdb::Options RocksOptions(const StoreOptions& options) {
   rocks.compression_per_level[0] = rocks.compression_per_level[1] =
       rocksdb::kNoCompression;
   rocks.max_background_jobs = 2;
+  rocks.prefix_extractor = std::make_shared<GroupPrefix>();
   // Keys are hashes, so every compaction into a level rewrites all of it: rarely, then,
   // and the first level takes what memory-sized states write in all.
   rocks.level0_file_num_compaction_trigger = 8;
@@ -307,47 +338,45 @@ class RocksStore final : public Store {
     return out;
   }
 
-  Status Scan(
-      std::string_view space, std::string_view prefix,
-      const std::function<bool(std::string_view, std::string_view)>& visit) override {
-    const auto pending = Pending();
-    auto newer = pending == nullptr  ? std::vector<PendingDelta::Row>()
-                 : pending->clears() ? std::nullopt
-                                     : pending->FindAll(space, prefix);
-    if (!newer) {
-      WEIR_TRY(Settled());
-      newer.emplace();
-    }
+  Status ScanFrom(std::string_view space, std::string_view prefix, std::string_view from,
+                  const Visit& visit) override {
+    const auto pending = Pending();  // before the iterator: what left it is in the store
+    auto newer = WEIR_TRY(Newer(pending.get(), space, prefix));
+    const std::string first = std::string(prefix).append(from);
+    std::erase_if(newer, [&](const PendingDelta::Row& row) { return row.key < first; });
+    const Range range(space, prefix);
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(range.read));
     std::string begin;
-    RowKey(space, prefix, &begin);
-    const std::string end = PrefixEnd(begin);
-    const Slice bound(end);
-    rocksdb::ReadOptions read;
-    if (!end.empty()) read.iterate_upper_bound = &bound;
-    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read));
-    auto next = newer->begin();
-    // What the pending delta says of keys before `key`; false: the visitor has enough.
-    const auto visit_newer = [&](std::optional<std::string_view> key) {
-      for (; next != newer->end() && (!key || next->key < *key); ++next) {
-        if (!next->found.erased && !visit(next->key, next->found.value)) return false;
-      }
-      return true;
-    };
-    for (it->Seek(begin); it->Valid(); it->Next()) {
-      const std::string_view key = View(it->key()).substr(space.size() + 1);
-      if (!visit_newer(key)) return {};
-      if (next != newer->end() && next->key == key) continue;
-      if (!visit(key, View(it->value()))) return {};
-    }
-    if (it->status().ok() && !visit_newer(std::nullopt)) return {};
-    WEIR_ROCKS(it->status(), "scan");
-    return {};
+    RowKey(space, first, &begin);
+    it->Seek(begin);
+    return Merge(
+        *it, &rocksdb::Iterator::Next, space, newer,
+        [](std::string_view a, std::string_view b) { return a < b; }, visit);
+  }
+
+  Status ScanBack(std::string_view space, std::string_view prefix,
+                  std::string_view before, const Visit& visit) override {
+    const auto pending = Pending();  // before the iterator: what left it is in the store
+    auto newer = WEIR_TRY(Newer(pending.get(), space, prefix));
+    const std::string bound = std::string(prefix).append(before);
+    std::erase_if(newer, [&](const PendingDelta::Row& row) { return row.key >= bound; });
+    std::reverse(newer.begin(), newer.end());
+    const Range range(space, prefix);
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(range.read));
+    std::string end;
+    RowKey(space, bound, &end);
+    it->SeekForPrev(end);
+    if (it->Valid() && View(it->key()) == end) it->Prev();
+    return Merge(
+        *it, &rocksdb::Iterator::Prev, space, newer,
+        [](std::string_view a, std::string_view b) { return a > b; }, visit);
   }
 
   Result<std::vector<SpaceInfo>> Spaces() override {
     WEIR_TRY(Settled());
     rocksdb::ReadOptions read;
     read.fill_cache = false;
+    read.total_order_seek = true;
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read));
     std::vector<SpaceInfo> spaces;
     for (it->Seek(std::string(1, '\1')); it->Valid(); it->Next()) {
@@ -367,6 +396,60 @@ class RocksStore final : public Store {
   std::shared_ptr<const PendingDelta> Pending() const {
     std::lock_guard lock(mutex_);
     return pending_;
+  }
+
+  // What the pending delta says of the keys of a scan, in order.
+  Result<std::vector<PendingDelta::Row>> Newer(const PendingDelta* pending,
+                                               std::string_view space,
+                                               std::string_view prefix) {
+    if (pending == nullptr) return std::vector<PendingDelta::Row>();
+    if (!pending->clears()) {
+      if (auto rows = pending->FindAll(space, prefix)) return *std::move(rows);
+    }
+    WEIR_TRY(Settled());
+    return std::vector<PendingDelta::Row>();
+  }
+
+  // How RocksDB reads the keys that begin with a prefix.
+  struct Range {
+    Range(std::string_view space, std::string_view prefix) {
+      RowKey(space, prefix, &begin);
+      end = PrefixEnd(begin);
+      lower = begin;
+      upper = end;  // empty: there is none
+      read.iterate_lower_bound = &lower;
+      if (!end.empty()) read.iterate_upper_bound = &upper;
+      read.total_order_seek = !GroupPrefix::Has(space, prefix);
+    }
+    Range(const Range&) = delete;
+    Range& operator=(const Range&) = delete;
+
+    std::string begin, end;
+    Slice lower, upper;
+    rocksdb::ReadOptions read;
+  };
+
+  // Visits what the iterator gives and what is newer, both in the same order.
+  Status Merge(rocksdb::Iterator& it, void (rocksdb::Iterator::*step)(),
+               std::string_view space, std::span<const PendingDelta::Row> newer,
+               bool (*before)(std::string_view, std::string_view), const Visit& visit) {
+    auto next = newer.begin();
+    // What the pending delta says of keys before `key`; false: the visitor has enough.
+    const auto visit_newer = [&](std::optional<std::string_view> key) {
+      for (; next != newer.end() && (!key || before(next->key, *key)); ++next) {
+        if (!next->found.erased && !visit(next->key, next->found.value)) return false;
+      }
+      return true;
+    };
+    for (; it.Valid(); (it.*step)()) {
+      const std::string_view key = View(it.key()).substr(space.size() + 1);
+      if (!visit_newer(key)) return {};
+      if (next != newer.end() && next->key == key) continue;
+      if (!visit(key, View(it.value()))) return {};
+    }
+    WEIR_ROCKS(it.status(), "scan");
+    static_cast<void>(visit_newer(std::nullopt));
+    return {};
   }
 
   // What RocksDB says, as ours; damage is noted.

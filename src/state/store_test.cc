@@ -428,7 +428,7 @@ TEST(StoreBehindTest, ReadsSeeTheDeltaThatIsOnItsWay) {
   for (int64_t epoch = 1; epoch <= 60; ++epoch) {
     Delta delta;
     for (int i = number(1500); i >= 0; --i) {
-      const std::string space(1, "st"[number(2)]), key = some_key();
+      const std::string space = number(2) == 0 ? "s" : "op/t", key = some_key();
       if (number(4) == 0) {
         delta.Erase(space, key);
         truth[space].erase(key);
@@ -444,7 +444,8 @@ TEST(StoreBehindTest, ReadsSeeTheDeltaThatIsOnItsWay) {
     ASSERT_TRUE(delta.Write(*posix, dir, Epoch{epoch}).ok());
     ASSERT_TRUE((*store)->ApplyBehind(std::move(delta), Epoch{epoch}).ok());
     for (int i = 0; i < 20; ++i) {
-      const std::string space(1, "stu"[number(3)]), a = some_key(), b = some_key();
+      const std::string space = std::array{"s", "op/t", "op/u"}[number(3)];
+      const std::string a = some_key(), b = some_key();
       const std::string_view keys[] = {a, b};
       const auto got = (*store)->GetMany(space, keys);
       ASSERT_TRUE(got.ok());
@@ -457,20 +458,28 @@ TEST(StoreBehindTest, ReadsSeeTheDeltaThatIsOnItsWay) {
       }
       std::string prefix = some_key();
       if (number(3) == 0) prefix.resize(std::min<size_t>(prefix.size(), 17));
+      // All of it, or from a place on, or back from there.
+      const int way = number(3);
+      std::string place = some_key();
+      place = way > 0 && place.starts_with(prefix) ? place.substr(prefix.size()) : "";
       std::vector<std::string> seen, wanted;
-      const int enough = number(4) == 0 ? 2 : 1 << 30;
-      ASSERT_TRUE((*store)
-                      ->Scan(space, prefix,
-                             [&](std::string_view key, std::string_view value) {
-                               seen.push_back(fmt::format("{}={}", key, value));
-                               return static_cast<int>(seen.size()) < enough;
-                             })
+      const size_t enough = number(4) == 0 ? 2 : 1 << 30;
+      const auto visit = [&](std::string_view key, std::string_view value) {
+        seen.push_back(fmt::format("{}={}", key, value));
+        return seen.size() < enough;
+      };
+      ASSERT_TRUE((way < 2 ? (*store)->ScanFrom(space, prefix, place, visit)
+                           : (*store)->ScanBack(space, prefix, place, visit))
                       .ok());
       for (const auto& [key, value] : truth[space]) {
-        if (key.starts_with(prefix) && static_cast<int>(wanted.size()) < enough)
+        if (key.starts_with(prefix) &&
+            (way < 2 ? key >= prefix + place : key < prefix + place))
           wanted.push_back(fmt::format("{}={}", key, value));
       }
-      ASSERT_EQ(seen, wanted) << "epoch " << epoch << ", prefix " << prefix;
+      if (way == 2) std::reverse(wanted.begin(), wanted.end());
+      wanted.resize(std::min(wanted.size(), enough));
+      ASSERT_EQ(seen, wanted) << "epoch " << epoch << ", prefix " << prefix << ", way "
+                              << way << ", place " << place;
     }
   }
   store->reset();  // its threads remove files of their own
