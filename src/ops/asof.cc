@@ -57,17 +57,24 @@ class AsofJoin final : public Operator {
     for (const int column : side.all_columns)
       inputs.push_back(side.columns.Column(column));
     const std::vector<Hash128> keys = WEIR_TRY(data::HashKeys(*changes.rows, side.keys));
-    WEIR_TRY(rows_->Load(keys));
     std::vector<int32_t> alone;
+    std::vector<size_t> matching;
+    std::vector<Hash128> matching_keys;
+    std::vector<std::string> entries;
     for (size_t row = 0; row < keys.size(); ++row) {
       if (MatchesNothing(side, row)) {
         if (port == 0 && outer_) alone.push_back(static_cast<int32_t>(row));
         continue;
       }
-      entry_.clear();
-      AppendSortedRow(side.order_keys, inputs, row, &entry_);
-      rows_->Add(rows_->FindOrInsert(keys[row]), static_cast<size_t>(port), entry_,
-                 changes.weight(static_cast<int64_t>(row)));
+      matching.push_back(row);
+      matching_keys.push_back(keys[row]);
+      AppendSortedRow(side.order_keys, inputs, row, &entries.emplace_back());
+    }
+    const auto range = static_cast<size_t>(port);
+    WEIR_TRY(rows_->Load(matching_keys, range, entries));
+    for (size_t i = 0; i < matching.size(); ++i) {
+      rows_->Add(rows_->FindOrInsert(matching_keys[i]), range, entries[i],
+                 changes.weight(static_cast<int64_t>(matching[i])));
     }
     return alone.empty() ? Status() : EmitAlone(changes, alone, out);
   }
@@ -75,7 +82,7 @@ class AsofJoin final : public Operator {
   Status Flush(Emitter& out) override {
     for (SortedRows::Touched& touched : WEIR_TRY(rows_->EndOfStep()))
       WEIR_TRY(Differences(touched, out));
-    rows_->BeginStep();
+    WEIR_TRY(rows_->BeginStep());
     return EmitRows(out);
   }
 
@@ -85,7 +92,8 @@ class AsofJoin final : public Operator {
   int64_t state_keys() const override { return rows_->keys(); }
 
  private:
-  using Entry = SortedCounts::Entry;
+  using Cursor = SortedRows::Cursor;
+  using Match = std::optional<std::string_view>;  // an entry
 
   bool MatchesNothing(const Side& side, size_t row) const {
     if (side.columns.Column(side.order.columns[0]).IsNull(row)) return true;
@@ -117,8 +125,6 @@ class AsofJoin final : public Operator {
   // Right entries that came or went are walked through in order, with those that stayed
   // behind them, until one that stayed: from it on the matches are as they were.
   Status Differences(SortedRows::Touched& touched, Emitter& out) {
-    const SortedCounts& lefts = rows_->Range(touched.group, kLeft);
-    const SortedCounts& rights = rows_->Range(touched.group, kRight);
     const auto& left_changes = touched.changes[kLeft];
     group_ = touched.group;
     next_change_ = left_changes.begin();
@@ -135,47 +141,46 @@ class AsofJoin final : public Operator {
     };
     for (skip_unchanged(); change != changes.end();) {
       // Left rows before it have their match as ever.
-      WEIR_TRY(ChangedLefts(rights, change->entry, out));
-      const Entry* stayed = rights.Before(change->entry);
-      const std::string* before = stayed == nullptr ? nullptr : &stayed->key;
-      const std::string* now = before;
-      SortedCounts::Cursor right = rights.From(change->entry);
-      SortedCounts::Cursor left = FirstReached(lefts, change->entry);
+      WEIR_TRY(ChangedLefts(change->entry, out));
+      Match before = rows_->Before(group_, kRight, change->entry);
+      Match now = before;
+      Cursor right = rows_->From(group_, kRight, change->entry);
+      Cursor left = FirstReached(change->entry);
       while (true) {
         const bool changes_next =
-            change != changes.end() && (right.AtEnd() || change->entry <= right->key);
-        const std::string* next = changes_next    ? &change->entry
-                                  : right.AtEnd() ? nullptr
-                                                  : &right->key;
+            change != changes.end() && (right.AtEnd() || change->entry <= right.entry());
+        Match next;
+        if (changes_next) {
+          next = change->entry;
+        } else if (!right.AtEnd()) {
+          next = right.entry();
+        }
         WEIR_TRY(Rematch(left, next, before, now, out));
         if (!changes_next) break;
-        const bool there = !right.AtEnd() && right->key == change->entry;
-        now = there ? &change->entry : now;
-        before = change->before > 0 ? &change->entry : before;
+        const bool there = !right.AtEnd() && right.entry() == change->entry;
+        if (there) now = change->entry;
+        if (change->before > 0) before = change->entry;
         if (there) right.Next();
         ++change;
         skip_unchanged();
       }
     }
-    return ChangedLefts(rights, std::nullopt, out);
+    return ChangedLefts(std::nullopt, out);
   }
 
   // The first left entry that the right one reaches.
-  SortedCounts::Cursor FirstReached(const SortedCounts& lefts, std::string_view right) {
-    const std::string_view time = right.substr(0, kTimeBytes);
-    if (!strict_) return lefts.From(time);
-    std::string after(time);
-    after.append(sizeof(uint64_t), '\xff');  // no row begins so
-    return lefts.From(after);
+  Cursor FirstReached(std::string_view right) {
+    std::string from(right.substr(0, kTimeBytes));
+    if (strict_) from.append(sizeof(uint64_t), '\xff');  // no row begins so
+    return rows_->From(group_, kLeft, from);
   }
 
   // Left rows that changed themselves, before those that the right entry reaches.
-  Status ChangedLefts(const SortedCounts& rights,
-                      std::optional<std::string_view> reached_by, Emitter& out) {
+  Status ChangedLefts(std::optional<std::string_view> reached_by, Emitter& out) {
     for (; next_change_ != last_change_; ++next_change_) {
       const std::string& left = next_change_->entry;
       if (reached_by && Reaches(*reached_by, left)) return {};
-      const std::string* match = MatchOf(rights, left);
+      const Match match = MatchOf(left);
       const int64_t now = rows_->WeightOf(group_, kLeft, left);
       WEIR_TRY(Append(left, match, now - next_change_->before, out));
     }
@@ -184,19 +189,19 @@ class AsofJoin final : public Operator {
 
   // The left rows from the cursor on that the right entry `until` does not reach yet, and
   // those that went.
-  Status Rematch(SortedCounts::Cursor& left, const std::string* until,
-                 const std::string* before, const std::string* now, Emitter& out) {
+  Status Rematch(Cursor& left, const Match& until, const Match& before, const Match& now,
+                 Emitter& out) {
     const auto in_reach = [&](std::string_view entry) {
-      return until == nullptr || !Reaches(*until, entry);
+      return !until || !Reaches(*until, entry);
     };
     while (true) {
       const bool changed = next_change_ != last_change_ &&
-                           (left.AtEnd() || next_change_->entry <= left->key);
+                           (left.AtEnd() || next_change_->entry <= left.entry());
       if (!changed && left.AtEnd()) return {};
-      const std::string& entry = changed ? next_change_->entry : left->key;
+      const std::string_view entry = changed ? next_change_->entry : left.entry();
       if (!in_reach(entry)) return {};
-      const bool there = !left.AtEnd() && left->key == entry;
-      const int64_t weight_now = there ? left->weight : 0;
+      const bool there = !left.AtEnd() && left.entry() == entry;
+      const int64_t weight_now = there ? left.weight() : 0;
       const int64_t weight_before = changed ? next_change_->before : weight_now;
       if (before == now) {
         WEIR_TRY(Append(entry, now, weight_now - weight_before, out));
@@ -209,21 +214,19 @@ class AsofJoin final : public Operator {
     }
   }
 
-  const std::string* MatchOf(const SortedCounts& rights, std::string_view left) const {
+  Match MatchOf(std::string_view left) {
     std::string bound(left.substr(0, kTimeBytes));
     if (!strict_) bound.append(sizeof(uint64_t), '\xff');
-    const Entry* match = rights.Before(bound);
-    return match == nullptr ? nullptr : &match->key;
+    return rows_->Before(group_, kRight, bound);
   }
 
-  Status Append(std::string_view left, const std::string* match, int64_t weight,
-                Emitter& out) {
-    if (weight == 0 || (match == nullptr && !outer_)) return {};
+  Status Append(std::string_view left, const Match& match, int64_t weight, Emitter& out) {
+    if (weight == 0 || (!match && !outer_)) return {};
     const size_t left_columns = sides_[kLeft].schema.fields.size();
     WEIR_TRY(AppendWeights(weight, &weights_, [&]() -> Status {
       WEIR_TRY(DecodeRow(RowOfEntry(left), std::span(columns_).first(left_columns)));
       const auto right = std::span(columns_).subspan(left_columns);
-      if (match != nullptr) return DecodeRow(RowOfEntry(*match), right);
+      if (match) return DecodeRow(RowOfEntry(*match), right);
       for (CellColumn& column : right) column.AppendNull();
       return {};
     }));
@@ -245,7 +248,6 @@ class AsofJoin final : public Operator {
   std::unique_ptr<SortedRows> rows_;
   std::shared_ptr<arrow::Schema> output_;
 
-  std::string entry_;
   // The key that is worked on, and its changes of left rows that are still to come.
   Group* group_ = nullptr;
   std::vector<SortedRows::Change>::const_iterator next_change_, last_change_;

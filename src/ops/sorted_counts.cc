@@ -13,6 +13,15 @@ auto LowerBound(auto& entries, std::string_view key) {
                           });
 }
 
+// A string whose bytes stay in place when it is moved: it has more than a string keeps
+// inside itself.
+std::string Kept(std::string_view key) {
+  std::string out;
+  out.reserve(std::max(key.size(), sizeof(std::string)));
+  out.assign(key);
+  return out;
+}
+
 }  // namespace
 
 // The last chunk that begins at or before `key`; the first one if all begin after it.
@@ -62,7 +71,7 @@ SortedCounts::Entry* SortedCounts::Add(std::string_view key, int64_t weight) {
   if (weight == 0) return Find(key);
   weight_ += weight;
   if (chunks_.empty()) {
-    chunks_.push_back({{Entry{std::string(key), weight}}, weight});
+    chunks_.push_back({{Entry{Kept(key), weight}}, weight});
     count_ = 1;
     bytes_ += kEntryBytes + static_cast<int64_t>(key.size());
     return &chunks_[0].entries[0];
@@ -78,7 +87,7 @@ SortedCounts::Entry* SortedCounts::Add(std::string_view key, int64_t weight) {
     Erase(index, static_cast<size_t>(it - entries.begin()));
     return nullptr;
   }
-  it = entries.insert(it, Entry{std::string(key), weight});
+  it = entries.insert(it, Entry{Kept(key), weight});
   ++count_;
   bytes_ += kEntryBytes + static_cast<int64_t>(key.size());
   if (entries.size() <= kChunkMax) return &*it;

@@ -1,5 +1,6 @@
 // A multiset of byte strings in byte order: each with the sum of its weights. A weight
-// that falls to zero takes its string away.
+// that falls to zero takes its string away. The bytes of a string stay where they are
+// until it goes.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,9 @@ class SortedCounts {
   struct Entry {
     std::string key;
     int64_t weight = 0;
-    bool dirty =
-        false;  // the owner's mark; a string that went away and came back is unmarked
+    // The owner's marks; a string that went away and came back is unmarked.
+    bool dirty = false;
+    bool gap = false;  // strings may be missing between the one before and this
   };
 
   // Adds `weight`; returns the entry, or nullptr when it went away. The pointer holds
@@ -43,6 +45,7 @@ class SortedCounts {
     bool AtEnd() const { return chunk_ == counts_->chunks_.size(); }
     const Entry& operator*() const { return counts_->chunks_[chunk_].entries[at_]; }
     const Entry* operator->() const { return &**this; }
+    bool AtBegin() const { return chunk_ == 0 && at_ == 0; }
     void Next() {
       if (++at_ < counts_->chunks_[chunk_].entries.size()) return;
       ++chunk_;
@@ -50,7 +53,7 @@ class SortedCounts {
     }
     // False: there is nothing before it, and it stays.
     bool Back() {
-      if (at_ == 0 && chunk_ == 0) return false;
+      if (AtBegin()) return false;
       if (at_ == 0) at_ = counts_->chunks_[--chunk_].entries.size();
       --at_;
       return true;
@@ -63,6 +66,12 @@ class SortedCounts {
   };
   // The first string that is not before `key`.
   Cursor From(std::string_view key) const;
+  Cursor End() const {
+    Cursor out;
+    out.counts_ = this;
+    out.chunk_ = chunks_.size();
+    return out;
+  }
   // The last string before `key`; nullptr: there is none.
   const Entry* Before(std::string_view key) const;
 

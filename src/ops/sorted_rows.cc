@@ -8,6 +8,8 @@ namespace weir::ops {
 namespace {
 
 constexpr std::string_view kStoredMark = "1";
+constexpr size_t kWholeRows = 24;  // so many are read of a range before a place is sought
+constexpr size_t kAroundRows = 16, kAheadRowsMax = 512;
 
 }  // namespace
 
@@ -30,16 +32,19 @@ std::string_view RowOfEntry(std::string_view entry) {
 }
 
 Result<std::unique_ptr<SortedRows>> SortedRows::Make(size_t ranges, state::Store* store,
-                                                     std::string space) {
+                                                     std::string space, Naming naming) {
+  WEIR_CHECK(ranges <= (naming == Naming::kBare ? 1 : kRangesMax));
   const bool cold = store != nullptr && WEIR_TRY(HasRows(*store, space));
   return std::unique_ptr<SortedRows>(
-      new SortedRows(ranges, store, std::move(space), cold));
+      new SortedRows(ranges, store, std::move(space), naming, cold));
 }
 
-SortedRows::SortedRows(size_t ranges, state::Store* store, std::string space, bool cold)
+SortedRows::SortedRows(size_t ranges, state::Store* store, std::string space,
+                       Naming naming, bool cold)
     : ranges_(ranges),
       store_(store),
       space_(std::move(space)),
+      naming_(naming),
       cold_(cold),
       table_(sizeof(Slots)) {}
 
@@ -65,24 +70,185 @@ Group* SortedRows::FindOrInsert(Hash128 key) {
   return group;
 }
 
-Status SortedRows::Load(std::span<const Hash128> keys) {
+Status SortedRows::Load(std::span<const Hash128> keys, size_t range,
+                        std::span<const std::string> entries) {
   if (!cold_) return {};
-  return FindMissing(
-      *store_, space_, table_, keys, [&](Hash128 key, std::string_view) -> Status {
-        Group* group = FindOrInsert(key);
-        const auto add = [&](std::string_view entry, int64_t weight) -> Status {
-          const size_t range = entry.empty() ? ranges_ : static_cast<uint8_t>(entry[0]);
-          if (range >= ranges_ || entry.size() <= sizeof(uint32_t))
-            return Corrupt("a stored row in order is malformed");
-          Range(group, range).Add(entry.substr(1), weight);
-          return {};
-        };
-        WEIR_TRY(ScanRange(*store_, space_, key, add));
-        for (size_t range = 0; range < ranges_; ++range)
-          range_bytes_ += Range(group, range).bytes();
-        return {};
-      });
+  WEIR_TRY(FindMissing(*store_, space_, table_, keys,
+                       [&](Hash128 key, std::string_view) -> Status {
+                         Group* group = FindOrInsert(key);
+                         group->flags = Group::kEmitted;
+                         SlotsOf(group).partial.fill(true);
+                         SlotsOf(group).end_gap.fill(true);
+                         return {};
+                       }));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    Group* group = table_.Find(keys[i]);
+    if (group == nullptr || !SlotsOf(group).partial[range]) continue;
+    WEIR_TRY(FillFirst(group, range));
+    WEIR_TRY(Surround(group, range, entries[i]));
+  }
+  return {};
 }
+
+// ---------------------------------------------------------------------------------- gaps
+
+Status SortedRows::FillFirst(Group* group, size_t range) {
+  if (!SlotsOf(group).partial[range] || !Range(group, range).empty()) return {};
+  return Fill(group, range, "", 0, kWholeRows);
+}
+
+// Both sides of an entry, whether it is there or not.
+Status SortedRows::Surround(Group* group, size_t range, const std::string& entry) {
+  const SortedCounts::Cursor at = Range(group, range).From(entry);
+  if (at.AtEnd() || at->key != entry)
+    return Fill(group, range, entry, kAroundRows, kAroundRows);
+  WEIR_TRY(Fill(group, range, entry, kAroundRows, 0));
+  return Fill(group, range, entry + '\0', 0, kAroundRows);
+}
+
+// The gap is from `previous` to `next`, two entries in memory or the ends of the range:
+//     previous … before place from … next
+Status SortedRows::Fill(Group* group, size_t range, std::optional<std::string> place,
+                        size_t before, size_t from) {
+  SortedCounts& rows = Range(group, range);
+  Slots& slots = SlotsOf(group);
+  SortedCounts::Cursor at = place ? rows.From(*place) : rows.End();
+  if (!HasGap(group, range, at)) return {};
+  const bool was_empty = rows.empty();
+  std::optional<std::string> next, previous;
+  if (!at.AtEnd()) next = at->key;
+  if (at.Back()) previous = at->key;
+
+  struct Stored {
+    std::string entry;
+    int64_t weight;
+  };
+  // Takes in what the store has, until that is enough or in memory. False: it was enough.
+  const auto read = [&](bool back, size_t count,
+                        std::vector<Stored>* out) -> Result<bool> {
+    const std::string group_prefix = RangePrefixOf(group->hash);
+    std::string bound = NameOf(range);
+    WEIR_CHECK(place || !bound.empty());
+    if (place) {
+      bound += *place;
+    } else {
+      ++bound[0];
+    }
+    bool malformed = false, all = true;
+    const auto visit = [&](std::string_view key, std::string_view weight) {
+      key.remove_prefix(group_prefix.size());
+      const size_t name_bytes = naming_ == Naming::kByRange;
+      malformed = key.size() < name_bytes + sizeof(uint32_t) ||
+                  (name_bytes > 0 && static_cast<uint8_t>(key[0]) >= ranges_) ||
+                  weight.size() != sizeof(int64_t);
+      if (malformed || key.substr(0, name_bytes) != NameOf(range)) return false;
+      key.remove_prefix(name_bytes);
+      const auto& known = back ? previous : next;
+      if (known && (back ? key <= *known : key >= *known)) return false;
+      all = out->size() < count;
+      if (all) out->push_back({std::string(key), ReadAs<int64_t>(weight.data())});
+      return all;
+    };
+    WEIR_TRY(back ? store_->ScanBack(space_, group_prefix, bound, visit)
+                  : store_->ScanFrom(space_, group_prefix, bound, visit));
+    if (malformed) return Corrupt("a stored row in order is malformed");
+    return all;
+  };
+  std::vector<Stored> back, ahead;
+  const bool to_previous = before > 0 && WEIR_TRY(read(true, before, &back));
+  const bool to_next = from > 0 && WEIR_TRY(read(false, from, &ahead));
+
+  // Whether all is known now between the place and what is before it, and behind it.
+  const bool before_known =
+      before > 0 ||
+      (place && (place->empty() || (previous && *place == *previous + '\0')));
+  const bool behind_known = from > 0 ? !ahead.empty() || to_next : place == next;
+  const int64_t bytes = rows.bytes();
+  for (size_t i = 0; i < back.size(); ++i)
+    rows.Add(back[i].entry, back[i].weight)->gap = i + 1 == back.size() && !to_previous;
+  for (size_t i = 0; i < ahead.size(); ++i)
+    rows.Add(ahead[i].entry, ahead[i].weight)->gap = i == 0 && !before_known;
+  const bool gap = ahead.empty() ? !before_known || !behind_known : !to_next;
+  (next ? rows.Find(*next)->gap : slots.end_gap[range]) = gap;
+  range_bytes_ += rows.bytes() - bytes;
+  ++slots.loads;
+  if (was_empty && to_next && before_known && (before == 0 || to_previous))
+    slots.partial[range] = false;
+  return {};
+}
+
+SortedRows::Cursor SortedRows::From(Group* group, size_t range, std::string_view place) {
+  Cursor out;
+  out.rows_ = this;
+  out.group_ = group;
+  out.range_ = range;
+  out.ahead_ = kAroundRows;
+  if (SlotsOf(group).partial[range]) {
+    NoteRead(FillFirst(group, range));
+    NoteRead(Fill(group, range, std::string(place), 0, kAroundRows));
+  }
+  out.at_ = Range(group, range).From(place);
+  out.loads_ = SlotsOf(group).loads;
+  out.Show();
+  return out;
+}
+
+std::optional<std::string_view> SortedRows::Before(Group* group, size_t range,
+                                                   std::string_view place) {
+  if (SlotsOf(group).partial[range]) {
+    NoteRead(FillFirst(group, range));
+    NoteRead(Fill(group, range, std::string(place), kAroundRows, 0));
+  }
+  const SortedCounts::Entry* found = Range(group, range).Before(place);
+  if (found == nullptr || !read_.ok()) return std::nullopt;
+  return found->key;
+}
+
+// What was read meanwhile moved the entries, whose bytes stay where they are.
+void SortedRows::Cursor::Find() {
+  const uint32_t loads = SlotsOf(group_).loads;
+  if (loads == loads_) return;
+  const SortedCounts& rows = rows_->Range(group_, range_);
+  at_ = end_ ? rows.End() : rows.From(entry_);
+  loads_ = loads;
+}
+
+void SortedRows::Cursor::Show() {
+  end_ = at_.AtEnd() || !rows_->read_.ok();
+  if (end_) return;
+  entry_ = at_->key;
+  weight_ = at_->weight;
+}
+
+void SortedRows::Cursor::Next() {
+  if (end_) return;
+  Find();
+  at_.Next();
+  if (rows_->HasGap(group_, range_, at_)) {
+    const std::string behind = std::string(entry_) + '\0';
+    rows_->NoteRead(rows_->Fill(group_, range_, behind, 0, ahead_));
+    ahead_ = std::min(ahead_ * 2, kAheadRowsMax);
+    at_ = rows_->Range(group_, range_).From(behind);
+    loads_ = SlotsOf(group_).loads;
+  }
+  Show();
+}
+
+bool SortedRows::Cursor::Back() {
+  Find();
+  if (rows_->HasGap(group_, range_, at_)) {
+    std::optional<std::string> place;
+    if (!end_) place = entry_;
+    rows_->NoteRead(rows_->Fill(group_, range_, place, ahead_, 0));
+    ahead_ = std::min(ahead_ * 2, kAheadRowsMax);
+    Find();
+  }
+  if (!rows_->read_.ok() || !at_.Back()) return false;
+  Show();
+  return true;
+}
+
+// ------------------------------------------------------------------------------- changes
 
 void SortedRows::Add(Group* group, size_t range, std::string_view entry, int64_t weight) {
   if (group->touched_step != step_) {
@@ -127,14 +293,15 @@ Result<std::span<SortedRows::Touched>> SortedRows::EndOfStep() {
   return std::span(touched_);
 }
 
-void SortedRows::BeginStep() {
+Status SortedRows::BeginStep() {
   touched_.clear();
   ++step_;
+  return std::exchange(read_, {});
 }
 
 bool SortedRows::IsEmpty(Group* group) const {
   for (size_t range = 0; range < ranges_; ++range) {
-    if (!Range(group, range).empty()) return false;
+    if (!Range(group, range).empty() || SlotsOf(group).end_gap[range]) return false;
   }
   return true;
 }
@@ -142,9 +309,8 @@ bool SortedRows::IsEmpty(Group* group) const {
 Status SortedRows::Checkpoint(state::Delta& delta) {
   if (!touched_.empty()) return Internal("a checkpoint in the middle of a step");
   for (const DirtyEntry& dirty : dirty_entries_) {
-    std::string key = RangePrefixOf(dirty.group->hash);
-    key.push_back(static_cast<char>(dirty.range));
-    key.append(dirty.entry);
+    const std::string key =
+        RangePrefixOf(dirty.group->hash) + NameOf(dirty.range) + dirty.entry;
     SortedCounts::Entry* kept = Range(dirty.group, dirty.range).Find(dirty.entry);
     if (kept == nullptr) {
       delta.Erase(space_, key);

@@ -1,11 +1,17 @@
 // The rows of one or two inputs in order, per key: what operators keep that look at a
 // row's neighbours. An entry is a row's order key, the row and the size of the order key;
 // it stands once, with the number of times the row is there. In the store it is one
-// record (docs/formats/state.md). A key is in memory as a whole, or not at all.
+// record (docs/formats/state.md).
+//
+// Of a key that was let go only what is asked for comes back: the surroundings of rows
+// that change, and what a cursor comes to. Between two entries in memory there may be a
+// gap, where the store may have others. No gap is beside an entry that changed since the
+// last commit, so what the store has in a gap is true.
 #pragma once
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,19 +52,56 @@ class SortedRows {
     std::array<std::vector<Change>, kRangesMax> changes;
   };
 
+  // How entries are named in the store: with the number of their range, or, where there
+  // is but one, without.
+  enum class Naming : uint8_t { kByRange, kBare };
   static Result<std::unique_ptr<SortedRows>> Make(size_t ranges, state::Store* store,
-                                                  std::string space);
+                                                  std::string space,
+                                                  Naming naming = Naming::kByRange);
   ~SortedRows();
   SortedRows(const SortedRows&) = delete;
   SortedRows& operator=(const SortedRows&) = delete;
 
-  // Brings these keys into memory as far as they are stored.
-  Status Load(std::span<const Hash128> keys);
+  // Brings these entries of a range, each of the key at its place, and what is beside
+  // them into memory, as far as they are stored.
+  Status Load(std::span<const Hash128> keys, size_t range,
+              std::span<const std::string> entries);
   Group* FindOrInsert(Hash128 key);
-  // Of a key that is loaded.
+  // Of an entry that is loaded.
   void Add(Group* group, size_t range, std::string_view entry, int64_t weight);
 
-  SortedCounts& Range(Group* group, size_t range) const;
+  // A place in the order of a range, which holds until the next Add. It reads from the
+  // store what it comes to; when that fails it is at the end, and BeginStep tells.
+  class Cursor {
+   public:
+    bool AtEnd() const { return end_; }
+    std::string_view entry() const { return entry_; }
+    int64_t weight() const { return weight_; }  // how often it is there
+    void Next();
+    // False: there is nothing before it, and it stays.
+    bool Back();
+
+   private:
+    friend class SortedRows;
+    void Find();
+    void Show();
+
+    SortedRows* rows_;
+    Group* group_;
+    size_t range_;
+    SortedCounts::Cursor at_;
+    uint32_t loads_;  // of the key, when at_ was found
+    size_t ahead_;    // so many entries are read at once
+    std::string_view entry_;
+    int64_t weight_ = 0;
+    bool end_ = false;
+  };
+  // The first entry that is not before `place`.
+  Cursor From(Group* group, size_t range, std::string_view place);
+  // The last entry before `place`; nullopt: there is none.
+  std::optional<std::string_view> Before(Group* group, size_t range,
+                                         std::string_view place);
+  // Of an entry that is loaded.
   int64_t WeightOf(Group* group, size_t range, std::string_view entry) const {
     const SortedCounts::Entry* found = Range(group, range).Find(entry);
     return found == nullptr ? 0 : found->weight;
@@ -70,7 +113,8 @@ class SortedRows {
   // What the step touched, in order of the first touch. kInternal: a row was taken back
   // that is not there.
   Result<std::span<Touched>> EndOfStep();
-  void BeginStep();
+  // Begins the next step. An error is that of a cursor which could not read.
+  Status BeginStep();
 
   Status Checkpoint(state::Delta& delta);
   // What was not touched since the last checkpoint may go, until no more than `bytes_max`
@@ -85,6 +129,9 @@ class SortedRows {
     SortedCounts* ranges[kRangesMax];
     uint64_t touched;  // place in touched_, in the step that the group says
     Memo* memo;        // owned
+    uint32_t loads;    // how often something was read into it
+    std::array<bool, kRangesMax> partial;  // there may be gaps
+    std::array<bool, kRangesMax> end_gap;  // one behind the last entry
   };
   struct DirtyEntry {
     Group* group;
@@ -92,9 +139,27 @@ class SortedRows {
     std::string entry;
   };
 
-  SortedRows(size_t ranges, state::Store* store, std::string space, bool cold);
+  SortedRows(size_t ranges, state::Store* store, std::string space, Naming naming,
+             bool cold);
   static Slots& SlotsOf(Group* group) {
     return *reinterpret_cast<Slots*>(group->slots());
+  }
+  SortedCounts& Range(Group* group, size_t range) const;
+  std::string NameOf(size_t range) const {
+    return std::string(naming_ == Naming::kByRange ? 1 : 0, static_cast<char>(range));
+  }
+  bool HasGap(Group* group, size_t range, const SortedCounts::Cursor& at) const {
+    return at.AtEnd() ? SlotsOf(group).end_gap[range] : at->gap;
+  }
+  // If the place (nullopt: the end) is in a gap, reads so many of the stored entries
+  // before it and from it on, no more than the gap has.
+  Status Fill(Group* group, size_t range, std::optional<std::string> place, size_t before,
+              size_t from);
+  // The same for a range of which nothing is in memory: all of it, if it is small.
+  Status FillFirst(Group* group, size_t range);
+  Status Surround(Group* group, size_t range, const std::string& entry);
+  void NoteRead(Status status) {
+    if (read_.ok()) read_ = std::move(status);
   }
   bool IsEmpty(Group* group) const;
   void RemoveGroup(Group* group);
@@ -102,6 +167,7 @@ class SortedRows {
   const size_t ranges_;
   state::Store* const store_;
   const std::string space_;
+  const Naming naming_;
   bool cold_;  // the store may hold keys that are not in memory
 
   GroupTable table_;
@@ -112,6 +178,7 @@ class SortedRows {
   std::vector<Group*> dirty_, gone_;
   std::vector<Group*> recent_;  // written by the last checkpoint; some may be others now
   uint32_t hand_ = 0;           // where the last eviction stopped
+  Status read_;                 // the first error of a cursor
 };
 
 }  // namespace weir::ops

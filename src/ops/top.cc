@@ -6,36 +6,151 @@
 #include "data/arrow.h"
 #include "ops/aggregate.h"
 #include "ops/order_keys.h"
-#include "ops/sorted_counts.h"
+#include "ops/sorted_sequence.h"
 #include "ops/stored_groups.h"
 
+// Rows of a key are entries of an ordered set: order key, row, uint32 bytes of the order
+// key. Rows that are equal in their whole order are told apart by their bytes, so that
+// arrival does not decide.
 namespace weir::ops {
 namespace {
 
 constexpr std::string_view kStoredMark = "1";
 
-// Rows of a group as entries of a sorted set: order key, row, uint32 bytes of the order
-// key. Rows that are equal in their whole order are told apart by their bytes, so that
-// arrival does not decide. Append-only inputs keep only the rows that are among the first
-// n.
-class Top final : public Operator {
+// Entries of the first n rows in order, with how often they count.
+using Chosen = std::vector<std::pair<std::string, int64_t>>;
+
+// The changes from the first rows of keys before a step to those behind it.
+class Differences {
  public:
-  Top(TopSpec spec, const data::Schema& input, state::Store* store, std::string space,
-      int64_t memory_bytes_max, bool cold)
+  explicit Differences(const data::Schema& schema) : arrow_(data::ToArrow(schema)) {
+    for (const data::Field& field : schema.fields) columns_.emplace_back(field.type);
+  }
+
+  Status Append(const Chosen& before, const Chosen& after) {
+    auto b = before.begin();
+    auto a = after.begin();
+    while (b != before.end() || a != after.end()) {
+      const bool from_before =
+          a == after.end() || (b != before.end() && b->first <= a->first);
+      const bool from_after =
+          b == before.end() || (a != after.end() && a->first <= b->first);
+      const std::string& entry = from_before ? b->first : a->first;
+      const int64_t weight = (from_after ? a->second : 0) - (from_before ? b->second : 0);
+      if (weight != 0) {
+        WEIR_TRY(DecodeRow(RowOfEntry(entry), columns_));
+        weights_.push_back(static_cast<int32_t>(weight));
+      }
+      a += from_after;
+      b += from_before;
+    }
+    return {};
+  }
+
+  Status Emit(Emitter& out) {
+    if (weights_.empty()) return {};
+    data::Batch batch{WEIR_TRY(FinishRows(arrow_, columns_)),
+                      std::exchange(weights_, {})};
+    return out.Emit(std::move(batch));
+  }
+
+ private:
+  const std::shared_ptr<arrow::Schema> arrow_;
+  std::vector<CellColumn> columns_;
+  std::vector<int32_t> weights_;
+};
+
+// Of an input that takes rows back: keeps all of them, and looks at the first n and at
+// the surroundings of those that change.
+class TopOfChanging final : public Operator {
+ public:
+  TopOfChanging(TopSpec spec, const data::Schema& input, std::unique_ptr<SortedRows> rows,
+                int64_t memory_bytes_max)
       : spec_(std::move(spec)),
         input_(input),
-        output_(data::ToArrow(input)),
+        memory_bytes_max_(memory_bytes_max),
+        order_{spec_.order, spec_.descending, true, true},
+        all_columns_(input.fields.size()),
+        rows_(std::move(rows)),
+        differences_(input) {
+    std::iota(all_columns_.begin(), all_columns_.end(), 0);
+  }
+
+  Status Process(int, data::Batch changes, Emitter&) override {
+    changes = WEIR_TRY(WithoutZeros(std::move(changes)));
+    if (changes.num_rows() == 0) return {};
+    WEIR_TRY(columns_.Load(changes.rows, input_, all_columns_));
+    WEIR_TRY(order_keys_.Load(order_, columns_));
+    std::vector<InputColumn> inputs;
+    for (const int column : all_columns_) inputs.push_back(columns_.Column(column));
+    const std::vector<Hash128> keys = WEIR_TRY(data::HashKeys(*changes.rows, spec_.keys));
+    std::vector<std::string> entries(keys.size());
+    for (size_t row = 0; row < keys.size(); ++row)
+      AppendSortedRow(order_keys_, inputs, row, &entries[row]);
+    WEIR_TRY(rows_->Load(keys, 0, entries));
+    for (size_t row = 0; row < keys.size(); ++row) {
+      rows_->Add(rows_->FindOrInsert(keys[row]), 0, entries[row],
+                 changes.weight(static_cast<int64_t>(row)));
+    }
+    return {};
+  }
+
+  Status Flush(Emitter& out) override {
+    for (const SortedRows::Touched& touched : WEIR_TRY(rows_->EndOfStep())) {
+      WEIR_TRY(differences_.Append(FirstRows(touched.group, touched.changes[0]),
+                                   FirstRows(touched.group, {})));
+    }
+    WEIR_TRY(rows_->BeginStep());
+    return differences_.Emit(out);
+  }
+
+  Status Checkpoint(state::Delta& delta) override { return rows_->Checkpoint(delta); }
+  void Committed() override { rows_->Committed(memory_bytes_max_); }
+  int64_t state_bytes() const override { return rows_->bytes(); }
+  int64_t state_keys() const override { return rows_->keys(); }
+
+ private:
+  Chosen FirstRows(Group* group, std::span<const SortedRows::Change> changes) {
+    Chosen out;
+    int64_t left = spec_.n;
+    for (Sequence rows(rows_->From(group, 0, ""), changes, ""); left > 0 && !rows.AtEnd();
+         rows.Next()) {
+      out.emplace_back(rows.entry(), std::min(left, rows.weight()));
+      left -= out.back().second;
+    }
+    return out;
+  }
+
+  const TopSpec spec_;
+  const data::Schema input_;
+  const int64_t memory_bytes_max_;
+  const OrderSpec order_;
+  std::vector<int> all_columns_;
+  const std::unique_ptr<SortedRows> rows_;
+  Differences differences_;
+  BatchColumns columns_;
+  OrderKeys order_keys_;
+};
+
+// Of an input that only appends: keeps only the rows that are among the first n.
+class TopOfAppended final : public Operator {
+ public:
+  TopOfAppended(TopSpec spec, const data::Schema& input, state::Store* store,
+                std::string space, int64_t memory_bytes_max, bool cold)
+      : spec_(std::move(spec)),
+        input_(input),
         store_(store),
         space_(std::move(space)),
         memory_bytes_max_(memory_bytes_max),
         cold_(cold),
         order_{spec_.order, spec_.descending, true, true},
         all_columns_(input.fields.size()),
+        differences_(input),
         table_(sizeof(SortedCounts*)) {
     std::iota(all_columns_.begin(), all_columns_.end(), 0);
   }
 
-  ~Top() override {
+  ~TopOfAppended() override {
     for (uint32_t i = 0; i < table_.index_end(); ++i) {
       if (Group* group = table_.At(i)) delete RowsOf(group);
     }
@@ -58,24 +173,18 @@ class Top final : public Operator {
         RowsOf(group) = new SortedCounts;
       }
       const int32_t weight = changes.weight(static_cast<int64_t>(row));
-      if (weight < 0 && !spec_.input_retracts)
-        return Internal("an append-only input takes a row back");
+      if (weight < 0) return Internal("an append-only input takes a row back");
       AddRow(group, row, weight);
     }
     return {};
   }
 
   Status Flush(Emitter& out) override {
-    std::vector<CellColumn> columns;
-    for (const data::Field& field : input_.fields) columns.emplace_back(field.type);
-    data::Batch batch;
     for (const Touched& touched : touched_)
-      WEIR_TRY(AppendChanges(touched, columns, &batch.weights));
+      WEIR_TRY(differences_.Append(touched.before, ChosenOf(touched.group)));
     touched_.clear();
     ++step_;
-    if (batch.weights.empty()) return {};
-    batch.rows = WEIR_TRY(FinishRows(output_, columns));
-    return out.Emit(std::move(batch));
+    return differences_.Emit(out);
   }
 
   Status Checkpoint(state::Delta& delta) override {
@@ -87,7 +196,6 @@ class Top final : public Operator {
         delta.Erase(space_, key);
         continue;
       }
-      if (kept->weight < 0) return Internal("a row was taken back that is not there");
       kept->dirty = false;
       delta.Put(space_, key,
                 {reinterpret_cast<const char*>(&kept->weight), sizeof kept->weight});
@@ -113,9 +221,6 @@ class Top final : public Operator {
   int64_t state_keys() const override { return table_.count(); }
 
  private:
-  using Chosen =
-      std::vector<std::pair<std::string, int64_t>>;  // entries of the first n rows, with
-                                                     // how often they count
   struct Touched {
     Group* group;
     Chosen before;
@@ -139,13 +244,10 @@ class Top final : public Operator {
 
   void AddRow(Group* group, size_t row, int32_t weight) {
     entry_.clear();
-    keys_.AppendTo(row, &entry_);
-    const auto order_bytes = static_cast<uint32_t>(entry_.size());
-    AppendCanonicalRow(inputs_, row, &entry_);
-    entry_.append(reinterpret_cast<const char*>(&order_bytes), sizeof order_bytes);
+    AppendSortedRow(keys_, inputs_, row, &entry_);
 
     SortedCounts& rows = *RowsOf(group);
-    const bool full = !spec_.input_retracts && rows.total_weight() >= spec_.n;
+    const bool full = rows.total_weight() >= spec_.n;
     if (full && entry_ >= rows.Last().key) return;
     if (group->touched_step != step_) {
       group->touched_step = step_;
@@ -157,39 +259,11 @@ class Top final : public Operator {
     SortedCounts::Entry* entry = rows.Add(entry_, weight);
     if (entry == nullptr || !entry->dirty) dirty_entries_.emplace_back(group, entry_);
     if (entry != nullptr) entry->dirty = true;
-    while (!spec_.input_retracts && rows.total_weight() - rows.Last().weight >= spec_.n) {
+    while (rows.total_weight() - rows.Last().weight >= spec_.n) {
       if (!rows.Last().dirty) dirty_entries_.emplace_back(group, rows.Last().key);
       rows.RemoveLast();
     }
     rows_bytes_ += rows.bytes() - bytes;
-  }
-
-  // Both lists are in order.
-  Status AppendChanges(const Touched& touched, std::span<CellColumn> columns,
-                       std::vector<int32_t>* weights) {
-    const Chosen after = ChosenOf(touched.group);
-    auto b = touched.before.begin();
-    auto a = after.begin();
-    while (b != touched.before.end() || a != after.end()) {
-      const bool from_before =
-          a == after.end() || (b != touched.before.end() && b->first <= a->first);
-      const bool from_after =
-          b == touched.before.end() || (a != after.end() && a->first <= b->first);
-      const std::string& entry = from_before ? b->first : a->first;
-      const int64_t weight = (from_after ? a->second : 0) - (from_before ? b->second : 0);
-      if (weight != 0) {
-        const auto order_bytes =
-            ReadAs<uint32_t>(entry.data() + entry.size() - sizeof(uint32_t));
-        WEIR_TRY(
-            DecodeRow(std::string_view(entry).substr(
-                          order_bytes, entry.size() - order_bytes - sizeof(uint32_t)),
-                      columns));
-        weights->push_back(static_cast<int32_t>(weight));
-      }
-      a += from_after;
-      b += from_before;
-    }
-    return {};
   }
 
   Status Restore(std::span<const Hash128> hashes) {
@@ -232,13 +306,13 @@ class Top final : public Operator {
 
   const TopSpec spec_;
   const data::Schema input_;
-  const std::shared_ptr<arrow::Schema> output_;
   state::Store* const store_;
   const std::string space_;
   const int64_t memory_bytes_max_;
   bool cold_;  // the store may hold groups that are not in memory
   const OrderSpec order_;
   std::vector<int> all_columns_;
+  Differences differences_;
 
   GroupTable table_;
   BatchColumns columns_;
@@ -266,8 +340,14 @@ Result<std::unique_ptr<Operator>> NewTop(TopSpec spec, const data::Schema& input
         return Invalid("a column of the first rows of a key does not exist");
     }
   }
+  if (spec.input_retracts) {
+    auto rows =
+        WEIR_TRY(SortedRows::Make(1, store, std::move(space), SortedRows::Naming::kBare));
+    return std::unique_ptr<Operator>(std::make_unique<TopOfChanging>(
+        std::move(spec), input, std::move(rows), memory_bytes_max));
+  }
   const bool cold = store != nullptr && WEIR_TRY(HasRows(*store, space));
-  return std::unique_ptr<Operator>(std::make_unique<Top>(
+  return std::unique_ptr<Operator>(std::make_unique<TopOfAppended>(
       std::move(spec), input, store, std::move(space), memory_bytes_max, cold));
 }
 

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "data/arrow.h"
-#include "ops/sorted_rows.h"
+#include "ops/sorted_sequence.h"
 #include "ops/stored_groups.h"
 #include "ops/window_values.h"
 
@@ -27,57 +27,6 @@ std::string_view RowOf(std::string_view entry) {
   const std::string_view row = RowOfEntry(entry);
   return row.substr(0, row.size() - sizeof(uint32_t));
 }
-
-// The rows of a key in order, as they are or as they were before the step.
-class Sequence {
- public:
-  Sequence(const SortedCounts& rows, std::span<const SortedRows::Change> changes,
-           std::string_view from)
-      : cursor_(rows.From(from)) {
-    change_ =
-        std::lower_bound(changes.begin(), changes.end(), from,
-                         [](const SortedRows::Change& change, std::string_view key) {
-                           return std::string_view(change.entry) < key;
-                         });
-    last_change_ = changes.end();
-    Settle();
-  }
-
-  bool AtEnd() const { return weight_ == 0; }
-  std::string_view entry() const { return entry_; }
-  int64_t weight() const { return weight_; }  // how often it is there
-  void Next() {
-    Step();
-    Settle();
-  }
-
- private:
-  bool OnChange() const {
-    return change_ != last_change_ && (cursor_.AtEnd() || change_->entry <= cursor_->key);
-  }
-  void Step() {
-    const bool on_change = OnChange();
-    if (!cursor_.AtEnd() && (!on_change || change_->entry == cursor_->key))
-      cursor_.Next();
-    if (on_change) ++change_;
-  }
-  // Moves on to an entry with a weight.
-  void Settle() {
-    for (;; Step()) {
-      weight_ = 0;
-      const bool on_change = OnChange();
-      if (!on_change && cursor_.AtEnd()) return;
-      entry_ = on_change ? change_->entry : cursor_->key;
-      weight_ = on_change ? change_->before : cursor_->weight;
-      if (weight_ > 0) return;
-    }
-  }
-
-  SortedCounts::Cursor cursor_;
-  std::span<const SortedRows::Change>::iterator change_, last_change_;
-  std::string_view entry_;
-  int64_t weight_ = 0;
-};
 
 // The same, a row that is there n times n times.
 class Rows {
@@ -156,6 +105,9 @@ class Window final : public Operator {
       counts_rows_ |=
           call.kind == WindowKind::kRowNumber || call.kind == WindowKind::kRank;
       counts_peers_ |= call.kind == WindowKind::kDenseRank;
+      remembers_ |=
+          call.kind == WindowKind::kRowNumber || call.kind == WindowKind::kRank ||
+          call.kind == WindowKind::kDenseRank || (IsRunning(call.kind) && !Moves(call));
       if (!Moves(call)) continue;
       int64_t& reach = call.rows_frame ? rows_reach_ : range_reach_;
       reach = std::max(reach, call.preceding);
@@ -172,17 +124,20 @@ class Window final : public Operator {
     std::vector<InputColumn> inputs;
     for (const int column : all_columns_) inputs.push_back(batch_columns_.Column(column));
     const std::vector<Hash128> keys = WEIR_TRY(data::HashKeys(*changes.rows, spec_.keys));
-    WEIR_TRY(rows_->Load(keys));
+    std::vector<std::string> entries(keys.size());
     for (size_t row = 0; row < keys.size(); ++row) {
-      entry_.clear();
-      peer_keys_.AppendTo(row, &entry_);
-      const auto peer_bytes = static_cast<uint32_t>(entry_.size());
-      if (!tie_order_.columns.empty()) tie_keys_.AppendTo(row, &entry_);
-      const auto order_bytes = static_cast<uint32_t>(entry_.size());
-      AppendCanonicalRow(inputs, row, &entry_);
+      std::string& entry = entries[row];
+      peer_keys_.AppendTo(row, &entry);
+      const auto peer_bytes = static_cast<uint32_t>(entry.size());
+      if (!tie_order_.columns.empty()) tie_keys_.AppendTo(row, &entry);
+      const auto order_bytes = static_cast<uint32_t>(entry.size());
+      AppendCanonicalRow(inputs, row, &entry);
       for (const uint32_t size : {peer_bytes, order_bytes})
-        entry_.append(reinterpret_cast<const char*>(&size), sizeof size);
-      rows_->Add(rows_->FindOrInsert(keys[row]), 0, entry_,
+        entry.append(reinterpret_cast<const char*>(&size), sizeof size);
+    }
+    WEIR_TRY(rows_->Load(keys, 0, entries));
+    for (size_t row = 0; row < keys.size(); ++row) {
+      rows_->Add(rows_->FindOrInsert(keys[row]), 0, entries[row],
                  changes.weight(static_cast<int64_t>(row)));
     }
     return {};
@@ -199,7 +154,7 @@ class Window final : public Operator {
       WEIR_TRY(FollowChanges(touched, &marks.marks, out));
       if (!marks.marks.empty()) rows_->SetMemo(touched.group, std::move(memo));
     }
-    rows_->BeginStep();
+    WEIR_TRY(rows_->BeginStep());
     return EmitRows(out);
   }
 
@@ -246,13 +201,12 @@ class Window final : public Operator {
   // Puts out what the changes of a key (in order) change.
   Status FollowChanges(const SortedRows::Touched& touched, MarkList* marks,
                        Emitter& out) {
-    const SortedCounts& rows = rows_->Range(touched.group, 0);
+    group_ = touched.group;
     const std::span<const Change> changes = touched.changes[0];
     for (auto change = changes.begin(); change != changes.end();) {
       // Peers share results, so that whole groups of them are done anew.
-      const std::string begin = Back(rows, std::string(PeersOf(change->entry)), lead_);
-      const std::string history =
-          std::min(Back(rows, begin, history_rows_), Reach(begin));
+      const std::string begin = Back(std::string(PeersOf(change->entry)), lead_);
+      const std::string history = std::min(Back(begin, history_rows_), Reach(begin));
       const auto after =
           std::lower_bound(marks->begin(), marks->end(), history,
                            [](const Marks::Mark& mark, const std::string& key) {
@@ -267,6 +221,7 @@ class Window final : public Operator {
         from = after[-1].entry + '\0';  // what stands behind it, also if it is gone
       } else {
         state.values.resize(spec_.calls.size());
+        if (!remembers_) from = history;
       }
       // Frames that move hold nothing yet: what they hold at `begin` comes behind the
       // mark.
@@ -274,17 +229,17 @@ class Window final : public Operator {
         if (Moves(spec_.calls[i])) state.values[i] = {};
       }
 
-      Walk now = WEIR_TRY(ComeTo(rows, from, begin, std::move(state), &fresh));
+      Walk now = WEIR_TRY(ComeTo(from, begin, std::move(state), &fresh));
       // Rows that no frame from here on has may be others in the two histories.
       WEIR_TRY(LeaveBehind({}, true, 1, now));
       WEIR_TRY(LeaveBehind(begin, false, 0, now));
       Walk before = now;
-      before.rows = Sequence(rows, changes, begin);
+      before.rows = RowsFrom(begin, changes);
       for (Frame& frame : before.frames) {
         const bool inside = !frame.first.AtEnd() && frame.first.entry() < begin;
-        frame.first = inside ? Rows(Sequence(rows, changes, frame.first.entry()),
-                                    frame.first.copy())
-                             : Rows(before.rows);
+        frame.first =
+            inside ? Rows(RowsFrom(frame.first.entry(), changes), frame.first.copy())
+                   : Rows(before.rows);
       }
       for (Walk* walk : {&before, &now}) {
         for (const WindowCall& call : spec_.calls) {
@@ -294,7 +249,7 @@ class Window final : public Operator {
         }
       }
       std::string last = begin;
-      WEIR_TRY(Compare(rows, changes, before, now, &change, &fresh, &last, out));
+      WEIR_TRY(Compare(changes, before, now, &change, &fresh, &last, out));
       const auto replaced =
           std::upper_bound(marks->begin() + kept, marks->end(), last,
                            [](const std::string& key, const Marks::Mark& mark) {
@@ -308,14 +263,19 @@ class Window final : public Operator {
   }
 
   // Where the group of peers begins that is so many rows before `from`.
-  static std::string Back(const SortedCounts& rows, std::string from, int64_t count) {
+  std::string Back(std::string from, int64_t count) {
     if (count == 0) return from;
-    SortedCounts::Cursor cursor = rows.From(from);
+    SortedRows::Cursor cursor = rows_->From(group_, 0, from);
     while (count > 0 && cursor.Back()) {
-      count -= cursor->weight;
-      from = PeersOf(cursor->key);
+      count -= cursor.weight();
+      from = PeersOf(cursor.entry());
     }
     return from;
+  }
+
+  // The rows of the key from a place on; given its changes, as they were before.
+  Sequence RowsFrom(std::string_view from, std::span<const Change> changes) {
+    return {rows_->From(group_, 0, from), changes, from};
   }
 
   // The place of an order of the first column, and whether that is NULL.
@@ -346,9 +306,9 @@ class Window final : public Operator {
   }
 
   // Takes in the rows from one entry to another.
-  Result<Walk> ComeTo(const SortedCounts& rows, std::string_view from,
-                      std::string_view to, State state, MarkList* fresh) {
-    Walk walk{Sequence(rows, {}, from), {}, {}, {}, std::move(state), {}, {}, {}};
+  Result<Walk> ComeTo(std::string_view from, std::string_view to, State state,
+                      MarkList* fresh) {
+    Walk walk{RowsFrom(from, {}), {}, {}, {}, std::move(state), {}, {}, {}};
     for (const WindowCall& call : spec_.calls) {
       if (Moves(call))
         walk.frames.push_back({Rows(walk.rows), 0, FrameValues(ArgumentType(call))});
@@ -363,17 +323,17 @@ class Window final : public Operator {
     return walk;
   }
 
-  static void MarkIfDue(const Walk& walk, std::string_view entry, int64_t* unmarked,
-                        MarkList* fresh) {
-    if (*unmarked < kMarkRows) return;
+  void MarkIfDue(const Walk& walk, std::string_view entry, int64_t* unmarked,
+                 MarkList* fresh) const {
+    if (!remembers_ || *unmarked < kMarkRows) return;
     fresh->push_back({std::string(entry), walk.state});
     *unmarked = 0;
   }
 
   // Walks through both histories until they are the same and the next change is out of
   // reach. `last` gets the last entry that was looked at.
-  Status Compare(const SortedCounts& rows, std::span<const Change> changes, Walk& before,
-                 Walk& now, std::span<const Change>::iterator* change, MarkList* fresh,
+  Status Compare(std::span<const Change> changes, Walk& before, Walk& now,
+                 std::span<const Change>::iterator* change, MarkList* fresh,
                  std::string* last, Emitter& out) {
     int64_t unmarked = 0, unchanged = 0;
     std::string changed_peers;  // the last ones
@@ -407,7 +367,7 @@ class Window final : public Operator {
       // One that stands right behind is reached by going on. To begin anew there would
       // look for what of the history before is behind it, past all rows that are new.
       if (StandsNext(before, now, PeersOf((*change)->entry))) continue;
-      if (Back(rows, std::string(PeersOf((*change)->entry)), lead_) > *last) return {};
+      if (Back(std::string(PeersOf((*change)->entry)), lead_) > *last) return {};
     }
     return {};
   }
@@ -662,10 +622,11 @@ class Window final : public Operator {
   int64_t rows_reach_ = 0, range_reach_ = -1;  // the widest of the frames that move
   int64_t history_rows_ = 0;  // so many rows before the first one decide its results
   bool counts_rows_ = false, counts_peers_ = false;
+  bool remembers_ = false;  // results depend on all rows before
 
+  Group* group_ = nullptr;  // the key that is worked on
   BatchColumns batch_columns_;
   OrderKeys peer_keys_, tie_keys_;
-  std::string entry_;
   std::vector<std::vector<CellView>> unit_cells_;
   std::vector<CellView> other_cells_;
   std::vector<CellColumn> columns_;  // of the output
