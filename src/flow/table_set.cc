@@ -25,6 +25,16 @@ bool SameColumns(const data::Schema& have, const data::Schema& wanted) {
   return true;
 }
 
+// Ascending, NULLs last, as ORDER BY has it.
+std::vector<iceberg::SortField> SortOf(const data::Schema& schema,
+                                       const TableSpec& spec) {
+  std::vector<iceberg::SortField> out;
+  for (const std::string& column : spec.cluster_by) {
+    if (const data::Field* field = schema.Find(column)) out.push_back({field->id});
+  }
+  return out;
+}
+
 std::string TableDir(const std::string& data_dir, const std::string& table) {
   const size_t dot = table.find('.');
   return io::Join(io::Join(commit::WarehouseDir(data_dir), table.substr(0, dot)),
@@ -97,6 +107,7 @@ iceberg::Metadata TableSet::Fresh(const TableSpec& spec,
     const data::Field* field = table.schema.Find(column);
     if (field != nullptr) table.partition.push_back({field->id, 0, "", transform});
   }
+  table.sort = SortOf(table.schema, spec);
   table.properties["write.metadata.delete-after-commit.enabled"] = "true";
   table.properties["write.metadata.previous-versions-max"] = "20";
   for (const auto& [key, value] : spec.properties) table.properties[key] = value;
@@ -149,13 +160,19 @@ Status TableSet::Open(const TableSpec& spec) {
     auto changed = iceberg::WithSchema(slot.metadata, spec.schema);
     if (!changed.ok()) return std::move(changed).error().Within("table " + spec.name);
     slot.metadata = *std::move(changed);
-    slot.schema_changed = true;
+    slot.metadata_changed = true;
     if (!SameColumns(slot.metadata.schema(), spec.schema)) {
       return Invalid(
           fmt::format("table {}: its columns cannot become those declared now; a column "
                       "may be added at the end, none removed or reordered",
                       spec.name));
     }
+  }
+  iceberg::Metadata ordered =
+      iceberg::WithSortOrder(slot.metadata, SortOf(slot.metadata.schema(), slot.spec));
+  if (ordered.default_sort_order_id != slot.metadata.default_sort_order_id) {
+    slot.metadata = std::move(ordered);
+    slot.metadata_changed = true;
   }
   return OpenWriter(slot);
 }
@@ -185,7 +202,7 @@ Result<std::optional<iceberg::Staged>> TableSet::Close(
     if (slot.error) return *slot.error;
     state::Delta own;
     std::optional<iceberg::FileChange> change = WEIR_TRY(slot.writer->Finish(epoch, own));
-    if (!change && !slot.location.empty() && !slot.schema_changed)
+    if (!change && !slot.location.empty() && !slot.metadata_changed)
       return std::optional<iceberg::Staged>();
     const Micros now = clock_.Now();
     std::optional<iceberg::Staged> staged;
@@ -256,7 +273,7 @@ void TableSet::Committed(const std::vector<iceberg::Staged>& staged) {
     Slot& slot = slots_.at(one.table);
     slot.metadata = one.metadata;
     slot.location = one.metadata_location;
-    slot.schema_changed = false;
+    slot.metadata_changed = false;
     slot.writer->Committed(one.metadata);
   }
 }

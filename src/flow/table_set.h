@@ -29,6 +29,7 @@ struct TableSpec {
   std::vector<std::string> key;
   std::vector<std::pair<iceberg::Transform, std::string>>
       partition_by;  // transform, column
+  std::vector<std::string> cluster_by;
   std::string comment;
   std::vector<std::pair<std::string, std::string>> properties;  // TBLPROPERTIES
 };
@@ -86,7 +87,7 @@ class TableSet {
     TableSpec spec;
     iceberg::Metadata metadata;
     std::string location;  // of the committed metadata file; empty: not created yet
-    bool schema_changed = false;
+    bool metadata_changed = false;
     std::unique_ptr<publish::TableWriter> writer;
     MemoryClaim claim;  // on buffers: what the writer has taken and not written yet
     std::optional<Error>

@@ -28,7 +28,7 @@ Result<std::pair<iceberg::Transform, std::string>> PartitionTerm(
 
 Result<TableSpec> BronzeSpec(const contract::Contract& contract,
                              const ingest::SourceTables& tables) {
-  TableSpec bronze{tables.bronze,       tables.bronze_schema, false, {}, {},
+  TableSpec bronze{tables.bronze,       tables.bronze_schema, false, {}, {}, {},
                    contract.description};
   if (tables.keyed) {
     bronze.keyed = true;
@@ -45,6 +45,7 @@ TableSpec SpecOf(const plan::ModelPlan& plan) {
                  !plan.append_only || plan.verify_key,
                  plan.key,
                  {},
+                 plan.model.cluster_by,
                  plan.model.comment,
                  plan.model.properties};
   for (const auto& [column, comment] : plan.model.column_comments) {

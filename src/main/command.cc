@@ -68,11 +68,6 @@ namespace {
 // look like a promise.
 void RefuseWhatIsNotKept(const project::Project& project,
                          std::vector<contract::Problem>* problems) {
-  for (const sql::Model& model : project.models) {
-    if (!model.cluster_by.empty())
-      problems->push_back({model.file, 1, "CLUSTER BY comes with a later version",
-                           "leave it out, or use PARTITIONED BY"});
-  }
   for (const contract::Contract& contract : project.contracts) {
     if (contract.identity_across_partitions) {
       problems->push_back({contract.file, 0,

@@ -38,6 +38,22 @@ INSTANTIATE_TEST_SUITE_P(
                   {"CREATE STREAMING TABLE t.m AS SELECT nope FROM STREAM "
                    "bronze.ride_events e WHERE e.nothing"},
                   "m0.sql:1:82: Table \"e\" does not have a column named \"nothing\"\n"},
+        FaultCase{"ClusterByNothing",
+                  {"CREATE MATERIALIZED VIEW t.m\nCLUSTER BY (kk) AS SELECT k FROM "
+                   "silver.changing"},
+                  "m0.sql:2:1: CLUSTER BY names kk, which is not a column of the query "
+                  "[did you mean k?]\n"},
+        FaultCase{"ClusterByTwice",
+                  {"CREATE MATERIALIZED VIEW t.m CLUSTER BY (k, ts, K) AS SELECT k, ts "
+                   "FROM silver.changing"},
+                  "m0.sql:1:30: CLUSTER BY names K twice [leave one out]\n"},
+        FaultCase{
+            "ClusterByNested",
+            {"CREATE MATERIALIZED VIEW t.m CLUSTER BY (l) AS SELECT k, [n] AS l "
+             "FROM silver.changing"},
+            "m0.sql:1:30: CLUSTER BY names l, which is list<int>: rows of a file "
+            "cannot be in the order of a nested type [name columns of simple types; "
+            "a part of a struct becomes one in the query]\n"},
         FaultCase{"Now",
                   {"CREATE MATERIALIZED VIEW t.m AS SELECT k FROM silver.changing WHERE "
                    "ts > now() - INTERVAL 1 DAY"},

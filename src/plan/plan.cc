@@ -413,6 +413,7 @@ class Planner {
     for (const sql::PartitionTerm& term : model.partitioned_by)
       check("PARTITIONED BY", term.column);
     for (const std::string& column : model.cluster_by) check("CLUSTER BY", column);
+    CheckClusterBy(plan);
     for (const auto& [column, _] : model.column_comments) {
       if (plan.output.IndexOf(column.text) >= 0) continue;
       const std::string closest = sql::Closest(column.text, names);
@@ -424,6 +425,31 @@ class Planner {
             sql::LineOf(model.text, column.begin)}});
     }
     CheckOnRowError(model);
+  }
+
+  void CheckClusterBy(const ModelPlan& plan) {
+    const sql::Model& model = plan.model;
+    const auto problem = [&](const std::string& message, const std::string& fix) {
+      Problem(model, sql::PlaceOf(model.text, ClauseAt(model, "CLUSTER BY")), message,
+              fix);
+    };
+    for (auto column = model.cluster_by.begin(); column != model.cluster_by.end();
+         ++column) {
+      const bool twice =
+          std::any_of(model.cluster_by.begin(), column,
+                      [&](const std::string& other) { return SameName(other, *column); });
+      if (twice)
+        problem(fmt::format("CLUSTER BY names {} twice", *column), "leave one out");
+      const int i = plan.output.IndexOf(*column);
+      if (i < 0) continue;
+      const data::Type& type = plan.output.fields[static_cast<size_t>(i)].type;
+      if (type.is_nested())
+        problem(
+            fmt::format("CLUSTER BY names {}, which is {}: rows of a file cannot be in "
+                        "the order of a nested type",
+                        *column, data::TypeName(type)),
+            "name columns of simple types; a part of a struct becomes one in the query");
+    }
   }
 
   // Bronze's own columns may be passed on.

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "data/arrow.h"
+#include "publish/cluster_internal.h"
 #include "publish/live_files_internal.h"
 #include "publish/merge_internal.h"
 #include "publish/writer_internal.h"
@@ -78,13 +79,18 @@ class AppendWriter final : public TableWriter {
           FilesOptions(options_, metadata_, fmt::format("{:010}", next_turn_++)));
     }
     counters_.rows_written += changes.num_rows();
-    return AddByPartition(partitioner_, *files_, changes, nullptr);
+    if (!OrderOf(metadata_))
+      return AddByPartition(partitioner_, *files_, changes, nullptr);
+    unsorted_bytes_ += data::ByteSize(changes);
+    unsorted_.push_back(std::move(changes));
+    return unsorted_bytes_ < options_.sort_bytes_max ? Status() : WriteSorted();
   }
 
   Result<std::optional<iceberg::FileChange>> Finish(Epoch, state::Delta&) override {
     WEIR_CHECK(!change_);
     iceberg::FileChange change;
     if (files_ != nullptr) {
+      if (!unsorted_.empty()) WEIR_TRY(WriteSorted());
       change.added = WEIR_TRY(files_->Close());
       written_ = change.added;
       files_.reset();
@@ -124,12 +130,14 @@ class AppendWriter final : public TableWriter {
   void Abandon() override {
     if (files_ != nullptr) files_->Discard();
     files_.reset();
+    unsorted_.clear();
+    unsorted_bytes_ = 0;
     RemoveFiles(io_, written_);
     Forget();
   }
 
   int64_t buffered_bytes() const override {
-    return files_ == nullptr ? 0 : files_->open_bytes();
+    return unsorted_bytes_ + (files_ == nullptr ? 0 : files_->open_bytes());
   }
   const Counters& counters() const override { return counters_; }
 
@@ -141,6 +149,7 @@ class AppendWriter final : public TableWriter {
     data::Schema schema;
     bool lineage = false;
     FileSetOptions files;
+    CopyOrder order;
   };
   // One that a writer with `beside` has begun.
   struct BesideMerge {
@@ -156,6 +165,17 @@ class AppendWriter final : public TableWriter {
     std::vector<iceberg::DataFile> merged;
   };
 
+  // What waits, as files of their own.
+  Status WriteSorted() {
+    const data::Batch all = WEIR_TRY(data::Concat(unsorted_));
+    unsorted_.clear();
+    unsorted_bytes_ = 0;
+    const data::Batch sorted =
+        WEIR_TRY(data::Take(all, WEIR_TRY(SortedRows(*all.rows, *OrderOf(metadata_)))));
+    WEIR_TRY(AddByPartition(partitioner_, *files_, sorted, nullptr));
+    return files_->EndFiles();
+  }
+
   void Forget() {
     change_.reset();
     merges_.clear();
@@ -165,7 +185,9 @@ class AppendWriter final : public TableWriter {
 
   std::vector<Run> RunsOf(const std::vector<iceberg::DataFile>& files) const {
     std::vector<int64_t> bytes;
-    for (const iceberg::DataFile& file : files) bytes.push_back(file.file_bytes);
+    for (const iceberg::DataFile& file : files)
+      bytes.push_back(
+          SizeForMerge(options_, metadata_, file.file_bytes, file.record_count));
     return ChooseMerges(bytes, {options_.merge_files_min, options_.small_file_bytes,
                                 options_.file_bytes_target});
   }
@@ -196,7 +218,8 @@ class AppendWriter final : public TableWriter {
                   files.begin() + static_cast<int64_t>(run.last)},
                  metadata_.schema(),
                  metadata_.format_version >= 3,
-                 {}};
+                 {},
+                 OrderedCopy(options_, metadata_)};
     job.files =
         FilesOptions(options_, metadata_,
                      io::BaseName(job.inputs.back().path).substr(0, kOrderedName));
@@ -212,14 +235,14 @@ class AppendWriter final : public TableWriter {
     FileSet out(io, job.lineage ? WithLineage(job.schema) : job.schema, job.files);
     OnMoved each;
     if (unwanted != nullptr) {
-      each = [&](size_t, const arrow::RecordBatch&, std::span<const int32_t>,
+      each = [&](const arrow::RecordBatch&, std::span<const Origin>,
                  std::span<const Placement>) -> Status {
         if (*unwanted) return Cancelled();
         return {};
       };
     }
-    const Status copied =
-        CopyLive(io, job.schema, job.lineage, inputs, job.partition.second, out, each);
+    const Status copied = CopyLive(io, job.schema, job.lineage, inputs, job.order,
+                                   job.partition.second, out, each);
     if (copied.ok()) return out.Close();
     out.Discard();
     return copied.error();
@@ -290,6 +313,8 @@ class AppendWriter final : public TableWriter {
   std::map<Partition, std::vector<iceberg::DataFile>> live_;  // in append order
   int64_t next_turn_ = 0;
   std::unique_ptr<FileSet> files_;
+  std::vector<data::Batch> unsorted_;  // wait for files_
+  int64_t unsorted_bytes_ = 0;
   std::set<Partition> grown_;  // where there may be files to merge beside
   std::unique_ptr<BesideMerge> beside_;
   // Between Finish and Committed:

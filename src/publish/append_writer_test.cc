@@ -95,6 +95,86 @@ TEST(AppendWriterTest, MergesSmallFilesInAppendOrder) {
   ExpectAppendOrder(table);
 }
 
+TEST(AppendWriterTest, FilesOfAClusteredTableAreSortedAlsoWhenTheyAreMerged) {
+  const uint32_t seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  TestTable table(/*keyed=*/false, {},
+                  {{.source_id = 3, .transform = {iceberg::TransformKind::kDay}}});
+  table.options.sort_bytes_max = 600;  // some epochs fill it several times
+  table.options.merge_files_min = 4;
+  std::map<TestRow, int> rows;
+  const auto run = [&](int epochs) {
+    for (int i = 0; i < epochs; ++i) {
+      std::vector<std::vector<TestRow>> batches(random() % 3);
+      for (auto& batch : batches) {
+        for (size_t n = random() % 40; n > 0; --n) {
+          batch.push_back({1, static_cast<int64_t>(random() % 1000),
+                           fmt::format("v{}", random() % 5),
+                           static_cast<int64_t>(random() % 2) * 86'400'000'000});
+          ++rows[batch.back()];
+        }
+      }
+      ASSERT_OK(table.RunEpoch(batches));
+    }
+    EXPECT_EQ(table.Read(), rows);
+  };
+  run(4);
+  EXPECT_EQ(table.SortedFiles(), 0u);
+  table.Cluster({"name", "id"});
+  table.Restart();
+  run(40);
+  EXPECT_GT(table.SortedFiles(), 0u);
+  EXPECT_GT(table.writer().counters().files_merged, 0);
+  table.Cluster({"id"});
+  table.Restart();
+  run(60);
+  std::set<int> orders;
+  for (const iceberg::LiveFile& file : table.Files())
+    orders.insert(file.data.sort_order_id.value_or(0));
+  EXPECT_TRUE(orders.contains(2)) << "a changed clause is a new order";
+  table.SortedFiles();
+  table.Cluster({});
+  table.Restart();
+  run(2);
+  EXPECT_EQ(table.metadata().sort_orders.size(), 3u);
+}
+
+TEST(AppendWriterTest, FilesOfOneEpochOfAClusteredTableAreApart) {
+  TestTable table(/*keyed=*/false);
+  table.Cluster({"id"});
+  table.options.file_bytes_target = 100'000;
+  std::vector<TestRow> rows;
+  for (int64_t i = 0; i < 200'000; ++i)
+    rows.push_back({1, i * 7919 % 200'003, fmt::format("name-{}", i), i});
+  ASSERT_OK(table.RunEpoch({rows}));
+  EXPECT_GT(table.SortedFiles(), 3u);
+  int64_t last = -1;
+  for (const iceberg::LiveFile& file : table.Files()) {
+    const data::Type type = data::Simple(data::Kind::kInt64);
+    const auto lower = iceberg::FromBinaryValue(type, file.data.lower.at(1)),
+               upper = iceberg::FromBinaryValue(type, file.data.upper.at(1));
+    EXPECT_GT(std::get<int64_t>(*lower), last) << file.data.path;
+    last = std::get<int64_t>(*upper);
+  }
+}
+
+// What is merged is as large as it can get, so it is left alone.
+TEST(AppendWriterTest, ASortedCopyIsNotCopiedAgainForNothing) {
+  TestTable table(/*keyed=*/false);
+  table.Cluster({"id"});
+  table.options.sort_rows_max = 400;  // of equal rows, which take no bytes
+  table.options.merge_files_min = 4;
+  int64_t rewritten = 0;
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_OK(table.RunEpoch({std::vector<TestRow>(100, {1, 7, "x", 7})}));
+    rewritten = table.writer().counters().rows_rewritten;
+  }
+  EXPECT_GT(rewritten, 2'000);
+  EXPECT_LE(rewritten, 3 * 6'000) << "each row a few times";
+  EXPECT_EQ(table.Read().begin()->second, 6'000);
+}
+
 // Epochs that come and go, are given up and begun anew, while a merge is at work.
 TEST(AppendWriterTest, MergesBesideTheEpochsInAppendOrder) {
   const uint32_t seed = std::random_device{}();

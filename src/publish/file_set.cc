@@ -28,6 +28,7 @@ Result<FileSet::OpenFile*> FileSet::FileFor(const Tuple& partition) {
   entry.path = iceberg::UriOf(path);
   entry.spec_id = options_.spec_id;
   entry.partition = partition;
+  entry.sort_order_id = options_.sort_order_id;
   files_.push_back(std::move(entry));
   file.writer = WEIR_TRY(codec::NewParquetWriter(io_, path, schema_, options_.parquet));
   return &file;
@@ -98,9 +99,14 @@ Status FileSet::CloseLargest() {
   return {};
 }
 
-Result<std::vector<iceberg::DataFile>> FileSet::Close() {
+Status FileSet::EndFiles() {
   for (auto& [partition, file] : open_) WEIR_TRY(Finish(file, partition));
   open_.clear();
+  return {};
+}
+
+Result<std::vector<iceberg::DataFile>> FileSet::Close() {
+  WEIR_TRY(EndFiles());
   if (!files_.empty()) {
     WEIR_TRY(io_.SyncDir(io::Join(WEIR_TRY(iceberg::PathOf(options_.location)), "data")));
   }

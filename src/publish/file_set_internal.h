@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ struct FileSetOptions {
   std::string location;     // of the table, as URI
   std::string name_prefix;  // of the files
   int spec_id = 0;
+  std::optional<int> sort_order_id;  // in which rows are added; see EndFiles
   int64_t file_bytes_target = 0, open_bytes_max = 0;
   codec::ParquetOptions parquet;
 };
@@ -44,6 +46,9 @@ class FileSet {
   // once.
   Status Add(const std::shared_ptr<arrow::RecordBatch>& rows, const Tuple& partition,
              std::vector<Placement>* placements);
+
+  // Rows that are added from now on stand in other files: a sorted run is over.
+  Status EndFiles();
 
   // Finishes and syncs all files and their folder. In the order of Placement::file.
   Result<std::vector<iceberg::DataFile>> Close();

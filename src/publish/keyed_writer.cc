@@ -8,6 +8,7 @@
 #include "codec/parquet.h"
 #include "data/arrow.h"
 #include "iceberg/deletion_vector.h"
+#include "publish/cluster_internal.h"
 #include "publish/key_index_internal.h"
 #include "publish/live_files_internal.h"
 #include "publish/merge_internal.h"
@@ -174,9 +175,14 @@ class KeyedWriter final : public TableWriter {
   }
 
   Status WriteInserted(const data::Batch& changes, const std::vector<Hash128>& hashes,
-                       const std::vector<int32_t>& inserted,
-                       iceberg::FileChange* change) {
+                       std::vector<int32_t> inserted, iceberg::FileChange* change) {
     if (inserted.empty()) return {};
+    if (const auto order = OrderOf(metadata_)) {
+      const data::Batch rows = WEIR_TRY(data::Take({changes.rows, {}}, inserted));
+      std::vector<int32_t> sorted = WEIR_TRY(SortedRows(*rows.rows, *order));
+      for (int32_t& row : sorted) row = inserted[static_cast<size_t>(row)];
+      inserted = std::move(sorted);
+    }
     FileSet out(io_, metadata_.schema(), FilesOptions(options_, metadata_, "rows"));
     std::vector<Placement> placements;
     const uint32_t first_number = files_.next_number();
@@ -272,10 +278,11 @@ class KeyedWriter final : public TableWriter {
     const LiveFileTable::File& file = files_.at(number);
     const auto count = deleted.find(number);
     const int64_t dead = count == deleted.end() ? file.deleted : count->second;
-    return static_cast<int64_t>(
-        static_cast<double>(file.data.file_bytes) *
-        static_cast<double>(file.data.record_count - dead) /
+    const int64_t rows = file.data.record_count - dead;
+    const auto bytes = static_cast<int64_t>(
+        static_cast<double>(file.data.file_bytes) * static_cast<double>(rows) /
         static_cast<double>(std::max<int64_t>(1, file.data.record_count)));
+    return SizeForMerge(options_, metadata_, bytes, rows);
   }
 
   Status Rewrite(const Partition& partition, const std::vector<uint32_t>& numbers,
@@ -288,13 +295,13 @@ class KeyedWriter final : public TableWriter {
     set_options.spec_id = partition.first;
     FileSet out(io_, WithLineage(metadata_.schema()), std::move(set_options));
     const uint32_t first_number = files_.next_number();
-    const Status copied = CopyLive(
-        io_, metadata_.schema(), true, inputs, partition.second, out,
-        [&](size_t input, const arrow::RecordBatch& rows,
-            std::span<const int32_t> old_positions,
-            std::span<const Placement> placements) {
-          return MoveKeys(numbers[input], first_number, rows, old_positions, placements);
-        });
+    const Status copied =
+        CopyLive(io_, metadata_.schema(), true, inputs, OrderedCopy(options_, metadata_),
+                 partition.second, out,
+                 [&](const arrow::RecordBatch& rows, std::span<const Origin> origins,
+                     std::span<const Placement> placements) {
+                   return MoveKeys(numbers, first_number, rows, origins, placements);
+                 });
     if (!copied.ok()) {
       out.Discard();
       return copied;
@@ -308,8 +315,8 @@ class KeyedWriter final : public TableWriter {
     return {};
   }
 
-  Status MoveKeys(uint32_t old_number, uint32_t first_number,
-                  const arrow::RecordBatch& rows, std::span<const int32_t> old_positions,
+  Status MoveKeys(const std::vector<uint32_t>& old_numbers, uint32_t first_number,
+                  const arrow::RecordBatch& rows, std::span<const Origin> origins,
                   std::span<const Placement> placements) {
     const std::vector<Hash128> hashes = WEIR_TRY(data::HashKeys(rows, key_columns_));
     counters_.rows_rewritten += rows.num_rows();
@@ -323,13 +330,13 @@ class KeyedWriter final : public TableWriter {
       }
       const std::span<const Location> at = index_.At(hashes[i]);
       locations.assign(at.begin(), at.end());
-      const auto old =
-          std::find(locations.begin(), locations.end(),
-                    Location{old_number, static_cast<uint32_t>(old_positions[i])});
+      const Location from{old_numbers[origins[i].input],
+                          static_cast<uint32_t>(origins[i].position)};
+      const auto old = std::find(locations.begin(), locations.end(), from);
       if (old == locations.end())
         return Corrupt(fmt::format("the key index of {} misses row {} of {}",
-                                   options_.name, old_positions[i],
-                                   files_.at(old_number).data.path));
+                                   options_.name, from.position,
+                                   files_.at(from.file).data.path));
       *old = moved;
       index_.Set(hashes[i], locations);
     }

@@ -178,7 +178,7 @@ void ExpectOthersRead(TestTable& table, const Multiset& rows) {
 // Random changes over many epochs, restarts, abandoned epochs and merges, against a map.
 struct RandomCase {
   const char* name;
-  bool has_key, cold;
+  bool has_key, cold, clustered = false;
 };
 class KeyedWriterRandomTest : public testing::TestWithParam<RandomCase> {};
 
@@ -196,6 +196,8 @@ TEST_P(KeyedWriterRandomTest, TheTableIsWhatTheChangesAddUpTo) {
   table.options.merge_files_min = 4;
   if (GetParam().cold) table.options.index_bytes_max = 1;
   if (GetParam().cold) table.options.vector_bytes_max = 1;
+  if (GetParam().clustered) table.Cluster({"name", "id"});
+  table.options.sort_rows_max = 300;
   Multiset rows;                     // with a key: all counts are 1
   std::map<int64_t, TestRow> by_id;  // with a key
   struct Version {
@@ -290,14 +292,18 @@ TEST_P(KeyedWriterRandomTest, TheTableIsWhatTheChangesAddUpTo) {
         }));
     ASSERT_EQ(got, difference);
   }
+  EXPECT_EQ(table.SortedFiles(), GetParam().clustered ? table.Files().size() : 0);
   ExpectOthersRead(table, rows);
 }
-INSTANTIATE_TEST_SUITE_P(, KeyedWriterRandomTest,
-                         testing::Values(RandomCase{"WithKeyInMemory", true, false},
-                                         RandomCase{"WithKeyInTheStore", true, true},
-                                         RandomCase{"WithoutKeyInMemory", false, false},
-                                         RandomCase{"WithoutKeyInTheStore", false, true}),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    , KeyedWriterRandomTest,
+    testing::Values(RandomCase{"WithKeyInMemory", true, false},
+                    RandomCase{"WithKeyInTheStore", true, true},
+                    RandomCase{"WithoutKeyInMemory", false, false},
+                    RandomCase{"WithoutKeyInTheStore", false, true},
+                    RandomCase{"ClusteredWithKey", true, false, true},
+                    RandomCase{"ClusteredWithoutKey", false, true, true}),
+    [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace weir::publish

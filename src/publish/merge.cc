@@ -69,6 +69,59 @@ Result<std::shared_ptr<arrow::Array>> Inherited(const arrow::Array& written,
   return WEIR_ARROW(builder.Finish());
 }
 
+// Takes rows in the order of the inputs and gives them to the set in the wanted one.
+class Copier {
+ public:
+  Copier(const CopyOrder& order, const Tuple& partition, FileSet& out,
+         const OnMoved& moved)
+      : order_(order), partition_(partition), out_(out), moved_(moved) {}
+
+  // `row_bytes`: of a row in its file.
+  Status Add(std::shared_ptr<arrow::RecordBatch> rows, std::vector<Origin> origins,
+             double row_bytes) {
+    if (!order_.order) return Put(rows, origins);
+    waiting_bytes_ += row_bytes * static_cast<double>(rows->num_rows());
+    waiting_.push_back({std::move(rows), {}});
+    origins_.insert(origins_.end(), origins.begin(), origins.end());
+    const bool enough = waiting_bytes_ >= static_cast<double>(order_.file_bytes_max) ||
+                        static_cast<int64_t>(origins_.size()) >= order_.rows_max;
+    return enough ? End() : Status();
+  }
+
+  // What waits to be sorted becomes files of its own.
+  Status End() {
+    if (waiting_.empty()) return {};
+    const data::Batch all = WEIR_TRY(data::Concat(waiting_));
+    waiting_.clear();
+    waiting_bytes_ = 0;
+    const std::vector<int32_t> sorted = WEIR_TRY(SortedRows(*all.rows, *order_.order));
+    std::vector<Origin> origins;
+    origins.reserve(sorted.size());
+    for (const int32_t row : sorted)
+      origins.push_back(origins_[static_cast<size_t>(row)]);
+    origins_.clear();
+    WEIR_TRY(Put(WEIR_TRY(data::Take(all, sorted)).rows, origins));
+    return out_.EndFiles();
+  }
+
+ private:
+  Status Put(const std::shared_ptr<arrow::RecordBatch>& rows,
+             std::span<const Origin> origins) {
+    placements_.clear();
+    WEIR_TRY(out_.Add(rows, partition_, &placements_));
+    return moved_ ? moved_(*rows, origins, placements_) : Status();
+  }
+
+  const CopyOrder& order_;
+  const Tuple& partition_;
+  FileSet& out_;
+  const OnMoved& moved_;
+  std::vector<data::Batch> waiting_;
+  std::vector<Origin> origins_;  // of the rows that wait
+  double waiting_bytes_ = 0;
+  std::vector<Placement> placements_;
+};
+
 }  // namespace
 
 std::vector<Run> ChooseMerges(std::span<const int64_t> file_bytes,
@@ -97,11 +150,11 @@ data::Schema WithLineage(const data::Schema& schema) {
 }
 
 Status CopyLive(io::Io& io, const data::Schema& schema, bool lineage,
-                std::span<const MergeInput> inputs, const Tuple& partition, FileSet& out,
-                const OnMoved& moved) {
+                std::span<const MergeInput> inputs, const CopyOrder& order,
+                const Tuple& partition, FileSet& out, const OnMoved& moved) {
   const data::Schema read_schema = lineage ? WithLineage(schema) : schema;
   const int table_columns = static_cast<int>(schema.fields.size());
-  std::vector<Placement> placements;
+  Copier copier(order, partition, out, moved);
   for (size_t input = 0; input < inputs.size(); ++input) {
     const iceberg::DataFile& file = *inputs[input].file;
     auto reader = WEIR_TRY(
@@ -123,14 +176,17 @@ Status CopyLive(io::Io& io, const data::Schema& schema, bool lineage,
         rows = WEIR_ARROW(rows->SetColumn(
             table_columns + 1, rows->schema()->field(table_columns + 1), updated));
       }
-      placements.clear();
-      WEIR_TRY(out.Add(rows, partition, &placements));
-      if (!moved) continue;
-      for (int32_t& row : live) row += static_cast<int32_t>(first);
-      WEIR_TRY(moved(input, *rows, live, placements));
+      std::vector<Origin> origins;
+      origins.reserve(live.size());
+      for (const int32_t row : live)
+        origins.push_back({input, static_cast<int32_t>(first) + row});
+      WEIR_TRY(
+          copier.Add(std::move(rows), std::move(origins),
+                     static_cast<double>(file.file_bytes) /
+                         static_cast<double>(std::max<int64_t>(1, file.record_count))));
     }
   }
-  return {};
+  return copier.End();
 }
 
 }  // namespace weir::publish

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "iceberg/deletion_vector.h"
 #include "iceberg/table.h"
 #include "io/io.h"
+#include "publish/cluster_internal.h"
 #include "publish/file_set_internal.h"
 
 namespace weir::publish {
@@ -42,15 +44,27 @@ struct MergeInput {
 // `_last_updated_sequence_number`, which rewritten files must carry.
 data::Schema WithLineage(const data::Schema& schema);
 
-// Copies the live rows of the inputs, in order, into `out`. With `lineage` rows keep
-// their row id and sequence number (the set's schema is WithLineage's). `moved` gets, for
-// each batch copied, the table's columns, the old positions in input number `input`, and
-// the new places.
-using OnMoved = std::function<Status(size_t input, const arrow::RecordBatch& rows,
-                                     std::span<const int32_t> old_positions,
-                                     std::span<const Placement> placements)>;
+// In which order rows are copied: as they stand in the inputs, or sorted, so many of them
+// (or of so many bytes of files) at a time, each time into files of their own.
+struct CopyOrder {
+  std::optional<RowOrder> order;
+  int64_t file_bytes_max = 0, rows_max = 0;
+};
+
+// Where a row stood: in the how-manieth input, at which position.
+struct Origin {
+  size_t input = 0;
+  int32_t position = 0;
+};
+
+// Copies the live rows of the inputs into `out`. With `lineage` rows keep their row id
+// and sequence number (the set's schema is WithLineage's). `moved` gets, for each batch
+// copied, the table's columns, the old places of its rows, and the new ones.
+using OnMoved =
+    std::function<Status(const arrow::RecordBatch& rows, std::span<const Origin> origins,
+                         std::span<const Placement> placements)>;
 Status CopyLive(io::Io& io, const data::Schema& schema, bool lineage,
-                std::span<const MergeInput> inputs, const Tuple& partition, FileSet& out,
-                const OnMoved& moved);
+                std::span<const MergeInput> inputs, const CopyOrder& order,
+                const Tuple& partition, FileSet& out, const OnMoved& moved);
 
 }  // namespace weir::publish

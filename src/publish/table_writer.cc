@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "publish/cluster_internal.h"
 #include "publish/writer_internal.h"
 
 namespace weir::publish {
@@ -23,10 +24,25 @@ FileSetOptions FilesOptions(const TableWriterOptions& options,
   out.location = metadata.location;
   out.name_prefix = prefix;
   out.spec_id = metadata.default_spec_id;
+  if (const auto order = OrderOf(metadata)) out.sort_order_id = order->id;
   out.file_bytes_target = options.file_bytes_target;
   out.open_bytes_max = options.open_bytes_max;
   out.parquet.zstd_level = options.zstd_level;
   return out;
+}
+
+CopyOrder OrderedCopy(const TableWriterOptions& options,
+                      const iceberg::Metadata& metadata) {
+  return {OrderOf(metadata), 2 * options.small_file_bytes, options.sort_rows_max};
+}
+
+int64_t SizeForMerge(const TableWriterOptions& options, const iceberg::Metadata& metadata,
+                     int64_t bytes, int64_t rows) {
+  if (!OrderOf(metadata)) return bytes;
+  const double share = 2.0 * static_cast<double>(rows) /
+                       static_cast<double>(std::max<int64_t>(1, options.sort_rows_max));
+  return std::max(
+      bytes, static_cast<int64_t>(share * static_cast<double>(options.small_file_bytes)));
 }
 
 Result<data::Batch> Repeated(const data::Batch& batch) {

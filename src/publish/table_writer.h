@@ -45,6 +45,12 @@ struct TableWriterOptions {
       0.3;  // files with a larger share of deleted rows are rewritten
   int64_t rewrite_bytes_max =
       64 << 20;  // … but not more than this in one epoch (one file always)
+  // A table with a sort order: new rows wait until there are so many bytes of them or the
+  // epoch ends, and are written in order, to files of their own.
+  int64_t sort_bytes_max = 64 << 20;
+  // When files are merged: so many rows, or rows of 2 * small_file_bytes of files, are
+  // sorted together. A file of half as many rows is not small any more.
+  int64_t sort_rows_max = 4 << 20;
   int zstd_level = 1;
 
   // Has a piece of work done on another thread, surely and soon: an append-only table

@@ -63,6 +63,37 @@ class TestTable {
     std::filesystem::remove_all(root_);
   }
 
+  // CLUSTER BY these columns, from the next Open on.
+  void Cluster(const std::vector<std::string>& columns) {
+    std::vector<iceberg::SortField> fields;
+    for (const std::string& name : columns)
+      fields.push_back({metadata_.schema().Find(name)->id});
+    metadata_ = iceberg::WithSortOrder(metadata_, fields);
+  }
+
+  // How many live files carry a sort order; each is in it.
+  size_t SortedFiles() {
+    size_t out = 0;
+    for (const iceberg::LiveFile& file : Files()) {
+      if (!file.data.sort_order_id) continue;
+      ++out;
+      std::vector<int> columns;
+      for (const iceberg::SortField& by :
+           metadata_.sort_orders.at(*file.data.sort_order_id).fields)
+        columns.push_back(by.source_id - 1);
+      const auto scan = scan::ScanFiles(*io_, metadata_, {file}, metadata_.schema(), {});
+      std::string last;
+      while (const auto rows = *scan->Next()) {
+        const data::RowBytes keys = *data::EncodeKeys(*rows, columns);
+        for (size_t i = 0; i < keys.size(); ++i) {
+          EXPECT_LE(last, keys[i]) << file.data.path << ", row " << i;
+          last = keys[i];
+        }
+      }
+    }
+    return out;
+  }
+
   TableWriter& writer() {
     if (writer_ == nullptr) {
       const Status opened = Open();

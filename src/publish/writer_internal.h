@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "publish/file_set_internal.h"
+#include "publish/merge_internal.h"
 #include "publish/partition_internal.h"
 #include "publish/table_writer.h"
 
@@ -19,6 +20,15 @@ Result<std::unique_ptr<TableWriter>> OpenKeyedWriter(io::Io& io,
 // Files of the current spec, whose names begin with `prefix`.
 FileSetOptions FilesOptions(const TableWriterOptions& options,
                             const iceberg::Metadata& metadata, std::string_view prefix);
+
+// How rows of this table are copied from file to file.
+CopyOrder OrderedCopy(const TableWriterOptions& options,
+                      const iceberg::Metadata& metadata);
+
+// How large a file of `rows` live rows in so many bytes counts when files are chosen for
+// a merge: what a sorted copy would not make larger is not small.
+int64_t SizeForMerge(const TableWriterOptions& options, const iceberg::Metadata& metadata,
+                     int64_t bytes, int64_t rows);
 
 // Rows of weight n as n rows.
 Result<data::Batch> Repeated(const data::Batch& batch);
