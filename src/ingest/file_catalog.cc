@@ -185,25 +185,14 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
       continue;
     }
     const auto known = by_path_.find(path);
-    if (known != by_path_.end()) {
-      const SourceFile& file = files_[known->second];
-      if (file.size == info->size && file.modified == info->modified) continue;
-      const auto checksum_now = ChecksumFile(io_, path, info->size);
-      if (!checksum_now.ok()) {
-        if (checksum_now.error().code == Code::kUnavailable) return checksum_now.error();
-        TellUnreadable(path, checksum_now.error().message, &out);
-        continue;
-      }
-      const uint64_t checksum = *checksum_now;
-      if (file.size == info->size && file.checksum == checksum) continue;
-      if (QuarantineOf(file.ordinal) == nullptr) {
-        const auto told = reported_.find(path);
-        if (told != reported_.end() && told->second == checksum) continue;
-        reported_[path] = checksum;
-        out.changed.push_back(path);
-        continue;
-      }
-    }
+    const SourceFile* before = known == by_path_.end() ? nullptr : &files_[known->second];
+    if (before != nullptr && before->size == info->size &&
+        before->modified == info->modified)
+      continue;
+    if (const auto compared = compared_.find(path);
+        compared != compared_.end() && compared->second.size == info->size &&
+        compared->second.modified == info->modified)
+      continue;
     if (quiet > 0) {
       const auto [it, is_new] =
           unsettled_.try_emplace(path, Seen{info->size, info->modified, now});
@@ -215,6 +204,23 @@ Result<FileCatalog::ScanResult> FileCatalog::Scan(Micros now, Micros quiet) {
         continue;
       }
       unsettled_.erase(path);
+    }
+    if (before != nullptr) {
+      const auto checksum = ChecksumFile(io_, path, info->size);
+      if (!checksum.ok()) {
+        if (checksum.error().code == Code::kUnavailable) return checksum.error();
+        TellUnreadable(path, checksum.error().message, &out);
+        continue;
+      }
+      const bool same = before->size == info->size && before->checksum == *checksum;
+      if (same || QuarantineOf(before->ordinal) == nullptr) {
+        compared_[path] = {info->size, info->modified, now};
+        const auto told = reported_.find(path);
+        if (same || (told != reported_.end() && told->second == *checksum)) continue;
+        reported_[path] = *checksum;
+        out.changed.push_back(path);
+        continue;
+      }
     }
     const auto checksum = ChecksumFile(io_, path, info->size);
     if (!checksum.ok()) {

@@ -82,9 +82,10 @@ class FileCatalog {
     std::vector<Unreadable> unreadable;  // told once as long as the error is the same
     bool waiting = false;  // files were left alone because they are not quiet yet
   };
-  // One file that cannot be read stops no other. `quiet`: a file counts only when size
-  // and mtime have stood still for so long; 0: all count. Errors: kUnavailable (no
-  // descriptors left …); then nothing was added.
+  // One file that cannot be read stops no other. `quiet`: a file counts, and one that was
+  // read is compared with what it was, only when size and mtime have stood still for so
+  // long; 0: all count. What stands as it stood is read once, however often it is looked
+  // at. Errors: kUnavailable (no descriptors left …); then nothing was added.
   Result<ScanResult> Scan(Micros now, Micros quiet);
   static std::string JournalText(const std::string& source, const SourceFile& file);
   static std::string JournalText(const std::string& source, int64_t ordinal,
@@ -117,6 +118,7 @@ class FileCatalog {
   std::map<std::string, size_t> by_path_;
   std::map<int64_t, Quarantine> quarantined_;  // by ordinal
   std::map<std::string, Seen> unsettled_;
+  std::map<std::string, Seen> compared_;  // files read earlier, since they were touched
   std::map<std::string, uint64_t> reported_;  // changed files told about, by checksum
   std::map<std::string, std::string> unreadable_;  // told about, by error
 };

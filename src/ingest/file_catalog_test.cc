@@ -163,6 +163,36 @@ TEST_F(FileCatalogTest, ACopyOverItselfIsNoChange) {
   EXPECT_THAT(Added(scan), IsEmpty());
 }
 
+// A look at the folder every second would else read all of a large file every second.
+TEST_F(FileCatalogTest, AFileThatWasTouchedIsComparedOnce) {
+  FileCatalog catalog = New();
+  for (const char* content : {"1", "2"}) {
+    Put("a.ndjson", "1");
+    Scan(catalog);
+    Put("a.ndjson", content);
+    Scan(catalog);
+    // Nobody is told of a flipped bit: whoever reads the file again finds it.
+    ASSERT_TRUE(io_.FlipBit("in/a.ndjson", 0, 3).ok());
+    EXPECT_THAT(Scan(catalog).changed, IsEmpty()) << content;
+  }
+}
+
+TEST_F(FileCatalogTest, AFileThatGrowsIsComparedWhenItStandsStill) {
+  FileCatalog catalog = New();
+  Put("a.ndjson", "1");
+  EXPECT_THAT(Added(Scan(catalog, 60 * kSecond, 10 * kSecond)),
+              ElementsAre("0:in/a.ndjson"));
+  for (const char* content : {"1\n2", "1\n2\n3"}) {
+    Put("a.ndjson", content);
+    const Micros modified = io_.Stat("in/a.ndjson")->modified;
+    EXPECT_THAT(Scan(catalog, modified + 1, 10 * kSecond).changed, IsEmpty());
+    if (content[3] != '\0') {
+      EXPECT_THAT(Scan(catalog, modified + 10 * kSecond, 10 * kSecond).changed,
+                  ElementsAre("in/a.ndjson"));
+    }
+  }
+}
+
 TEST_F(FileCatalogTest, WhatIsNoRegularFileIsToldOnce) {
   ASSERT_TRUE(io_.CreateDirs("in/folder.ndjson").ok());
   FileCatalog catalog = New();
