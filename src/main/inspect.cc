@@ -391,8 +391,10 @@ int Check(io::Io& io, const Options& options) {
                             {"models", loaded->plan->models.size()}}
                            .dump());
   } else {
-    fmt::print("{}: {} contracts and {} models, no faults\n", loaded->project->name,
-               loaded->project->contracts.size(), loaded->plan->models.size());
+    const size_t contracts = loaded->project->contracts.size(),
+                 models = loaded->plan->models.size();
+    fmt::print("{}: {} contract{} and {} model{}, no faults\n", loaded->project->name,
+               contracts, contracts == 1 ? "" : "s", models, models == 1 ? "" : "s");
   }
   return kFine;
 }

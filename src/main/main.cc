@@ -299,7 +299,13 @@ int Main(int argc, char** argv) {
 
   CLI::App* generate = app.add_subcommand(
       "generate", "write an example's input and the right answer to it");
-  generate->add_option("NAME", a.generator, "rides, attribution: an example's name")
+  std::vector<std::string> generators = {"rides"};
+  for (const generate::Generator& generator : generate::Generators())
+    generators.emplace_back(generator.name);
+  generate
+      ->add_option("NAME", a.generator,
+                   fmt::format("the example: {}; the options below --seed are of rides",
+                               fmt::join(generators, ", ")))
       ->required();
   generate->add_option("--out", a.rides.out, "the folder to write to")->required();
   generate

@@ -60,6 +60,8 @@ class Runner {
 
   // Declares what the statement reads; the SQL to run.
   Result<std::string> Prepare(const std::string& sql) {
+    if (sql::Tokenize(sql)[0].kind == sql::TokenKind::kEnd)
+      return Invalid("the query is empty: write a SELECT");
     if (!options_.as_of.empty()) default_as_of_ = WEIR_TRY(ParseAsOf(options_.as_of));
     Json tree;
     if (const Result<std::string> parsed = session_.ParseToJson(sql); parsed.ok()) {
@@ -70,7 +72,7 @@ class Runner {
         return Invalid("a query is one statement; this text has several");
       }
     } else if (!ReadsUnseen(sql)) {
-      return parsed.error();
+      return Unreadable(sql, parsed.error());
     }
     if (tree.is_null() || HasHiddenTables(tree)) {
       for (const iceberg::TableRef& table : tables_)
@@ -117,6 +119,17 @@ class Runner {
     return std::any_of(kVerbs.begin(), kVerbs.end(), [&](std::string_view verb) {
       return data::SameName(tokens[0].In(sql), verb);
     });
+  }
+
+  static Error Unreadable(std::string_view sql, const Error& parsed) {
+    const std::vector<sql::Token> tokens = sql::Tokenize(sql);
+    if (parsed.message.find("Only SELECT") == std::string::npos) return parsed;
+    std::string verb(tokens[0].In(sql));
+    for (char& c : verb) c = static_cast<char>(std::toupper(static_cast<uint8_t>(c)));
+    return Invalid(fmt::format(
+        "a query only reads, and {} does more: write a SELECT (tables change by what "
+        "their sources bring and their models say)",
+        verb));
   }
 
   Result<const iceberg::TableRef*> Lookup(const TableMention& mention) const {
@@ -236,6 +249,39 @@ class Runner {
   std::vector<std::unique_ptr<Relation>> relations_;
 };
 
+// The query with columns as text that have a type no table holds (an INTERVAL, an ENUM);
+// nullopt: it has none, or it is no query of columns.
+std::optional<std::string> AsText(duck::Session& session, std::string_view sql) {
+  const std::vector<sql::Token> tokens = sql::Tokenize(sql);
+  size_t last = tokens.size() - 1;  // the end
+  while (last > 0 && tokens[last - 1].In(sql) == ";") --last;
+  if (last == 0) return std::nullopt;
+  const std::string query(sql.substr(0, tokens[last - 1].end));
+  const auto columns = session.Query("DESCRIBE " + query, nullptr);
+  if (!columns.ok()) return std::nullopt;
+  std::vector<std::string> names, places;
+  for (const auto& batch : *columns) {
+    const auto& name = static_cast<const arrow::StringArray&>(*batch->column(0));
+    for (int64_t row = 0; row < batch->num_rows(); ++row) {
+      places.push_back(fmt::format("c{}", places.size()));
+      names.push_back(name.GetString(row));
+    }
+  }
+  const std::string from =
+      fmt::format(" FROM ({}\n) AS q({})", query, fmt::join(places, ", "));
+  std::string list;
+  bool any = false;
+  for (size_t i = 0; i < places.size(); ++i) {
+    const bool held = session.Describe("SELECT " + places[i] + from).ok();
+    any |= !held;
+    list += fmt::format("{}{} AS {}", i == 0 ? "" : ", ",
+                        held ? places[i] : fmt::format("CAST({} AS VARCHAR)", places[i]),
+                        duck::QuoteName(names[i]));
+  }
+  if (!any) return std::nullopt;
+  return "SELECT " + list + from;
+}
+
 }  // namespace
 
 Result<QueryReport> RunQuery(
@@ -253,13 +299,25 @@ Result<QueryReport> RunQuery(
     WEIR_TRY(session->Execute(macro));
   Runner runner(io, options, *session, pinned->tables());
   const std::string prepared = WEIR_TRY(runner.Prepare(RewriteAsOf(sql)));
-  WEIR_TRY(session->QueryStreaming(
-      prepared, cancel, begin,
-      [&](std::shared_ptr<arrow::RecordBatch> rows) -> Result<bool> {
-        report.rows += rows->num_rows();
-        WEIR_TRY(pinned->Renew());
-        return visit(std::move(rows));
-      }));
+  bool begun = false;
+  const auto run = [&](const std::string& text) {
+    return session->QueryStreaming(
+        text, cancel,
+        [&](const data::Schema& schema) {
+          begun = true;
+          return begin(schema);
+        },
+        [&](std::shared_ptr<arrow::RecordBatch> rows) -> Result<bool> {
+          report.rows += rows->num_rows();
+          WEIR_TRY(pinned->Renew());
+          return visit(std::move(rows));
+        });
+  };
+  Status done = run(prepared);
+  if (!done.ok() && !begun && done.error().code == Code::kInvalid) {
+    if (const auto text = AsText(*session, prepared)) done = run(*text);
+  }
+  WEIR_TRY(std::move(done));
   report.tables = runner.Reads();
   return report;
 }

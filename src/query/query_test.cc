@@ -211,6 +211,17 @@ TEST_F(QueryTest, KnowsWhatDecays) {
             "0.75,0.0\n");
 }
 
+TEST_F(QueryTest, PrintsWhatNoTableHoldsAsText) {
+  Create("silver.trips");
+  Add("silver.trips", {{1, "ann", kStart}, {2, "bob", kStart + 90'000'000}});
+  EXPECT_EQ(Rows("SELECT max(ts) - min(ts) AS took, count(*) AS took, "
+                 "'b'::ENUM('a', 'b') FROM silver.trips; -- all"),
+            "00:01:30,2,b\n");
+  EXPECT_EQ(Rows("SELECT id, {'gap': ts - min(ts) OVER ()} FROM silver.trips ORDER BY "
+                 "id DESC"),
+            "2,{'gap': '00:01:30'}\n1,{'gap': '00:00:00'}\n");
+}
+
 TEST_F(QueryTest, SaysWhichTableWasMeant) {
   Create("silver.trips");
   EXPECT_THAT(Rows("SELECT * FROM silver.tripz"),
@@ -437,7 +448,10 @@ TEST_F(QueryTest, WhatCannotBeReadIsRefusedPlainly) {
   EXPECT_THAT(Rows("SELECT * FORM silver.trips"), HasSubstr("syntax error"));
   EXPECT_THAT(Rows("SELECT nme FROM silver.trips"), HasSubstr("nme"));
   EXPECT_THAT(Rows("SELECT 1; SELECT 2"), HasSubstr("one statement"));
-  EXPECT_THAT(Rows("DROP TABLE silver.trips"), StartsWith("error: "));
+  EXPECT_THAT(Rows("DROP TABLE silver.trips"),
+              StartsWith("error: a query only reads, and DROP does more"));
+  EXPECT_THAT(Rows("delete from silver.trips"), HasSubstr("and DELETE does more"));
+  EXPECT_THAT(Rows(" -- nothing\n"), HasSubstr("the query is empty"));
   EXPECT_THAT(Rows("DESCRIBE silver.trips"), HasSubstr("id,BIGINT"));
 }
 
