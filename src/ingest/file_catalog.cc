@@ -85,23 +85,24 @@ int FilePattern::PartitionOf(std::string_view name) const {
   return -1;
 }
 
-std::string FileCatalog::JournalText(const std::string& source, const SourceFile& file) {
-  return nlohmann::json{{"source", source},
-                        {"ordinal", file.ordinal},
-                        {"partition", file.partition},
-                        {"path", file.path},
-                        {"size", file.size},
-                        {"modified", file.modified},
-                        {"checksum", file.checksum},
+std::string FileCatalog::JournalText(const SourceFile& file) const {
+  return nlohmann::json{{"source", source_},         {"server", server_},
+                        {"ordinal", file.ordinal},   {"partition", file.partition},
+                        {"path", file.path},         {"size", file.size},
+                        {"modified", file.modified}, {"checksum", file.checksum},
                         {"found", file.found}}
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string FileCatalog::JournalText(const std::string& source, int64_t ordinal,
-                                     const Quarantine& quarantine) {
-  return nlohmann::json{{"source", source},          {"ordinal", ordinal},
-                        {"rows", quarantine.rows},   {"refused", quarantine.refused},
-                        {"check", quarantine.check}, {"actual", quarantine.actual}}
+std::string FileCatalog::JournalText(int64_t ordinal,
+                                     const Quarantine& quarantine) const {
+  return nlohmann::json{{"source", source_},
+                        {"server", server_},
+                        {"ordinal", ordinal},
+                        {"rows", quarantine.rows},
+                        {"refused", quarantine.refused},
+                        {"check", quarantine.check},
+                        {"actual", quarantine.actual}}
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -111,6 +112,9 @@ Status FileCatalog::Replay(const log::Journal::Entry& entry) {
   SourceFile file;
   try {
     if (json.at("source").get_ref<const std::string&>() != source_) return {};
+    // Entries of earlier versions do not tell their server.
+    if (json.contains("server") && IntegerOf<int>(json.at("server")) != server_)
+      return {};
     if (entry.kind == "quarantine") {
       SetQuarantined(
           IntegerOf<int64_t>(json.at("ordinal")),

@@ -62,11 +62,15 @@ class FilePattern {
 // The files of one source. Used by its thread only.
 class FileCatalog {
  public:
-  // `journal` holds "file" entries {source, ordinal, partition, path, size, modified,
-  // checksum, found}, and "quarantine" entries {source, ordinal, rows, refused, check,
-  // actual}.
-  FileCatalog(io::Io& io, std::string source, FilePattern pattern)
-      : io_(io), source_(std::move(source)), pattern_(std::move(pattern)) {}
+  // `journal` holds "file" entries {source, server, ordinal, partition, path, size,
+  // modified, checksum, found}, and "quarantine" entries {source, server, ordinal, rows,
+  // refused, check, actual}. `server` is the place in the contract of the one whose files
+  // these are.
+  FileCatalog(io::Io& io, std::string source, FilePattern pattern, int server = 0)
+      : io_(io),
+        source_(std::move(source)),
+        server_(server),
+        pattern_(std::move(pattern)) {}
 
   // One entry of the journal, at start, in order.
   Status Replay(const log::Journal::Entry& entry);
@@ -87,9 +91,8 @@ class FileCatalog {
   // long; 0: all count. What stands as it stood is read once, however often it is looked
   // at. Errors: kUnavailable (no descriptors left …); then nothing was added.
   Result<ScanResult> Scan(Micros now, Micros quiet);
-  static std::string JournalText(const std::string& source, const SourceFile& file);
-  static std::string JournalText(const std::string& source, int64_t ordinal,
-                                 const Quarantine& quarantine);
+  std::string JournalText(const SourceFile& file) const;
+  std::string JournalText(int64_t ordinal, const Quarantine& quarantine) const;
 
   // Other content under the path of a quarantined file is a new file: nothing of the old
   // one entered.
@@ -113,6 +116,7 @@ class FileCatalog {
 
   io::Io& io_;
   const std::string source_;
+  const int server_;
   const FilePattern pattern_;
   std::vector<SourceFile> files_;
   std::map<std::string, size_t> by_path_;

@@ -251,15 +251,21 @@ TEST_F(FileCatalogTest, AReplayedJournalKnowsWhatWasFound) {
   FileCatalog first = New("in/e-{partition}.ndjson");
   std::vector<log::Journal::Entry> entries;
   for (const SourceFile& file : Scan(first).added) {
-    entries.push_back({static_cast<int64_t>(entries.size()) + 1, "file",
-                       FileCatalog::JournalText("rides", file)});
+    entries.push_back(
+        {static_cast<int64_t>(entries.size()) + 1, "file", first.JournalText(file)});
   }
-  entries.push_back({9, "file", FileCatalog::JournalText("another", {.path = "in/x"})});
+  const SourceFile foreign{.path = "in/x"};
+  const FileCatalog another(io_, "another", *FilePattern::Parse("in"));
+  const FileCatalog second_server(io_, "rides", *FilePattern::Parse("in"), 1);
+  entries.push_back({7, "file", another.JournalText(foreign)});
+  entries.push_back({8, "file", second_server.JournalText(foreign)});
+  entries.push_back({9, "quarantine", second_server.JournalText(0, {1, 1, "x", "y"})});
   entries.push_back({10, "epoch", "{}"});
 
   FileCatalog second = New("in/e-{partition}.ndjson");
   for (const auto& entry : entries) ASSERT_TRUE(second.Replay(entry).ok());
   ASSERT_EQ(second.files().size(), 2u);
+  EXPECT_EQ(second.QuarantineOf(0), nullptr) << "that was a file of another server";
   for (size_t i = 0; i < 2; ++i) {
     const SourceFile &a = first.files()[i], &b = second.files()[i];
     EXPECT_EQ(std::tie(a.ordinal, a.partition, a.path, a.size, a.modified, a.checksum),

@@ -44,7 +44,8 @@ class FileSource final : public SourceThread {
         options_(std::move(options)),
         pipeline_(std::move(pipeline)),
         gate_pipeline_(std::move(gate_pipeline)),
-        catalog_(*context_.io, context_.contract->name, std::move(pattern)),
+        catalog_(*context_.io, context_.contract->name, std::move(pattern),
+                 options_.first_partition / kFilePartitionsMax),
         ahead_(*pipeline_, context_.step_rows, context_.step_bytes) {}
 
   ~FileSource() override { Join(); }
@@ -178,8 +179,7 @@ class FileSource final : public SourceThread {
     }
     WEIR_TRY(context_.journal->With([&](auto& journal) -> Status {
       for (const SourceFile& file : added) {
-        WEIR_TRY(journal->Append(
-            "file", FileCatalog::JournalText(context_.contract->name, file)));
+        WEIR_TRY(journal->Append("file", catalog_.JournalText(file)));
       }
       for (const Wake& wake : wakes) {
         WEIR_TRY(
@@ -246,8 +246,7 @@ class FileSource final : public SourceThread {
         if (*entry == Entry::kRefused) {
           WEIR_TRY(context_.journal->With([&](auto& journal) -> Status {
             WEIR_TRY(journal->Append("quarantine",
-                                     FileCatalog::JournalText(context_.contract->name,
-                                                              file.ordinal, quarantine)));
+                                     catalog_.JournalText(file.ordinal, quarantine)));
             return journal->Sync();
           }));
           catalog_.SetQuarantined(file.ordinal, std::move(quarantine));

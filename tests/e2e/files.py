@@ -469,6 +469,36 @@ def test_drift_is_told_once(t):
     t.equal(drifts(run(t, project)), [("app", "carried", 1, 2710)], "drifts under another version of the contract")
 
 
+def test_two_servers_of_a_contract_keep_their_files_apart(t):
+    """After a restart neither knows, reads or counts the files of the other."""
+    local = "  - server: files\n    type: local\n    path: data/trips*.csv*\n    format: csv\n    customProperties: [{property: weir.csv.delimiter, value: ';'}]\n"
+    t.ok(local in EVENTS, "the contract has another server")
+    both = EVENTS.replace(local, local + local.replace("server: files", "server: more").replace("data/trips", "more/trips"))
+    project, lake = make_project(t, **{"contracts/trips.odcs.yaml": both, "models/gold/city.sql": None, "contracts/zones.odcs.yaml": None}), t.dir / "lake"
+    (project / "more").mkdir()
+    sent = 0
+
+    def put(folder, n, rows):
+        nonlocal sent
+        (project / f"{folder}/trips-{n}.csv").write_text("id;zone;at;fare;note\n" + "".join(f"{sent + i};1;2024-01-01T00:00:00Z;1;x\n" for i in range(rows)))
+        sent += rows
+
+    for n in range(4):
+        put("data", n, 10)
+        put("more", n, 20)
+        if n % 2:
+            put("more", f"{n}-again", 5)
+        t.equal(run(t, project).json["received"], 35 if n % 2 else 30, f"records of run {n}")
+        line = ledger(t, "trips")
+        t.equal((line["received"], line["accepted"], line["duplicate"]), (sent, sent, 0), f"the ledger after run {n}")
+    t.equal(run(t, project).json["received"], 0, "records of a run without new files")
+    rows = read(lake, "bronze.trips").to_pylist()
+    t.equal(sorted(r["id"] for r in rows), list(range(sent)), "trips in bronze")
+    for partition in {r["_partition"] for r in rows}:
+        offsets = sorted(r["_offset"] for r in rows if r["_partition"] == partition)
+        t.equal(offsets, list(range(len(offsets))), f"offsets of partition {partition}")
+
+
 def test_parquet_files_are_events_and_reference_data(t):
     import datetime as dt
     from decimal import Decimal
