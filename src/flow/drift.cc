@@ -126,12 +126,30 @@ Status DriftWatch::Replay(const log::Journal::Entry& entry) {
   try {
     Source& source = sources_[{json.at("source").get<std::string>(),
                                json.at("contract_version").get<std::string>()}];
+    if (json.at("what") == "carried") {
+      source.records = source.journalled = IntegerOf<int64_t>(json.at("records"));
+      for (const auto& [field, records] : json.at("fields").items())
+        source.carried[field] = IntegerOf<int64_t>(records);
+      return {};
+    }
     (json.at("what") == "vanished" ? source.vanished : source.undeclared)
         .insert(json.at("field").get<std::string>());
   } catch (const nlohmann::json::exception& e) {
     return Corrupt(fmt::format("journal entry {}, a drift: {}", entry.number, e.what()));
   }
   return {};
+}
+
+std::optional<std::string> DriftWatch::CarriedJson(const contract::Contract& contract) {
+  Source& source = sources_[{contract.name, contract.version}];
+  if (source.records < std::max<int64_t>(10, 10 * source.journalled)) return std::nullopt;
+  source.journalled = source.records;
+  return nlohmann::json{{"source", contract.name},
+                        {"contract_version", contract.version},
+                        {"what", "carried"},
+                        {"records", source.records},
+                        {"fields", source.carried}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::vector<Drift> DriftWatch::Look(const contract::Contract& contract,
@@ -143,6 +161,7 @@ std::vector<Drift> DriftWatch::Look(const contract::Contract& contract,
   LookForUndeclared(contract, accepted, source, &out);
   for (Drift& drift : out) drift.partition = partition;
   LookForVanished(contract, accepted, partition, offset, source, &out);
+  source.records += accepted.num_rows();
   for (Drift& drift : out) {
     drift.source = contract.name;
     drift.contract_version = contract.version;
@@ -199,14 +218,19 @@ void DriftWatch::LookForVanished(const contract::Contract& contract,
     bool all = column.null_count() == column.length();
     for (int64_t row = 0; all && row < column.length(); ++row)
       all = lacks(row, field.name);
-    if (!all) {
+    if (!all) {  // of nulls, what is there and what is lacking is not told apart
+      source.carried[field.name] +=
+          std::max<int64_t>(1, column.length() - column.null_count());
       source.without.erase(field.name);
       continue;
     }
     Source::Run& run = source.without[field.name];
     if (run.records == 0) run = {0, offset, partition};
     run.records += column.length();
-    if (run.records < kVanishedAfter) continue;
+    const auto carried = source.carried.find(field.name);
+    if (carried == source.carried.end() || run.records < kVanishedAfter) continue;
+    const int64_t before = source.records + column.length() - run.records;
+    if (run.records < kVanishedGaps * (before / carried->second)) continue;
     source.vanished.insert(field.name);
     Drift drift;
     drift.field = field.name;

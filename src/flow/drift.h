@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -30,13 +31,19 @@ std::string DriftJson(const Drift& drift);  // the fields of a journal entry "dr
 // flow's thread.
 class DriftWatch {
  public:
-  // So many accepted records in a row without a declared field: it vanished.
-  static constexpr int64_t kVanishedAfter = 1000;
+  // So many accepted records in a row without a declared field that was carried before,
+  // and so many times as many as usually lie from one that carries it to the next: it
+  // vanished. A field that is rare is none that vanished.
+  static constexpr int64_t kVanishedAfter = 1000, kVanishedGaps = 20;
   // Records whose keys are data would name fields without end; later ones are not told.
   static constexpr size_t kFieldsMax = 200;
 
   // One entry of the journal, at start: what was told before.
   Status Replay(const log::Journal::Entry& entry);
+
+  // How often each field is carried, when it is time to journal it: at 10 records, at
+  // 100, and so on, so that it is known after a restart.
+  std::optional<std::string> CarriedJson(const contract::Contract& contract);
 
   // Looks at rows of bronze, the first of which stands at or behind `offset`. Returns
   // what is new.
@@ -50,7 +57,9 @@ class DriftWatch {
       int64_t records = 0, offset = 0;
       int partition = 0;
     };
-    std::map<std::string, Run> without;  // declared fields that records lack now
+    std::map<std::string, Run> without;      // declared fields that records lack now
+    int64_t records = 0, journalled = 0;     // looked at
+    std::map<std::string, int64_t> carried;  // by how many of them, by declared field
   };
 
   void LookForUndeclared(const contract::Contract& contract, const data::Batch& accepted,

@@ -70,16 +70,55 @@ TEST(DriftTest, RemembersWhatTheJournalSays) {
   EXPECT_FALSE(second.Replay({3, "drift", "{}"}).ok());
 }
 
+const std::string kBare = R"({"id":"a","device":{"os":"x"},"route":null})";
+
 TEST(DriftTest, DeclaredFieldsVanishAfterManyRecordsWithoutThem) {
   DriftWatch watch;
-  const std::vector<std::string> without(
-      600, R"({"id":"a","device":{"os":"x"},"route":null})");
+  const std::vector<std::string> with(100, kFull), without(600, kBare);
+  EXPECT_THAT(Look(watch, Rides(), with, 0), IsEmpty());
   EXPECT_THAT(Look(watch, Rides(), without, 100), IsEmpty());
   EXPECT_THAT(Look(watch, Rides(), {kFull}, 700), IsEmpty());
   EXPECT_THAT(Look(watch, Rides(), without, 701), IsEmpty()) << "it was there between";
   EXPECT_THAT(Look(watch, Rides(), without, 1301),
               ElementsAre("vanished fare 1200 @701"));
   EXPECT_THAT(Look(watch, Rides(), without, 1901), IsEmpty());
+}
+
+TEST(DriftTest, RareFieldsHaveNotVanished) {
+  DriftWatch watch, restarted;
+  const std::vector<std::string> without(499, kBare);
+  int64_t offset = 0;
+  const auto look = [&](DriftWatch& by, const std::vector<std::string>& records) {
+    offset += static_cast<int64_t>(records.size());
+    return Look(by, Rides(), records, offset - static_cast<int64_t>(records.size()));
+  };
+  // It is carried by one of 500, with pauses ten times as long.
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_THAT(look(watch, without), IsEmpty());
+    EXPECT_THAT(look(watch, {kFull}), IsEmpty());
+    if (auto json = watch.CarriedJson(Rides())) {
+      ASSERT_TRUE(restarted.Replay({1, "drift", *json}).ok());
+    }
+  }
+  // Another process knows from the journal how rare it is.
+  for (DriftWatch* by : {&watch, &restarted}) {
+    for (int i = 0; i < 10; ++i) EXPECT_THAT(look(*by, without), IsEmpty()) << i;
+    int more = 0;
+    while (look(*by, without).empty()) ASSERT_LT(++more, 30);
+    EXPECT_GT(more, 8);
+  }
+}
+
+TEST(DriftTest, WhatWasNeverCarriedDoesNotVanish) {
+  DriftWatch watch;
+  const std::vector<std::string> without(600, kBare);
+  for (int i = 0; i < 10; ++i)
+    EXPECT_THAT(Look(watch, Rides(), without, 600 * i), IsEmpty());
+  EXPECT_FALSE(watch
+                   .Replay({1, "drift",
+                            R"({"source":"rides","contract_version":"1",)"
+                            R"("what":"carried","records":"x"})"})
+                   .ok());
 }
 
 TEST(DriftTest, KeysWithoutEndAreNotToldWithoutEnd) {
