@@ -31,6 +31,12 @@ namespace {
 constexpr const char* kLiveLane = "live";
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
+// What waits between the sources and the flow stands before the marker that ends an
+// epoch, however full the operators are: two large steps or so, which keep the sources
+// busy.
+constexpr int64_t kQueueBytesMax = 32 << 20;
+constexpr size_t kLookMax = 2;  // events of one source that are taken out at once
+
 // One source's events that wait for the epoch to close, because they stand behind its
 // marker.
 struct SourceQueue {
@@ -61,7 +67,7 @@ class FlowImpl final : public Flow {
         memory_("weir", settings_.memory_max),
         pool_(settings_.shards, /*gives_way=*/options_.live),
         queue_(static_cast<size_t>(
-            std::min<int64_t>(settings_.memory_max / 16, 128 << 20))) {}
+            std::min<int64_t>(settings_.memory_max / 64, kQueueBytesMax))) {}
 
   ~FlowImpl() override {
     queue_.Close();
@@ -415,8 +421,9 @@ class FlowImpl final : public Flow {
         queues_[event->source].waiting.push_back(*std::move(event));
         // Whatever else is there belongs to the same look.
         while (auto more = queue_.TryPop()) {
-          queues_[more->source].waiting.push_back(*std::move(more));
-          if (queues_[more->source].waiting.size() > 16) break;
+          std::deque<ingest::SourceEvent>& waiting = queues_[more->source].waiting;
+          waiting.push_back(*std::move(more));
+          if (waiting.size() >= kLookMax) break;
         }
       }
       WEIR_TRY(TakeWaiting());
@@ -595,6 +602,12 @@ class FlowImpl final : public Flow {
                                           : "its values are kept in _extra");
       WEIR_TRY(journal_.With([&](auto& journal) -> Status {
         WEIR_TRY(journal->Append("drift", DriftJson(drift)));
+        return {};
+      }));
+    }
+    if (const auto carried = drift_.CarriedJson(contract)) {
+      WEIR_TRY(journal_.With([&](auto& journal) -> Status {
+        WEIR_TRY(journal->Append("drift", *carried));
         return {};
       }));
     }
