@@ -35,6 +35,11 @@ void WriteAs(char* at, const T& value) {
   std::memcpy(at, &value, sizeof value);
 }
 
+template <class T>
+void AppendAs(const T& value, std::string* out) {
+  out->append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
 // The cell that stands for all values equal to this one: of floats one NaN and one zero.
 // `scratch` holds it if it is another.
 std::string_view CanonicalCell(std::string_view cell, const data::Type& type,

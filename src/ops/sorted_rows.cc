@@ -52,7 +52,6 @@ SortedRows::~SortedRows() {
   for (uint32_t i = 0; i < table_.index_end(); ++i) {
     if (Group* group = table_.At(i)) {
       for (size_t range = 0; range < ranges_; ++range) delete &Range(group, range);
-      delete SlotsOf(group).memo;
     }
   }
 }
@@ -267,6 +266,19 @@ void SortedRows::Add(Group* group, size_t range, std::string_view entry, int64_t
       {std::string(entry), now - weight});
 }
 
+Status SortedRows::AddDerived(Group* group, size_t range, std::string_view entry,
+                              int64_t weight) {
+  if (SlotsOf(group).partial[range]) WEIR_TRY(Surround(group, range, std::string(entry)));
+  SortedCounts& entries = Range(group, range);
+  const int64_t bytes = entries.bytes();
+  SortedCounts::Entry* added = entries.Add(entry, weight);
+  range_bytes_ += entries.bytes() - bytes;
+  if (added != nullptr && added->dirty) return {};
+  if (added != nullptr) added->dirty = true;
+  dirty_entries_.push_back({group, range, std::string(entry)});
+  return {};
+}
+
 Result<std::span<SortedRows::Touched>> SortedRows::EndOfStep() {
   for (Touched& touched : touched_) {
     for (size_t range = 0; range < ranges_; ++range) {
@@ -338,20 +350,7 @@ Status SortedRows::Checkpoint(state::Delta& delta) {
   return {};
 }
 
-std::unique_ptr<SortedRows::Memo> SortedRows::TakeMemo(Group* group) {
-  std::unique_ptr<Memo> memo(std::exchange(SlotsOf(group).memo, nullptr));
-  if (memo != nullptr) range_bytes_ -= memo->bytes();
-  return memo;
-}
-
-void SortedRows::SetMemo(Group* group, std::unique_ptr<Memo> memo) {
-  TakeMemo(group).reset();
-  if (memo != nullptr) range_bytes_ += memo->bytes();
-  SlotsOf(group).memo = memo.release();
-}
-
 void SortedRows::RemoveGroup(Group* group) {
-  TakeMemo(group).reset();
   for (size_t range = 0; range < ranges_; ++range) {
     range_bytes_ -= Range(group, range).bytes();
     delete &Range(group, range);

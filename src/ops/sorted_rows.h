@@ -40,12 +40,6 @@ class SortedRows {
     std::string entry;
     int64_t before;  // its weight when the step began
   };
-  // What an operator remembers of a key while it is in memory.
-  class Memo {
-   public:
-    virtual ~Memo() = default;
-    virtual int64_t bytes() const = 0;
-  };
   struct Touched {
     Group* group;
     // Entries that the step touched, per range, in order.
@@ -107,8 +101,9 @@ class SortedRows {
     return found == nullptr ? 0 : found->weight;
   }
 
-  std::unique_ptr<Memo> TakeMemo(Group* group);  // nullptr: there is none
-  void SetMemo(Group* group, std::unique_ptr<Memo> memo);
+  // The same between EndOfStep and BeginStep for an entry that the operator makes of a
+  // touched key's rows, in a range of its own. It need not be loaded.
+  Status AddDerived(Group* group, size_t range, std::string_view entry, int64_t weight);
 
   // What the step touched, in order of the first touch. kInternal: a row was taken back
   // that is not there.
@@ -128,7 +123,6 @@ class SortedRows {
   struct Slots {
     SortedCounts* ranges[kRangesMax];
     uint64_t touched;  // place in touched_, in the step that the group says
-    Memo* memo;        // owned
     uint32_t loads;    // how often something was read into it
     std::array<bool, kRangesMax> partial;  // there may be gaps
     std::array<bool, kRangesMax> end_gap;  // one behind the last entry

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <numeric>
+#include <optional>
 
 #include "data/arrow.h"
 #include "ops/sorted_sequence.h"
@@ -15,7 +17,8 @@ namespace weir::ops {
 namespace {
 
 constexpr size_t kBatchRows = 64 << 10;
-constexpr int64_t kMarkRows = 64;  // from one mark to the next, at least
+constexpr size_t kRows = 0, kMarks = 1;  // ranges of a key
+constexpr int64_t kMarkRows = 64;        // from one mark to the next, at least
 
 // An entry: peer key, tie key, row, uint32 bytes of the peer key, uint32 bytes of both
 // keys.
@@ -51,32 +54,6 @@ class Rows {
 struct State {
   int64_t rows = 0, peer_groups = 0;
   std::vector<RunningValue> values;  // per call
-
-  int64_t bytes() const {
-    auto out = static_cast<int64_t>(sizeof *this + values.size() * sizeof(RunningValue));
-    for (const RunningValue& value : values) {
-      out += static_cast<int64_t>(value.cell.capacity());
-      if (value.wide != nullptr) out += sizeof(WideSum);
-    }
-    return out;
-  }
-};
-
-// What is known behind some of the rows of a key, in order.
-class Marks final : public SortedRows::Memo {
- public:
-  struct Mark {
-    std::string entry;  // the last one taken in
-    State state;
-  };
-  std::vector<Mark> marks;
-
-  int64_t bytes() const override {
-    auto out = static_cast<int64_t>(sizeof *this);
-    for (const Mark& mark : marks)
-      out += static_cast<int64_t>(mark.entry.capacity()) + mark.state.bytes();
-    return out;
-  }
 };
 
 class Window final : public Operator {
@@ -135,9 +112,9 @@ class Window final : public Operator {
       for (const uint32_t size : {peer_bytes, order_bytes})
         entry.append(reinterpret_cast<const char*>(&size), sizeof size);
     }
-    WEIR_TRY(rows_->Load(keys, 0, entries));
+    WEIR_TRY(rows_->Load(keys, kRows, entries));
     for (size_t row = 0; row < keys.size(); ++row) {
-      rows_->Add(rows_->FindOrInsert(keys[row]), 0, entries[row],
+      rows_->Add(rows_->FindOrInsert(keys[row]), kRows, entries[row],
                  changes.weight(static_cast<int64_t>(row)));
     }
     return {};
@@ -145,14 +122,10 @@ class Window final : public Operator {
 
   Status Flush(Emitter& out) override {
     for (SortedRows::Touched& touched : WEIR_TRY(rows_->EndOfStep())) {
-      std::erase_if(touched.changes[0], [&](const SortedRows::Change& change) {
-        return change.before == rows_->WeightOf(touched.group, 0, change.entry);
+      std::erase_if(touched.changes[kRows], [&](const SortedRows::Change& change) {
+        return change.before == rows_->WeightOf(touched.group, kRows, change.entry);
       });
-      std::unique_ptr<SortedRows::Memo> memo = rows_->TakeMemo(touched.group);
-      if (memo == nullptr) memo = std::make_unique<Marks>();
-      auto& marks = static_cast<Marks&>(*memo);
-      WEIR_TRY(FollowChanges(touched, &marks.marks, out));
-      if (!marks.marks.empty()) rows_->SetMemo(touched.group, std::move(memo));
+      WEIR_TRY(FollowChanges(touched, out));
     }
     WEIR_TRY(rows_->BeginStep());
     return EmitRows(out);
@@ -165,7 +138,8 @@ class Window final : public Operator {
 
  private:
   using Change = SortedRows::Change;
-  using MarkList = std::vector<Marks::Mark>;
+  // What is known behind a row, as an entry (docs/formats/state.md); in order.
+  using Marks = std::vector<std::string>;
 
   // The frame of a call that moves along.
   struct Frame {
@@ -187,6 +161,7 @@ class Window final : public Operator {
     std::vector<Frame> frames;            // per call that moves
     std::deque<std::string_view> behind;  // the last rows, as many as lag looks back
     State state;
+    int64_t unmarked = 0;  // rows since the last mark
 
     std::vector<UnitRow> unit;
     std::string results;  // of the unit's rows, one behind the other
@@ -199,36 +174,25 @@ class Window final : public Operator {
   };
 
   // Puts out what the changes of a key (in order) change.
-  Status FollowChanges(const SortedRows::Touched& touched, MarkList* marks,
-                       Emitter& out) {
+  Status FollowChanges(const SortedRows::Touched& touched, Emitter& out) {
     group_ = touched.group;
-    const std::span<const Change> changes = touched.changes[0];
+    const std::span<const Change> changes = touched.changes[kRows];
     for (auto change = changes.begin(); change != changes.end();) {
       // Peers share results, so that whole groups of them are done anew.
       const std::string begin = Back(std::string(PeersOf(change->entry)), lead_);
       const std::string history = std::min(Back(begin, history_rows_), Reach(begin));
-      const auto after =
-          std::lower_bound(marks->begin(), marks->end(), history,
-                           [](const Marks::Mark& mark, const std::string& key) {
-                             return mark.entry < key;
-                           });
-      const auto kept = after - marks->begin();  // marks before what is walked through
-      MarkList fresh;
+      Marks fresh;
       State state;
-      std::string from;
-      if (kept > 0) {
-        state = after[-1].state;
-        from = after[-1].entry + '\0';  // what stands behind it, also if it is gone
-      } else {
-        state.values.resize(spec_.calls.size());
-        if (!remembers_) from = history;
+      state.values.resize(spec_.calls.size());
+      std::string from = history;
+      if (remembers_) {
+        const auto mark = rows_->Before(group_, kMarks, history);
+        from.clear();
+        if (mark) {
+          from = std::string(RowOfMark(*mark)) + '\0';  // behind it, also if it is gone
+          WEIR_TRY(DecodeMark(*mark, &state));
+        }
       }
-      // Frames that move hold nothing yet: what they hold at `begin` comes behind the
-      // mark.
-      for (size_t i = 0; i < spec_.calls.size(); ++i) {
-        if (Moves(spec_.calls[i])) state.values[i] = {};
-      }
-
       Walk now = WEIR_TRY(ComeTo(from, begin, std::move(state), &fresh));
       // Rows that no frame from here on has may be others in the two histories.
       WEIR_TRY(LeaveBehind({}, true, 1, now));
@@ -248,16 +212,58 @@ class Window final : public Operator {
           for (int64_t i = 0; i < call.offset; ++i) walk->ahead.back().Next();
         }
       }
-      std::string last = begin;
+      std::optional<std::string> last = begin;
       WEIR_TRY(Compare(changes, before, now, &change, &fresh, &last, out));
-      const auto replaced =
-          std::upper_bound(marks->begin() + kept, marks->end(), last,
-                           [](const std::string& key, const Marks::Mark& mark) {
-                             return key < mark.entry;
-                           });
-      marks->insert(marks->erase(marks->begin() + kept, replaced),
-                    std::make_move_iterator(fresh.begin()),
-                    std::make_move_iterator(fresh.end()));
+      if (remembers_) WEIR_TRY(ReplaceMarks(history, last, fresh));
+    }
+    return {};
+  }
+
+  // Those from one place to the last one that was looked at; nullopt: to the end.
+  Status ReplaceMarks(std::string_view from, const std::optional<std::string>& last,
+                      const Marks& fresh) {
+    Marks old, gone, come;
+    for (auto mark = rows_->From(group_, kMarks, from);
+         !mark.AtEnd() && (!last || RowOfMark(mark.entry()) <= *last); mark.Next())
+      old.emplace_back(mark.entry());
+    std::set_difference(old.begin(), old.end(), fresh.begin(), fresh.end(),
+                        std::back_inserter(gone));
+    std::set_difference(fresh.begin(), fresh.end(), old.begin(), old.end(),
+                        std::back_inserter(come));
+    for (const std::string& mark : gone)
+      WEIR_TRY(rows_->AddDerived(group_, kMarks, mark, -1));
+    for (const std::string& mark : come)
+      WEIR_TRY(rows_->AddDerived(group_, kMarks, mark, 1));
+    return {};
+  }
+
+  // Frames that move are not in it: what they hold at a place comes behind the mark.
+  std::string EncodeMark(std::string_view row, const State& state) const {
+    std::string out(row);
+    AppendAs(state.rows, &out);
+    AppendAs(state.peer_groups, &out);
+    for (size_t i = 0; i < spec_.calls.size(); ++i) {
+      if (IsRunning(spec_.calls[i].kind) && !Moves(spec_.calls[i]))
+        AppendRunning(state.values[i], &out);
+    }
+    AppendAs(static_cast<uint32_t>(row.size()), &out);
+    return out;
+  }
+  static std::string_view RowOfMark(std::string_view mark) {
+    return OrderOfEntry(mark);  // its size stands at the end, too
+  }
+  Status DecodeMark(std::string_view mark, State* state) const {
+    const size_t row_bytes = RowOfMark(mark).size();
+    mark.remove_suffix(sizeof(uint32_t));
+    if (mark.size() < row_bytes + sizeof state->rows + sizeof state->peer_groups)
+      return Corrupt("a stored mark of a window is malformed");
+    mark.remove_prefix(row_bytes);
+    state->rows = ReadAs<int64_t>(mark.data());
+    state->peer_groups = ReadAs<int64_t>(mark.data() + sizeof state->rows);
+    mark.remove_prefix(sizeof state->rows + sizeof state->peer_groups);
+    for (size_t i = 0; i < spec_.calls.size(); ++i) {
+      if (IsRunning(spec_.calls[i].kind) && !Moves(spec_.calls[i]))
+        WEIR_TRY(ParseRunning(&mark, &state->values[i]));
     }
     return {};
   }
@@ -265,7 +271,7 @@ class Window final : public Operator {
   // Where the group of peers begins that is so many rows before `from`.
   std::string Back(std::string from, int64_t count) {
     if (count == 0) return from;
-    SortedRows::Cursor cursor = rows_->From(group_, 0, from);
+    SortedRows::Cursor cursor = rows_->From(group_, kRows, from);
     while (count > 0 && cursor.Back()) {
       count -= cursor.weight();
       from = PeersOf(cursor.entry());
@@ -275,7 +281,7 @@ class Window final : public Operator {
 
   // The rows of the key from a place on; given its changes, as they were before.
   Sequence RowsFrom(std::string_view from, std::span<const Change> changes) {
-    return {rows_->From(group_, 0, from), changes, from};
+    return {rows_->From(group_, kRows, from), changes, from};
   }
 
   // The place of an order of the first column, and whether that is NULL.
@@ -307,35 +313,33 @@ class Window final : public Operator {
 
   // Takes in the rows from one entry to another.
   Result<Walk> ComeTo(std::string_view from, std::string_view to, State state,
-                      MarkList* fresh) {
-    Walk walk{RowsFrom(from, {}), {}, {}, {}, std::move(state), {}, {}, {}};
+                      Marks* fresh) {
+    Walk walk{RowsFrom(from, {}), {}, {}, {}, std::move(state), 0, {}, {}, {}};
     for (const WindowCall& call : spec_.calls) {
       if (Moves(call))
         walk.frames.push_back({Rows(walk.rows), 0, FrameValues(ArgumentType(call))});
     }
-    int64_t unmarked = 0;
     while (!walk.rows.AtEnd() && PeersOf(walk.rows.entry()) < to) {
       TakeUnit(PeersOf(walk.rows.entry()), &walk);
       WEIR_TRY(Evaluate(walk, false));
-      for (const UnitRow& row : walk.unit) unmarked += row.weight;
-      MarkIfDue(walk, walk.unit.back().entry, &unmarked, fresh);
+      MarkIfDue(walk.unit.back().entry, &walk, fresh);
     }
     return walk;
   }
 
-  void MarkIfDue(const Walk& walk, std::string_view entry, int64_t* unmarked,
-                 MarkList* fresh) const {
-    if (!remembers_ || *unmarked < kMarkRows) return;
-    fresh->push_back({std::string(entry), walk.state});
-    *unmarked = 0;
+  void MarkIfDue(std::string_view entry, Walk* walk, Marks* fresh) const {
+    for (const UnitRow& row : walk->unit) walk->unmarked += row.weight;
+    if (!remembers_ || walk->unmarked < kMarkRows) return;
+    fresh->push_back(EncodeMark(entry, walk->state));
+    walk->unmarked = 0;
   }
 
   // Walks through both histories until they are the same and the next change is out of
-  // reach. `last` gets the last entry that was looked at.
+  // reach. `last` gets the last entry that was looked at; nullopt: nothing is behind it.
   Status Compare(std::span<const Change> changes, Walk& before, Walk& now,
-                 std::span<const Change>::iterator* change, MarkList* fresh,
-                 std::string* last, Emitter& out) {
-    int64_t unmarked = 0, unchanged = 0;
+                 std::span<const Change>::iterator* change, Marks* fresh,
+                 std::optional<std::string>* last, Emitter& out) {
+    int64_t unchanged = 0;
     std::string changed_peers;  // the last ones
     while (!before.rows.AtEnd() || !now.rows.AtEnd()) {
       const bool only_before = now.rows.AtEnd();
@@ -349,14 +353,11 @@ class Window final : public Operator {
         WEIR_TRY(Evaluate(*walk, true));
       }
       WEIR_TRY(EmitDifference(before, now, out));
-      for (const UnitRow& row : now.unit) {
-        unmarked += row.weight;
-        unchanged += row.weight;
-      }
+      for (const UnitRow& row : now.unit) unchanged += row.weight;
       *last =
           std::max(before.unit.empty() ? std::string_view() : before.unit.back().entry,
                    now.unit.empty() ? std::string_view() : now.unit.back().entry);
-      MarkIfDue(now, *last, &unmarked, fresh);
+      MarkIfDue(**last, &now, fresh);
       for (; *change != changes.end() && PeersOf((*change)->entry) <= peers; ++*change) {
         unchanged = 0;
         changed_peers = peers;
@@ -367,8 +368,9 @@ class Window final : public Operator {
       // One that stands right behind is reached by going on. To begin anew there would
       // look for what of the history before is behind it, past all rows that are new.
       if (StandsNext(before, now, PeersOf((*change)->entry))) continue;
-      if (Back(std::string(PeersOf((*change)->entry)), lead_) > *last) return {};
+      if (Back(std::string(PeersOf((*change)->entry)), lead_) > **last) return {};
     }
+    last->reset();
     return {};
   }
 
@@ -658,7 +660,7 @@ Result<std::unique_ptr<Operator>> NewWindow(WindowSpec spec, const data::Schema&
   }
   if (output.fields.size() != input.fields.size() + spec.calls.size())
     return Invalid("a window's output is its input and its calls");
-  auto rows = WEIR_TRY(SortedRows::Make(1, store, space));
+  auto rows = WEIR_TRY(SortedRows::Make(kMarks + 1, store, space));
   return std::unique_ptr<Operator>(std::make_unique<Window>(
       std::move(spec), input, output, std::move(rows), memory_bytes_max));
 }

@@ -62,9 +62,9 @@ struct WindowSpec {
 //
 // A change is followed from its place on (from `offset` rows before it, for lead), until
 // all results are what they were; where it begins, running values are known from marks
-// every 64 rows or so. So lag and lead cost their offset, a running sum, a count or a
-// row_number the rows behind the change, an extreme those up to which it wins. Of a key
-// that was let go the rows that are looked at are read back.
+// every 64 rows or so, which are kept with the rows. So lag and lead cost their offset, a
+// running sum, a count or a row_number the rows behind the change, an extreme those up to
+// which it wins. Of a key that was let go the rows that are looked at are read back.
 //
 // kInternal at Flush: a row was taken back that is not there. kInvalid: a sum that does
 // not fit its type.

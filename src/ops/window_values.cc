@@ -144,6 +144,47 @@ void AppendCell(CellView value, const data::Type& type, std::string* out) {
   out->append(value.cell);
 }
 
+void AppendRunning(const RunningValue& value, std::string* out) {
+  out->push_back(static_cast<char>((value.present ? 1 : 0) | (value.null ? 2 : 0) |
+                                   (value.wide != nullptr ? 4 : 0)));
+  AppendAs(value.count, out);
+  AppendAs(value.sum, out);
+  AppendAs(value.narrow.value, out);
+  if (value.wide != nullptr) AppendAs(*value.wide, out);
+  AppendAs(static_cast<uint32_t>(value.cell.size()), out);
+  out->append(value.cell);
+}
+
+Status ParseRunning(std::string_view* bytes, RunningValue* out) {
+  bool malformed = false;
+  const auto take = [&](auto* value) {
+    malformed |= bytes->size() < sizeof *value;
+    if (malformed) return;
+    std::memcpy(value, bytes->data(), sizeof *value);
+    bytes->remove_prefix(sizeof *value);
+  };
+  uint8_t flags = 0;
+  take(&flags);
+  out->present = (flags & 1) != 0;
+  out->null = (flags & 2) != 0;
+  take(&out->count);
+  take(&out->sum);
+  take(&out->narrow.value);
+  out->wide = nullptr;
+  if ((flags & 4) != 0) {
+    auto wide = std::make_shared<WideSum>();
+    take(wide.get());
+    out->wide = std::move(wide);
+  }
+  uint32_t size = 0;
+  take(&size);
+  if (malformed || bytes->size() < size)
+    return Corrupt("a stored mark of a window is malformed");
+  out->cell = bytes->substr(0, size);
+  bytes->remove_prefix(size);
+  return {};
+}
+
 bool operator==(const RunningValue& a, const RunningValue& b) {
   const auto same_wide = [&] {
     if (a.wide == b.wide) return true;

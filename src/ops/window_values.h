@@ -38,6 +38,11 @@ struct RunningValue {
   friend bool operator==(const RunningValue& a, const RunningValue& b);
 };
 
+// As marks of a window keep it (docs/formats/state.md).
+void AppendRunning(const RunningValue& value, std::string* out);
+// Takes it off `bytes`. kCorrupt: it is not there.
+Status ParseRunning(std::string_view* bytes, RunningValue* out);
+
 bool IsRunning(WindowKind kind);
 // Whether the frame leaves rows behind.
 bool Moves(const WindowCall& call);

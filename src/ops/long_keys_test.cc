@@ -1,0 +1,210 @@
+// Of a key with many rows that was let go from memory, only what a change needs is read
+// back from the store.
+#include <gtest/gtest.h>
+
+#include "ops/aggregate.h"
+#include "ops/asof.h"
+#include "ops/testing.h"
+#include "ops/window.h"
+
+namespace weir::ops {
+namespace {
+
+using enum WindowKind;
+
+// Counts the rows that scans of another store visit.
+class CountingStore final : public state::Store {
+ public:
+  CountingStore(state::Store& store, int64_t* visited)
+      : store_(store), visited_(visited) {}
+
+  Status Apply(const state::Delta& delta, Epoch epoch) override {
+    return store_.Apply(delta, epoch);
+  }
+  Status ApplyBehind(state::Delta&& delta, Epoch epoch) override {
+    return store_.ApplyBehind(std::move(delta), epoch);
+  }
+  Status Flush() override { return store_.Flush(); }
+  Epoch applied() const override { return store_.applied(); }
+  Result<std::vector<std::optional<std::string>>> GetMany(
+      std::string_view space, std::span<const std::string_view> keys) override {
+    return store_.GetMany(space, keys);
+  }
+  Status ScanFrom(std::string_view space, std::string_view prefix, std::string_view from,
+                  const Visit& visit) override {
+    return store_.ScanFrom(space, prefix, from, Counted(visit));
+  }
+  Status ScanBack(std::string_view space, std::string_view prefix,
+                  std::string_view before, const Visit& visit) override {
+    return store_.ScanBack(space, prefix, before, Counted(visit));
+  }
+  Result<std::vector<SpaceInfo>> Spaces() override { return store_.Spaces(); }
+  void NoteDamage(std::string_view why) override { store_.NoteDamage(why); }
+  bool damaged() const override { return store_.damaged(); }
+  io::Io& io() override { return store_.io(); }
+  const std::string& dir() const override { return store_.dir(); }
+  bool deterministic() const override { return store_.deterministic(); }
+
+ private:
+  Visit Counted(const Visit& visit) {
+    return [this, &visit](std::string_view key, std::string_view value) {
+      ++*visited_;
+      return visit(key, value);
+    };
+  }
+
+  state::Store& store_;
+  int64_t* const visited_;
+};
+
+constexpr int kRows = 20'000;
+constexpr int64_t kReadMax = 400;  // of them for a change
+
+class LongKeyTest : public testing::Test {
+ public:
+  using Make = std::function<Result<std::unique_ptr<Operator>>(state::Store*)>;
+
+  OperatorTest New(std::vector<data::Schema> inputs, data::Schema output,
+                   const Make& make) {
+    return {std::move(inputs), std::move(output),
+            [this, make](state::Store* store) -> Result<std::unique_ptr<Operator>> {
+              counting_ = std::make_unique<CountingStore>(*store, &visited_);
+              return make(counting_.get());
+            }};
+  }
+  OperatorTest NewWindowOf(std::vector<WindowCall> calls) {
+    const data::Schema input = SchemaFromText("k int, o int, n int");
+    data::Schema output = input;
+    for (WindowCall& call : calls) {
+      call.result = input.fields[2].type;
+      output.fields.push_back({fmt::format("w{}", output.fields.size()), call.result});
+    }
+    const WindowSpec spec{.keys = {0}, .order = {1}, .calls = std::move(calls)};
+    return New({input}, output, [=](state::Store* store) {
+      return NewWindow(spec, input, output, store, "op/w", 1 << 30);
+    });
+  }
+
+  // Rows "k o n" with o from 10 on by tens, then everything is let go.
+  static void Fill(OperatorTest& op, int port = 0) {
+    std::string rows;
+    for (int i = 1; i <= kRows; ++i)
+      rows += fmt::format("{}+ 1 {} {}", i == 1 ? "" : ", ", 10 * i, i % 7);
+    if (port == 0) {
+      op.Step({rows});
+    } else {
+      op.Step({"", rows});
+    }
+    op.Commit();
+    op.Restart();
+  }
+  // What comes of a step, which reads little.
+  std::string Step(OperatorTest& op, std::initializer_list<std::string_view> ports) {
+    visited_ = 0;
+    std::string out = op.Step(ports);
+    EXPECT_LE(visited_, kReadMax);
+    EXPECT_GT(visited_, 0) << "the key was in memory";
+    op.Commit();
+    op.Restart();
+    return out;
+  }
+
+  int64_t visited_ = 0;  // since it was set
+
+ private:
+  std::unique_ptr<CountingStore> counting_;
+};
+
+TEST_F(LongKeyTest, WindowsReadWhatIsNear) {
+  OperatorTest op =
+      NewWindowOf({{.kind = kLag, .argument = 2},
+                   {.kind = kLead, .argument = 1},
+                   {.kind = kSum, .argument = 2, .rows_frame = true, .preceding = 3}});
+  Fill(op);
+  // Row i has n = i % 7.
+  EXPECT_EQ(Step(op, {"+ 1 100005 100"}),
+            "+ 1 100000 4 3 100005 10, - 1 100000 4 3 100010 10, "
+            "+ 1 100005 100 4 100010 109, "
+            "+ 1 100010 5 100 100020 112, - 1 100010 5 4 100020 14, "
+            "+ 1 100020 6 5 100030 115, - 1 100020 6 5 100030 18, "
+            "+ 1 100030 0 6 100040 111, - 1 100030 0 6 100040 15");
+  EXPECT_EQ(Step(op, {"+ 1 5 1, - 1 200000 1"}),
+            "+ 1 10 1 1 20 2, - 1 10 1 NULL 20 1, "
+            "- 1 199990 0 6 200000 15, + 1 199990 0 6 NULL 15, "
+            "- 1 20 2 1 30 3, + 1 20 2 1 30 4, - 1 200000 1 0 NULL 12, "
+            "- 1 30 3 2 40 6, + 1 30 3 2 40 7, + 1 5 1 NULL 10 1");
+}
+
+TEST_F(LongKeyTest, RunningValuesAreKnownFromMarks) {
+  OperatorTest op = NewWindowOf({{.kind = kRowNumber},
+                                 {.kind = kSum, .argument = 2},
+                                 {.kind = kMax, .argument = 2}});
+  Fill(op);
+  EXPECT_EQ(Step(op, {"+ 1 200005 8"}), "+ 1 200005 8 20001 60006 8");
+  EXPECT_EQ(Step(op, {"- 1 199990 0, + 1 199995 0"}),
+            "- 1 199990 0 19999 59997 6, + 1 199995 0 19999 59997 6");
+  EXPECT_EQ(Step(op, {"- 1 200005 8, - 1 200000 1"}),
+            "- 1 200000 1 20000 59998 6, - 1 200005 8 20001 60006 8");
+  // Far from the end, as long as what is behind stays as it is.
+  EXPECT_EQ(Step(op, {"- 1 100000 4, + 1 100001 4"}),
+            "- 1 100000 4 10000 29998 6, + 1 100001 4 10000 29998 6");
+}
+
+// Rows that an operator without marks kept look like those of one from before there were
+// any.
+TEST_F(LongKeyTest, RowsWithoutMarksGetThem) {
+  const data::Schema input = SchemaFromText("k int, o int, n int");
+  data::Schema output = input;
+  output.fields.push_back({"w", input.fields[2].type});
+  auto kind = kLag;
+  OperatorTest op = New({input}, output, [&](state::Store* store) {
+    const WindowCall call{
+        .kind = kind, .argument = kind == kLag ? 2 : -1, .result = input.fields[2].type};
+    return NewWindow({.keys = {0}, .order = {1}, .calls = {call}}, input, output, store,
+                     "op/w", 1 << 30);
+  });
+  kind = kRowNumber;  // from the restart on
+  Fill(op);
+  EXPECT_EQ(op.Step({"+ 1 200005 8"}), "+ 1 200005 8 20001");
+  EXPECT_GT(visited_, kRows);
+  op.Commit();
+  op.Restart();
+  EXPECT_EQ(Step(op, {"+ 1 200006 8"}), "+ 1 200006 8 20002");
+}
+
+TEST_F(LongKeyTest, AsofJoinsReadWhatIsNear) {
+  const data::Schema input = SchemaFromText("k int, t int, n int");
+  data::Schema output = input;
+  for (const data::Field& field : input.fields) output.fields.push_back(field);
+  const AsofSpec spec{.match = AsofMatch::kAtOrBefore,
+                      .left_keys = {0},
+                      .right_keys = {0},
+                      .left_time = 1,
+                      .right_time = 1,
+                      .right_ties = {2}};
+  OperatorTest op = New({input, input}, output, [=](state::Store* store) {
+    return NewAsofJoin(spec, input, input, store, "op/a", 1 << 30);
+  });
+  Fill(op, 1);
+  EXPECT_EQ(Step(op, {"+ 1 100005 9", ""}), "+ 1 100005 9 1 100000 4");
+  EXPECT_EQ(Step(op, {"", "+ 1 100003 7"}),
+            "- 1 100005 9 1 100000 4, + 1 100005 9 1 100003 7");
+  EXPECT_EQ(Step(op, {"", "- 1 100003 7, - 1 100000 4"}),
+            "- 1 100005 9 1 100003 7, + 1 100005 9 1 99990 3");
+}
+
+TEST_F(LongKeyTest, FirstRowsReadThemAndWhatIsNear) {
+  const data::Schema input = SchemaFromText("k int, o int, n int");
+  const TopSpec spec{.keys = {0}, .order = {1}, .n = 2, .input_retracts = true};
+  OperatorTest op = New({input}, input, [=](state::Store* store) {
+    return NewTop(spec, input, store, "op/t", 1 << 30);
+  });
+  Fill(op);
+  EXPECT_EQ(Step(op, {"- 1 100000 4, + 1 100005 9"}), "");
+  EXPECT_EQ(Step(op, {"- 1 20 2"}), "- 1 20 2, + 1 30 3");
+  EXPECT_EQ(Step(op, {"- 1 10 1, - 1 30 3, + 1 200010 0"}),
+            "- 1 10 1, - 1 30 3, + 1 40 4, + 1 50 5");
+}
+
+}  // namespace
+}  // namespace weir::ops
