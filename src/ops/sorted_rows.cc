@@ -72,21 +72,31 @@ Group* SortedRows::FindOrInsert(Hash128 key) {
 Status SortedRows::Load(std::span<const Hash128> keys, size_t range,
                         std::span<const std::string> entries) {
   if (!cold_) return {};
-  WEIR_TRY(FindMissing(*store_, space_, table_, keys,
-                       [&](Hash128 key, std::string_view) -> Status {
-                         Group* group = FindOrInsert(key);
-                         group->flags = Group::kEmitted;
-                         SlotsOf(group).partial.fill(true);
-                         SlotsOf(group).end_gap.fill(true);
-                         return {};
-                       }));
   for (size_t i = 0; i < keys.size(); ++i) {
     Group* group = table_.Find(keys[i]);
-    if (group == nullptr || !SlotsOf(group).partial[range]) continue;
+    if (group == nullptr) group = WEIR_TRY(Restore(keys[i], range));
+    if (!SlotsOf(group).partial[range]) continue;
     WEIR_TRY(FillFirst(group, range));
     WEIR_TRY(Surround(group, range, entries[i]));
   }
   return {};
+}
+
+// A key that is not in memory. Whether the store knows it is seen from its entries: those
+// of the range that is asked for are read anyway, and of a key that is not stored the
+// filters say so.
+Result<Group*> SortedRows::Restore(Hash128 key, size_t range) {
+  Group* group = FindOrInsert(key);
+  SlotsOf(group).partial.fill(true);
+  SlotsOf(group).end_gap.fill(true);
+  bool stored = false;
+  for (size_t i = 0; i < ranges_ && !stored; ++i) {
+    const size_t next = (range + i) % ranges_;
+    WEIR_TRY(FillFirst(group, next));
+    stored = !Range(group, next).empty();
+  }
+  if (stored) group->flags = Group::kEmitted;
+  return group;
 }
 
 // ---------------------------------------------------------------------------------- gaps

@@ -149,6 +149,7 @@ class SortedRows {
   // before it and from it on, no more than the gap has.
   Status Fill(Group* group, size_t range, std::optional<std::string> place, size_t before,
               size_t from);
+  Result<Group*> Restore(Hash128 key, size_t range);
   // The same for a range of which nothing is in memory: all of it, if it is small.
   Status FillFirst(Group* group, size_t range);
   Status Surround(Group* group, size_t range, const std::string& entry);
