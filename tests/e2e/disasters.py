@@ -3,9 +3,11 @@ import collections
 import datetime as dt
 import hashlib
 import json
+import resource
 
-from answers import read
-from systems import System, check_rows, rows_of
+from answers import connect, read
+from harness import long
+from systems import System, check_rows, rows_of, table_of
 
 
 def expected(system, lake, answer, what):
@@ -16,6 +18,16 @@ def expected(system, lake, answer, what):
 def ledger_of(system, lake, source):
     lines = system.t.weir("show", "ledger", "--project", system.project, "--data", lake, "-o", "json").json
     return next(line for line in lines if line["source"] == source)
+
+
+def run_measured(system, lake, events, **how):
+    """Runs, and tells what an event cost."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    report = system.run(lake, **how)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{system.name}: {events:,} events of one key: {report['wall_seconds']:.1f} s, {cpu:.1f} CPU seconds, {cpu * 1e6 / events:.1f} us an event, "
+          f"{after.ru_maxrss / 1024:,.0f} MB", flush=True)
 
 
 # ------------------------------------------------------------------------------------------ rides
@@ -135,32 +147,41 @@ def test_customer360_ten_thousand_people_give_one_phone_number(t):
 
 # ------------------------------------------------------------------------------------ attribution
 
-BOT, CLICKS = "u0000000", 20_000
+BOT = "u0000000"
 
 
 def test_attribution_a_bot_clicks_twenty_thousand_times(t):
+    attribution_with_a_bot(t, 20_000, step=1_000, shards=3)
+
+
+@long
+def test_attribution_a_bot_clicks_a_million_times(t):
+    attribution_with_a_bot(t, 1_000_000, step=50_000, shards=1)
+
+
+def attribution_with_a_bot(t, clicks_of_bot, **how):
     system, lake = System(t, "attribution", .05, 5), t.dir / "lake"
     answer = system.answer()
     bought, day = "2025-07-05T12:00:00.000Z", "2025-07-05"
-    clicks = [{"click_id": f"z{i:05}", "user_id": BOT, "campaign_id": "c023", "clicked_at": at(f"{day}T00:00:00.000Z", i)} for i in range(CLICKS)]
+    clicks = [{"click_id": f"z{i:07}", "user_id": BOT, "campaign_id": "c023", "clicked_at": at(f"{day}T00:00:00.000Z", i * 36_000 // clicks_of_bot)} for i in range(clicks_of_bot)]
     (system.input / "data/clicks/with-a-bot.ndjson").write_text("".join(json.dumps(c) + "\n" for c in clicks))
     (system.input / "data/conversions/conversions-2025-08-30-00.csv").write_text(f"conversion_id,user_id,converted_at,amount\nw1,{BOT},{bought},10.00\n")
-    system.run(lake, step=1_000, shards=3)
-    for source, n in (("clicks", CLICKS), ("conversions", 1)):
+    run_measured(system, lake, clicks_of_bot, **how)
+    for source, n in (("clicks", clicks_of_bot), ("conversions", 1)):
         system.ledger[source]["received"] += n
         system.ledger[source]["accepted"] += n
     system.check_ledger(lake, "attribution, a bot")
     # All that the bot clicked in the 30 days before it bought, by the rows of bronze.
     mine = sorted((r["clicked_at"], r["click_id"], r["campaign_id"]) for r in rows_of(lake, "bronze.clicks").rows
                   if r["user_id"] == BOT and at(bought, -30 * 86_400) <= r["clicked_at"] <= bought)
-    t.ok(len(mine) > CLICKS, f"{len(mine)} clicks of the bot")
+    t.ok(len(mine) > clicks_of_bot, f"{len(mine)} clicks of the bot")
     first, last = mine[0], mine[-1]
     answer["silver.conversion_clicks"] += [{"conversion_id": "w1", "click_id": id, "campaign_id": campaign, "clicked_at": when,
                                             "within_7_days": when >= at(bought, -7 * 86_400)} for when, id, campaign in mine]
     answer["gold.attributed_conversions_user_level"].append(
         {"conversion_id": "w1", "user_id": BOT, "converted_at": bought, "amount": 10.0, "last_click_id": last[1], "last_click_campaign": last[2],
          "first_click_id": first[1], "first_click_campaign": first[2], "clicks_in_30_days": len(mine)})
-    answer["gold.suspicious_users"].append({"user_id": BOT, "day": day, "clicks": CLICKS})
+    answer["gold.suspicious_users"].append({"user_id": BOT, "day": day, "clicks": clicks_of_bot})
     answer["gold.conversion_days"].append({"day": "2025-08-30", "hours": 1, "records": 1, "is_complete": False})
     daily = {(r["campaign_id"], r["day"]): r for r in answer["gold.campaign_attribution_daily"]}
 
@@ -168,12 +189,12 @@ def test_attribution_a_bot_clicks_twenty_thousand_times(t):
         return daily.setdefault((campaign, day), {"campaign_id": campaign, "day": day, "impressions": 0, "clicks": 0, "last_click_conversions": 0,
                                                   "last_click_revenue": 0, "first_click_conversions": 0, "first_click_revenue": 0})
 
-    of("c023")["clicks"] += CLICKS
+    of("c023")["clicks"] += clicks_of_bot
     for what, click in (("last", last), ("first", first)):
         of(click[2])[f"{what}_click_conversions"] += 1
         of(click[2])[f"{what}_click_revenue"] += 10
     answer["gold.campaign_attribution_daily"] = list(daily.values())
-    expected(system, lake, answer, f"{CLICKS} clicks of a bot")
+    expected(system, lake, answer, f"{clicks_of_bot} clicks of a bot")
 
 
 def hours_of(system, lake, day):
@@ -240,3 +261,61 @@ def test_attribution_a_file_without_half_of_its_users_is_quarantined_whole(t):
     t.equal([got[k] for k in ("received", "accepted", "rejected")], [want[k] for k in ("received", "accepted", "rejected")], "received, accepted, rejected")
     t.equal(got["duplicate"] + got["late"], want["duplicate"] + want["late"], "duplicate or late")
     expected(system, lake, answer, "after the corrected file")
+
+
+# ------------------------------------------------------------------------------------ clickstream
+
+PLAYER = "live-1"
+
+
+def test_clickstream_a_session_of_twenty_thousand_events(t):
+    clickstream_with_a_session(t, 20_000, step=1_000, shards=3)
+
+
+@long
+def test_clickstream_a_session_of_a_million_events(t):
+    clickstream_with_a_session(t, 1_000_000, step=50_000, shards=1)
+
+
+def clickstream_with_a_session(t, events, **how):
+    """One player that tells everything for ten hours: one session, and everybody else's are what they were."""
+    system, lake = System(t, "clickstream", .05, 5), t.dir / "lake"
+    answer = system.answer()
+    begin = "2025-06-06T00:00:00.000Z"
+    kinds = collections.Counter()
+    minutes = collections.defaultdict(collections.Counter)
+    with open(system.input / "data/player_events/with-a-live-stream.ndjson", "w") as f:
+        for i in range(events):
+            when = at(begin, i * 36_000 // events)
+            kind = "play" if i == 0 else "seek" if i % 10 == 9 else "heartbeat"
+            event = {"event_id": f"z{i:07}", "kind": kind, "device_id": PLAYER, "content_id": "t0000", "client_ts": when, "region": "EU", "device_type": "tv"}
+            if kind == "heartbeat":
+                event["seconds"] = 1
+            f.write(json.dumps(event) + "\n")
+            kinds[kind] += 1
+            minutes[when[:17] + "00.000Z"][kind] += 1
+    run_measured(system, lake, events, **how)
+    for key in ("received", "accepted"):
+        system.ledger["player_events"][key] += events
+    system.check_ledger(lake, "clickstream, a live stream")
+    answer["gold.sessions"].append({
+        "device_id": PLAYER, "session_start": begin, "last_event_at": at(begin, (events - 1) * 36_000 // events), "user_id": None, "region": "EU", "device_type": "tv",
+        "events": events, "contents": ["t0000"], "watch_seconds": kinds["heartbeat"], "plays": 1, "completions": 0, "completion": 0.0, "seeks": kinds["seek"],
+        "bufferings": 0, "buffering_seconds": 0})
+    daily = {(r["minute"], r["content_id"], r["region"], r["device_type"]): r for r in answer["gold.content_minutes"]}
+    for minute, of in minutes.items():
+        row = daily.setdefault((minute, "t0000", "EU", "tv"), {"minute": minute, "content_id": "t0000", "region": "EU", "device_type": "tv", "watch_seconds": 0,
+                                                                "plays": 0, "impressions": 0, "clicks": 0, "ctr": None})
+        row["watch_seconds"] += of["heartbeat"]
+        row["plays"] += of["play"]
+    answer["gold.content_minutes"] = list(daily.values())
+    in_sessions = answer.pop("silver.session_events")
+    expected(system, lake, answer, f"a session of {events} events")
+    # Of a million rows only what can differ is compared.
+    db = connect()
+    db.register("rows", table_of(lake, "silver.session_events"))
+    mine = db.execute("SELECT count(*), count(DISTINCT event_id), count(DISTINCT session_start), epoch_ms(min(session_start)) FROM rows WHERE device_id = ?", [PLAYER]).fetchone()
+    start = int(dt.datetime.fromisoformat(begin.replace("Z", "+00:00")).timestamp() * 1000)
+    t.equal(mine, (events, events, 1, start), "events of the session")
+    others = db.execute("SELECT count(*) FROM rows WHERE device_id <> ?", [PLAYER]).fetchone()[0]
+    t.equal(others, len(in_sessions), "events of all others")
