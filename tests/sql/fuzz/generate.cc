@@ -307,9 +307,10 @@ class Generator {
     if (Maybe(Feature::kDecay, 12)) {
       const auto times = ColumnsOf(scope, [](Ty t) { return t == Ty::kTsTz; });
       if (!times.empty()) {
+        // It is a logarithm: what is near 0 differs by more of itself.
         out = Call(Ty::kWild,
-                   PickText({"decay_sum(1, $0, INTERVAL 1 HOUR)",
-                             "decay_sum(abs($1 % 5), $0, INTERVAL 12 HOUR)"}),
+                   PickText({"(decay_sum(1, $0, INTERVAL 1 HOUR) + 1000)",
+                             "(decay_sum(abs($1 % 5), $0, INTERVAL 12 HOUR) + 1000)"}),
                    {Pick(times), ColumnOr(Ty::kInt, scope)});
         return out;
       }
