@@ -103,6 +103,12 @@ bool ArithmeticFails(const std::string& type) {
   return IsInteger(type) || type.starts_with("DECIMAL");
 }
 
+// Sums have the widest types there are, so that what is computed of them does, too;
+// that 38 digits are not enough is nothing to make every percentage a check for.
+bool HasAllDigits(const std::string& type) {
+  return type == "HUGEINT" || type.starts_with("DECIMAL(38,");
+}
+
 bool HasUnnestCall(const Json& expr) {
   bool has = false;
   Visit(expr, [&](const Json& json) {
@@ -136,6 +142,9 @@ Json Check(Json expr) {
   return IsNotNull(Try(Call("struct_pack", {std::move(expr)})));
 }
 
+// A condition of WHERE that can fail: true of the rows for which it is true or fails.
+Json TrueOrFails(const Json& expr) { return Or(Try(expr), Not(Check(expr))); }
+
 class Checker {
  public:
   Checker(const data::Schema& output, duck::Session& bodies, const Functions& functions)
@@ -153,7 +162,17 @@ class Checker {
     }
     if (!IsType(node, "SELECT_NODE")) return {};
     WEIR_TRY(From(node["from_table"], ctes));
-    return Select(node, ctes, is_root);
+    if (IsType(node["from_table"], "EMPTY") || !node["sample"].is_null()) return {};
+    const auto is_column = [&](const std::string& name) {
+      return IsColumnOf(node, name, ctes);
+    };
+    const Json spelled = WEIR_TRY(SpellAliases(node, ast_, is_column));
+    if (MayFailOverGroups(spelled)) {
+      auto lifted = WEIR_TRY(LiftGroups(spelled, ast_, functions_, is_column));
+      if (lifted && WEIR_TRY(Lifted(*std::move(lifted), &node, ctes, is_root))) return {};
+    }
+    WEIR_TRY(Select(spelled, &node, ctes, is_root));
+    return {};
   }
 
   std::vector<Json> TakeFailed() { return std::move(failed_); }
@@ -168,11 +187,56 @@ class Checker {
     return Query(ref["subquery"]["node"], ctes, false);
   }
 
-  // A SELECT whose FROM is checked.
-  Status Select(Json& node, const Json& ctes, bool is_root) {
-    if (IsType(node["from_table"], "EMPTY") || !node["sample"].is_null()) return {};
+  bool IsColumnOf(const Json& node, const std::string& name, const Json& ctes) {
+    auto bare = Bare(node, ctes);
+    if (!bare.ok()) return true;
+    (*bare)["where_clause"] = nullptr;
+    (*bare)["select_list"].push_back(ColumnRef({name}));
+    const auto sql = ast_.Print(*bare);
+    return !sql.ok() || bodies_.Describe(*sql).ok();
+  }
+
+  // Whether something that can fail is computed of an aggregate.
+  bool MayFailOverGroups(const Json& node) const {
+    if (!IsAggregated(node, functions_)) return false;
+    bool may = false;
+    const std::function<void(const Json&)> look = [&](const Json& json) {
+      if (may || !json.is_structured() || functions_.IsAggregate(json) ||
+          IsClass(json, "SUBQUERY") || IsClass(json, "LAMBDA"))
+        return;
+      const bool fails = (IsClass(json, "CAST") && !json.value("try_cast", false)) ||
+                         IsArithmetic(json) ||
+                         (IsCall(json) && FailsByName(CallName(json)));
+      may |= fails && functions_.HasAggregate(json);
+      for (const Json& child : json) look(child);
+    };
+    look(node["select_list"]);
+    look(node["having"]);
+    return may;
+  }
+
+  // Both SELECTs checked, in the place of `*node`, if something over the groups can fail.
+  Result<bool> Lifted(LiftedGroups lifted, Json* node, const Json& ctes, bool is_root) {
+    const size_t failed_before = failed_.size();
+    WEIR_TRY(Select(Json(lifted.groups), &lifted.groups, ctes, false));
+    lifted.rows["from_table"]["subquery"]["node"] = std::move(lifted.groups);
+    over_groups_ = true;
+    const bool may_fail =
+        WEIR_TRY(Select(Json(lifted.rows), &lifted.rows, ctes, is_root));
+    over_groups_ = false;
+    if (may_fail) {
+      *node = std::move(lifted.rows);
+      return true;
+    }
+    failed_.resize(failed_before);
+    return false;
+  }
+
+  // A SELECT whose FROM is checked: `*out` becomes `node` with checks, if something in it
+  // can fail; returns whether.
+  Result<bool> Select(const Json& node, Json* out, const Json& ctes, bool is_root) {
     auto types = Types(node, ctes);
-    if (!types) return {};  // it cannot be judged apart from what stands around it
+    if (!types) return false;  // it cannot be judged apart from what stands around it
     types_ = *std::move(types);
     checks_.clear();
     Json checked = node;
@@ -196,15 +260,16 @@ class Checker {
         for (Json& target : modifier["distinct_on_targets"]) Collect(target);
       }
     }
-    if (checks_.empty()) return {};
+    Where(node["from_table"], &checked["where_clause"]);
+    if (checks_.empty()) return false;
     Json failed = WEIR_TRY(Failed(checked, ctes, is_root));
     // Lateral subqueries and the like see more than what they read.
-    if (!bodies_.Describe(WEIR_TRY(ast_.Print(WithoutUses(failed)))).ok()) return {};
+    if (!bodies_.Describe(WEIR_TRY(ast_.Print(WithoutUses(failed)))).ok()) return false;
     for (const Json& check : checks_)
       checked["where_clause"] = And(std::move(checked["where_clause"]), Check(check));
-    node = std::move(checked);
+    *out = std::move(checked);
     failed_.push_back(std::move(failed));
-    return {};
+    return true;
   }
 
   // The types of what casts and arithmetic operators of the SELECT work on, by the text
@@ -224,7 +289,8 @@ class Checker {
         asked.emplace(Plain(json).dump(), json);
       for (const Json& child : json) ask(child);
     };
-    for (const char* part : {"select_list", "group_expressions"}) ask(node[part]);
+    for (const char* part : {"select_list", "group_expressions", "where_clause"})
+      ask(node[part]);
     std::map<std::string, std::string> types;
     if (asked.empty()) return types;
     auto bare = Bare(node, ctes);
@@ -261,7 +327,8 @@ class Checker {
                  CastFails(type->second, json["cast_type"]["id"].get<std::string>());
       } else if (IsArithmetic(json)) {
         const auto type = types_.find(Plain(json).dump());
-        fails |= type == types_.end() || ArithmeticFails(type->second);
+        fails |= type == types_.end() || (ArithmeticFails(type->second) &&
+                                          !(over_groups_ && HasAllDigits(type->second)));
       } else if (IsCall(json)) {
         fails |= FailsByName(CallName(json));
       }
@@ -284,6 +351,28 @@ class Checker {
     const std::string alias = AliasOf(expr);
     expr = Try(std::move(plain));
     expr["alias"] = alias;
+  }
+
+  // A row is left out by a condition that is false of it, whatever the others say; if one
+  // fails and none is false, the row fails.
+  void Where(const Json& from, Json* where) {
+    std::vector<Json> conditions;
+    SplitAnd(*where, &conditions);
+    Json all;
+    for (Json& condition : conditions) {
+      // The keys of a join stay what they are.
+      const bool joins = IsType(from, "JOIN") && IsType(condition, "COMPARE_EQUAL") &&
+                         HasColumn(condition["left"]) && HasColumn(condition["right"]);
+      if (!joins && !HasSubquery(condition) && !HasWatermark(condition) &&
+          Fails(condition)) {
+        Json plain = Plain(condition);
+        if (std::find(checks_.begin(), checks_.end(), plain) == checks_.end())
+          checks_.push_back(plain);
+        condition = TrueOrFails(plain);
+      }
+      all = And(std::move(all), std::move(condition));
+    }
+    *where = std::move(all);
   }
 
   // What aggregates, windows and unnest work on, and what a star replaces.
@@ -412,6 +501,7 @@ class Checker {
   std::vector<Json> failed_;
   std::map<std::string, std::string> types_;  // of the present SELECT
   std::vector<Json> checks_;                  // of the present SELECT
+  bool over_groups_ = false;  // the present SELECT is one that Lifted made
 };
 
 }  // namespace
@@ -449,6 +539,17 @@ std::vector<const Json*> FailingChecks(const Json& condition) {
     return out.back() != nullptr;
   };
   return add(inside) ? out : std::vector<const Json*>();
+}
+
+const Json* TrueOrFailsExpr(const Json& condition) {
+  if (!IsType(condition, "CONJUNCTION_OR") || condition["children"].size() != 2)
+    return nullptr;
+  const std::vector<const Json*> failing = FailingChecks(condition["children"][1]);
+  const Json* tried = TriedExpr(condition["children"][0]);
+  return tried != nullptr && failing.size() == 1 &&
+                 Plain(*tried).dump() == Plain(*failing[0]).dump()
+             ? tried
+             : nullptr;
 }
 
 const Json* CheckedExpr(const Json& condition) {
