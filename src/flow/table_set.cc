@@ -35,6 +35,19 @@ std::vector<iceberg::SortField> SortOf(const data::Schema& schema,
   return out;
 }
 
+// What the model says of its table wins over what the table has; tags (docs/sql.md) that
+// it does not say any more go. Whether something changed.
+bool SetProperties(const TableSpec& spec, std::map<std::string, std::string>* out) {
+  const std::map<std::string, std::string> before = *out;
+  std::erase_if(*out, [](const auto& property) {
+    return property.first.starts_with("weir.tag.") ||
+           property.first.starts_with("weir.column-tag.");
+  });
+  for (const auto& [key, value] : spec.properties) (*out)[key] = value;
+  if (!spec.comment.empty()) (*out)["comment"] = spec.comment;
+  return *out != before;
+}
+
 std::string TableDir(const std::string& data_dir, const std::string& table) {
   const size_t dot = table.find('.');
   return io::Join(io::Join(commit::WarehouseDir(data_dir), table.substr(0, dot)),
@@ -110,8 +123,7 @@ iceberg::Metadata TableSet::Fresh(const TableSpec& spec,
   table.sort = SortOf(table.schema, spec);
   table.properties["write.metadata.delete-after-commit.enabled"] = "true";
   table.properties["write.metadata.previous-versions-max"] = "20";
-  for (const auto& [key, value] : spec.properties) table.properties[key] = value;
-  if (!spec.comment.empty()) table.properties["comment"] = spec.comment;
+  SetProperties(spec, &table.properties);
   if (!spec.key.empty())
     table.properties["weir.key"] = fmt::format("{}", fmt::join(spec.key, ","));
   return iceberg::MakeMetadata(table, clock_.Now());
@@ -168,6 +180,7 @@ Status TableSet::Open(const TableSpec& spec) {
                       spec.name));
     }
   }
+  slot.metadata_changed |= SetProperties(spec, &slot.metadata.properties);
   iceberg::Metadata ordered =
       iceberg::WithSortOrder(slot.metadata, SortOf(slot.metadata.schema(), slot.spec));
   if (ordered.default_sort_order_id != slot.metadata.default_sort_order_id) {

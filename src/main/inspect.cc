@@ -458,12 +458,13 @@ int Show(io::Io& io, const Options& options, const std::string& what,
   if (what == "state") return ShowState(io, options, name);
   if (what == "arrivals") return ShowArrivals(io, options, name);
   if (what == "tags") return ShowTags(io, options, name);
+  if (what == "table") return ShowTable(io, options, name);
   const auto near = project::DidYouMean(
-      what, {"ledger", "models", "epochs", "state", "sql", "arrivals", "tags"});
+      what, {"ledger", "models", "epochs", "state", "sql", "arrivals", "table", "tags"});
   return Fail(fmt::format("nothing called '{}' to show; {}", what,
                           near ? fmt::format("did you mean {}?", *near)
                                : "there are ledger, models, epochs, state, sql MODEL, "
-                                 "arrivals SOURCE and tags"),
+                                 "arrivals SOURCE, table TABLE and tags"),
               kWrongCall);
 }
 

@@ -19,6 +19,8 @@ void PrintTable(const std::vector<std::string>& header,
 
 // weir show state [MODEL]
 int ShowState(io::Io& io, const Options& options, const std::string& model);
+// weir show table TABLE
+int ShowTable(io::Io& io, const Options& options, const std::string& name);
 // weir show tags [TABLE]
 int ShowTags(io::Io& io, const Options& options, const std::string& table);
 // weir show arrivals SOURCE

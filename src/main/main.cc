@@ -231,13 +231,15 @@ int Main(int argc, char** argv) {
 
   CLI::App* show = app.add_subcommand("show",
                                       "show ledger | models | epochs | state [MODEL] | "
-                                      "sql MODEL | arrivals SOURCE | tags "
+                                      "sql MODEL | arrivals SOURCE | table TABLE | tags "
                                       "[TABLE]");
   show->add_option(
           "WHAT", a.what,
           "ledger: where every record went; models: lanes and versions; epochs: "
           "the last commits; state: what is kept to continue, by operator; sql: a "
-          "model's completed SQL; arrivals: the files of a source; tags: named versions")
+          "model's completed SQL; arrivals: the files of a source; table: its columns, "
+          "comments and tags; tags: named "
+          "versions")
       ->required();
   show->add_option(
       "NAME", a.name,

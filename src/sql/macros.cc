@@ -8,6 +8,7 @@
 #include <set>
 
 #include "data/type.h"
+#include "sql/decay.h"
 #include "sql/statement_internal.h"
 #include "sql/token.h"
 
@@ -69,6 +70,11 @@ class MacroReader : StatementReader {
       depth += IsSymbol('(') || IsSymbol('[') || IsSymbol('{')   ? 1
                : IsSymbol(')') || IsSymbol(']') || IsSymbol('}') ? -1
                                                                  : 0;
+      if (IsDecay(file_.tokens, file_.next, text_))
+        return Problem(At().begin,
+                       fmt::format("a macro that is an expression does not call {}",
+                                   data::LowerName(Word())),
+                       "call it in the query, or in a macro AS TABLE");
       if (depth == 0 && IsSymbol(','))
         return Expected("the end of the macro", "a macro is one expression");
     }

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "data/type.h"
+#include "sql/decay.h"
 #include "sql/statement_internal.h"
 
 namespace weir::sql {
@@ -113,7 +114,7 @@ class ModelReader : StatementReader {
     return !IsSymbol('(') || ParseColumnList();
   }
 
-  // (column COMMENT 'text', …, CONSTRAINT …)
+  // (column COMMENT 'text' WITH TAG (name = 'value'), …, CONSTRAINT …)
   bool ParseColumnList() {
     const size_t begin = At().begin;
     do {
@@ -125,13 +126,22 @@ class ModelReader : StatementReader {
       if (!IsName()) return Expected("a column or CONSTRAINT");
       Written column{TokenValue(At(), text_), At().begin};
       Skip();
-      if (!TakeWord("COMMENT")) {
-        return Problem(begin, "a model's columns are listed only to comment them",
-                       "name them in the SELECT, with AS; here column COMMENT 'text'");
+      std::string comment;
+      const bool has_comment = TakeWord("COMMENT");
+      if (has_comment) {
+        if (At().kind != TokenKind::kString) return Expected("a text in quotes");
+        comment = TokenValue(At(), text_);
+        Skip();
       }
-      if (At().kind != TokenKind::kString) return Expected("a text in quotes");
-      model_.column_comments.emplace_back(std::move(column), TokenValue(At(), text_));
-      Skip();
+      const std::string prefix = std::string(kColumnTagProperty) + column.text + ".";
+      if (TakeTag()) {
+        if (!ParseTags(prefix)) return false;
+      } else if (!has_comment) {
+        return Problem(begin, "a model's columns are listed only to comment and tag them",
+                       "name them in the SELECT, with AS; here column COMMENT 'text' or "
+                       "column WITH TAG (name = 'value')");
+      }
+      model_.column_comments.emplace_back(std::move(column), std::move(comment));
     } while (IsSymbol(','));
     return TakeSymbol(')') || Expected("',' or ')'");
   }
@@ -141,7 +151,7 @@ class ModelReader : StatementReader {
     const size_t begin = At().begin;
     if (TakeWord("AS")) return ParseBody();
     if (IsEnd()) return NoQuery();
-    if (IsWord("SELECT") || IsWord("WITH"))
+    if (IsWord("SELECT") || (IsWord("WITH") && !IsWord("TAG", 1)))
       return Expected("AS before the query", fmt::format("AS {} …", Word()));
     if (TakeWord("KEY")) return Once("KEY", begin) && Names(&model_.key);
     if (TakeWord("PARTITIONED"))
@@ -151,6 +161,7 @@ class ModelReader : StatementReader {
     if (TakeWord("CONSTRAINT")) return ParseConstraint();
     if (TakeWord("TARGET_LAG")) return Once("TARGET_LAG", begin) && ParseTargetLag();
     if (TakeWord("COMMENT")) return Once("COMMENT", begin) && ParseComment();
+    if (TakeTag()) return Once("TAG", begin) && ParseTags(std::string(kTagProperty));
     if (TakeWord("TBLPROPERTIES"))
       return Once("TBLPROPERTIES", begin) && ParseProperties();
     if (TakeWord("NONDETERMINISTIC")) {
@@ -166,7 +177,7 @@ class ModelReader : StatementReader {
     if (fix.empty())
       fix =
           "clauses are KEY, PARTITIONED BY, CLUSTER BY, CONSTRAINT, TARGET_LAG, COMMENT, "
-          "TBLPROPERTIES, NONDETERMINISTIC, AS";
+          "WITH TAG, TBLPROPERTIES, NONDETERMINISTIC, AS";
     return Expected("a clause", fix);
   }
 
@@ -264,8 +275,15 @@ class ModelReader : StatementReader {
       return Expected("EXPECT", IsWord("CHECK") ? "write EXPECT (condition)"
                                                 : Suggestion({"EXPECT"}));
     }
-    const size_t open = At().end;
+    const size_t open = At().end, first = file_.next;
     if (!IsSymbol('(') || !SkipParentheses()) return Expected("'(' and a condition");
+    for (size_t i = first; i < file_.next; ++i) {
+      if (IsDecay(file_.tokens, i, text_))
+        return Problem(file_.tokens[i].begin,
+                       fmt::format("a constraint does not call {}",
+                                   data::LowerName(file_.tokens[i].In(text_))),
+                       "make its value a column of the query");
+    }
     constraint.condition =
         std::string(text_.substr(open, file_.tokens[file_.next - 1].begin - open));
     if (file_.tokens[file_.next - 1].begin == open)
@@ -307,6 +325,35 @@ class ModelReader : StatementReader {
     model_.comment = TokenValue(At(), text_);
     Skip();
     return true;
+  }
+
+  // [WITH] TAG
+  bool TakeTag() {
+    if (!IsWord("TAG") && !(IsWord("WITH") && IsWord("TAG", 1))) return false;
+    Skip(IsWord("WITH") ? 2 : 1);
+    return true;
+  }
+
+  // (name = 'value', …): properties of the table, called `prefix` and the name.
+  bool ParseTags(const std::string& prefix) {
+    if (!TakeSymbol('(')) return Expected("'(' and name = 'value'");
+    do {
+      const size_t begin = At().begin;
+      if (!IsName()) return Expected("a tag's name");
+      std::string name = prefix + data::LowerName(TokenValue(At(), text_));
+      for (const auto& [other, value] : model_.properties) {
+        if (other == name)
+          return Problem(begin,
+                         fmt::format("tag {} is there twice", name.substr(prefix.size())),
+                         "leave one out");
+      }
+      Skip();
+      if (!TakeSymbol('=')) return Expected("'='");
+      if (At().kind != TokenKind::kString) return Expected("a text in quotes");
+      model_.properties.emplace_back(std::move(name), TokenValue(At(), text_));
+      Skip();
+    } while (TakeSymbol(','));
+    return TakeSymbol(')') || Expected("',' or ')'");
   }
 
   bool ParseProperties() {

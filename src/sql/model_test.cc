@@ -34,6 +34,50 @@ Model Parse(std::string_view text) {
   return model.value_or(Model());
 }
 
+TEST(ModelTest, FaultsOfTagsAndOfDecayOutsideOfQueriesHaveTheirPlace) {
+  const auto faults = [](std::string_view text) {
+    std::vector<FileProblem> problems;
+    ParseModels({{"m.sql", std::string(text)}}, &problems);
+    std::string out;
+    for (const auto& [file, problem] : problems)
+      out += fmt::format("{}:{}: {} [{}]\n", problem.place.line, problem.place.column,
+                         problem.message, problem.fix);
+    return out;
+  };
+  EXPECT_EQ(faults("CREATE VIEW t.m WITH TAG (a = 'x', A = 'y') AS SELECT 1"),
+            "1:36: tag a is there twice [leave one out]\n");
+  EXPECT_EQ(faults("CREATE VIEW t.m TAG (a = 7) AS SELECT 1"),
+            "1:26: expected a text in quotes, found '7' []\n");
+  EXPECT_EQ(faults("CREATE VIEW t.m (a) AS SELECT 1 AS a"),
+            "1:17: a model's columns are listed only to comment and tag them [name them "
+            "in the SELECT, with AS; here column COMMENT 'text' or column WITH TAG (name "
+            "= 'value')]\n");
+  EXPECT_EQ(faults("CREATE MACRO heat(v, t) AS decay_sum(v, t, INTERVAL 1 HOUR)"),
+            "1:28: a macro that is an expression does not call decay_sum [call it in the "
+            "query, or in a macro AS TABLE]\n");
+  EXPECT_EQ(
+      faults("CREATE VIEW t.m CONSTRAINT hot EXPECT (decayed(h, t, INTERVAL 1 HOUR) > "
+             "1) AS SELECT 1"),
+      "1:40: a constraint does not call decayed [make its value a column of the "
+      "query]\n");
+}
+
+TEST(ModelTest, TagsAreProperties) {
+  const Model m = Parse(
+      "CREATE MATERIALIZED VIEW t.m (email COMMENT 'of whom' WITH TAG (Pii = 'email'), "
+      "fare TAG (unit = 'USD', \"Cost Centre\" = 'it''s 7')) WITH TAG (owner = 'city "
+      "team') TBLPROPERTIES ('x' = 'y') AS WITH q AS (SELECT 1) SELECT * FROM q");
+  EXPECT_THAT(m.properties,
+              testing::ElementsAre(
+                  testing::Pair("weir.column-tag.email.pii", "email"),
+                  testing::Pair("weir.column-tag.fare.unit", "USD"),
+                  testing::Pair("weir.column-tag.fare.cost centre", "it's 7"),
+                  testing::Pair("weir.tag.owner", "city team"), testing::Pair("x", "y")));
+  ASSERT_EQ(m.column_comments.size(), 2u);
+  EXPECT_EQ(m.column_comments[0].second, "of whom");
+  EXPECT_EQ(m.column_comments[1].second, "");
+}
+
 TEST(ModelTest, ReadsEveryClause) {
   const Model m = Parse(R"(-- One row a trip.
 CREATE OR REFRESH MATERIALIZED VIEW Silver.Trips
@@ -172,8 +216,10 @@ INSTANTIATE_TEST_SUITE_P(
                   "are Weir's own"},
         FaultCase{
             "Columns", "CREATE VIEW a.b (x, y) AS SELECT 1",
-            "1:17: a model's columns are listed only to comment them [name them in the "
-            "SELECT, with AS; here column COMMENT 'text']"},
+            "1:17: a model's columns are listed only to comment and tag them [name them "
+            "in the SELECT, with AS; here column COMMENT 'text' or column WITH TAG (name "
+            "= "
+            "'value')]"},
         FaultCase{
             "Clause", "CREATE VIEW a.b\n  PARTITIONNED BY (x) AS SELECT 1",
             "2:3: expected a clause, found 'PARTITIONNED' [did you mean PARTITIONED?]"},

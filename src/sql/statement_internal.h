@@ -10,6 +10,11 @@
 
 namespace weir::sql {
 
+// What tags of a table and of its columns are as properties of the table: behind it the
+// tag's name, or the column's name, a dot and the tag's.
+inline constexpr std::string_view kTagProperty = "weir.tag.";
+inline constexpr std::string_view kColumnTagProperty = "weir.column-tag.";
+
 struct Macro;
 
 // The tokens of a file, and how far they are read.

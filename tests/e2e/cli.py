@@ -253,3 +253,36 @@ def test_the_generator_helps(t):
     t.ok("rides" in done.err, f"no suggestion for a mistyped generator: {done.err}")
     done = t.weir("generate", "attribution", "--out", t.dir / "x", "--late", "0.3", code=2)
     t.ok("--late is an option of rides" in done.err, f"an option that says nothing is taken: {done.err}")
+
+
+def test_tags_of_tables_and_columns_are_properties_that_every_reader_sees(t):
+    project = t.dir / "tagged"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("taxi", "data"))
+    model = project / "models/gold.riders.sql"
+
+    def say(text):
+        model.write_text(f"CREATE MATERIALIZED VIEW gold.riders {text} AS SELECT rider_id, count(*) AS trips FROM silver.trips GROUP BY rider_id")
+
+    say("(rider_id COMMENT 'Who rode' WITH TAG (pii = 'id'), trips TAG (Unit = 'trips')) WITH TAG (owner = 'city team') COMMENT 'Riders'")
+    data, lake = t.stream(months="2018-02", trips=100), t.dir / "lake"
+    t.run_once(data / "events.ndjson", project=project)
+    properties = catalog(lake).load_table(("gold", "riders")).properties
+    t.equal({k: v for k, v in properties.items() if "tag" in k},
+            {"weir.tag.owner": "city team", "weir.column-tag.rider_id.pii": "id", "weir.column-tag.trips.unit": "trips"}, "tags by PyIceberg")
+    table = t.weir("show", "table", "gold.riders", "--data", lake, "-o", "json").json
+    t.equal((table["tags"], table["comment"]), ({"owner": "city team"}, "Riders"), "tags of the table")
+    t.equal([(c["name"], c["comment"], c["tags"]) for c in table["columns"]],
+            [("rider_id", "Who rode", {"pii": "id"}), ("trips", "", {"unit": "trips"})], "tags of its columns")
+    text = t.weir("show", "table", "Gold.Riders", "--data", lake).out
+    t.ok("owner = 'city team'" in text and "pii = 'id'" in text, f"show table:\n{text}")
+    # They follow the model, and the table stays.
+    uuid = catalog(lake).load_table(("gold", "riders")).metadata.table_uuid
+    say("(trips TAG (unit = 'rides')) WITH TAG (team = 'city')")
+    t.run_once(data / "events.ndjson", project=project)
+    after = catalog(lake).load_table(("gold", "riders"))
+    t.equal({k: v for k, v in after.properties.items() if "tag" in k}, {"weir.tag.team": "city", "weir.column-tag.trips.unit": "rides"}, "changed tags")
+    t.equal(after.metadata.table_uuid, uuid, "the table whose tags changed")
+    say("(rider TAG (pii = 'id'))")
+    t.contains(t.weir("check", "--project", project, code=1).err, "rider is not a column of the query", "a tag of an unknown column")
+    for name in ("", "riders", "gold.rider"):
+        t.contains(t.weir("show", "table", *[name] * bool(name), "--data", lake, code=2).err, "table", f"show table '{name}'")
