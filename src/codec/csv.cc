@@ -322,6 +322,10 @@ Result<CsvColumns> ReadCsvHeader(std::string_view record, const CsvDialect& dial
   CsvDialect named = dialect;
   named.names.clear();
   for (const CsvField& field : splitter.fields()) {
+    // Else all of the file would be its header.
+    if (!field.quoted && field.text.find('\r') != std::string_view::npos)
+      return Invalid(
+          "lines end in CR alone, as old Macs have them; write LF or CRLF instead");
     named.names.push_back(field.text.empty()
                               ? fmt::format("column{}", named.names.size() + 1)
                               : std::string(field.text));

@@ -1,6 +1,7 @@
 #include "codec/csv.h"
 
 #include <arrow/api.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace weir::codec {
@@ -101,6 +102,13 @@ TEST(CsvTest, KeepsUndeclaredColumnsAndTellsAbsentOnes) {
   EXPECT_EQ(
       DecodeOne("id,zone,name,,fare,ok,at", "1,x\"y,ann,,,,"),
       Absent("id=1 name=ann _extra={\"zone\":\"x\\\"y\",\"column4\":null}", "tags"));
+}
+
+// Else the whole file would be one header, and no record of it would be missed.
+TEST(CsvTest, LinesThatEndInCrAloneAreNoHeader) {
+  EXPECT_THAT(DecodeOne("id,name\r1,ann\r2,bob", "x"), testing::HasSubstr("CR alone"));
+  EXPECT_THAT(DecodeOne("id,name\r", "x"), testing::HasSubstr("CR alone"));
+  EXPECT_TRUE(ReadCsvHeader("id,\"a\rb\"", {}).ok());
 }
 
 TEST(CsvTest, RefusesAllRecordsOfAHeaderThatNamesAColumnTwice) {
