@@ -375,9 +375,19 @@ class Planner {
   }
 
   void CheckDetermined(const sql::Model& model, const Json& query) {
-    if (model.nondeterministic) return;
     std::vector<Fault> faults;
-    FindUndetermined(query, functions_, &faults);
+    // Between two stages texts are bytes, which alone say whether they are equal.
+    Visit(query, [&](const Json& json) {
+      if (!IsClass(json, "COLLATE")) return true;
+      faults.push_back(
+          {LocationOf(json["child"]),
+           fmt::format("texts are compared by their bytes, not by COLLATE {}",
+                       json.value("collation", "")),
+           "compare values: lower(s) for NOCASE, strip_accents(s) for NOACCENT, "
+           "icu_sort_key(s, 'de') for a language"});
+      return true;
+    });
+    if (!model.nondeterministic) FindUndetermined(query, functions_, &faults);
     for (Fault& fault : faults)
       Problem(model, fault.offset, std::move(fault.message), std::move(fault.fix));
   }
