@@ -7,6 +7,11 @@
 #include "base/check.h"
 
 namespace weir::state {
+namespace {
+
+constexpr size_t kPrefetchAhead = 16, kCacheLine = 64;
+
+}  // namespace
 
 void SortedDelta::Add(const Delta::Record& record) {
   WEIR_CHECK(record.op != Delta::Op::kClear);
@@ -37,9 +42,20 @@ Status SortedDelta::ForEach(const std::function<Status(const Row&)>& visit) {
       const int keys = entries[a.index].Key().compare(entries[b.index].Key());
       return keys != 0 ? keys < 0 : a.index < b.index;
     });
+    // Entries and records stand in the order they came in, which is none for us.
+    const auto prefetch = [&](size_t i) {
+      if (i + 2 * kPrefetchAhead < order.size())
+        __builtin_prefetch(&entries[order[i + 2 * kPrefetchAhead].index]);
+      if (i + kPrefetchAhead >= order.size()) return;
+      const Entry& entry = entries[order[i + kPrefetchAhead].index];
+      __builtin_prefetch(entry.key);
+      __builtin_prefetch(entry.value + kCacheLine);
+    };
     for (size_t i = 0; i < order.size(); ++i) {
+      prefetch(i);
       const Entry& entry = entries[order[i].index];
-      if (i + 1 < order.size() && entries[order[i + 1].index].Key() == entry.Key())
+      if (i + 1 < order.size() && order[i + 1].first_bytes == order[i].first_bytes &&
+          entries[order[i + 1].index].Key() == entry.Key())
         continue;
       Row row{space, entry.Key(), {}, entry.value_bytes == kErased};
       if (!row.erased) row.value = {entry.value, entry.value_bytes};
