@@ -17,27 +17,26 @@ namespace weir::state {
 class PendingDelta {
  public:
   // kCorrupt: the delta is malformed.
-  static Result<std::shared_ptr<const PendingDelta>> Make(Delta delta);
+  static Result<std::shared_ptr<const PendingDelta>> Make(
+      std::shared_ptr<const Delta> delta);
 
   struct Found {
     bool erased = false;
     std::string_view value;  // points into the delta
   };
-  // What the delta says of the key; nullopt: nothing. Only when !clears().
+  // What the delta says of the key; nullopt: nothing.
   std::optional<Found> Find(std::string_view space, std::string_view key) const;
 
-  // What it says of the keys that begin with `prefix`, by key, each once; nullopt: the
-  // prefix is too short to be looked up. Only when !clears().
+  // What it says of the keys that begin with `prefix`, by key, each once. All records are
+  // looked at when the prefix is shorter than 17 bytes.
   struct Row {
     std::string_view key;
     Found found;
   };
-  std::optional<std::vector<Row>> FindAll(std::string_view space,
-                                          std::string_view prefix) const;
+  std::vector<Row> FindAll(std::string_view space, std::string_view prefix) const;
 
-  // It empties whole spaces, which no single key tells.
-  bool clears() const { return clears_; }
-  const Delta& delta() const { return delta_; }
+  // Whether it empties the space first: what stood in it before holds no more.
+  bool Clears(std::string_view space) const;
 
  private:
   static constexpr uint32_t kErased = ~uint32_t{0};
@@ -54,15 +53,19 @@ class PendingDelta {
   // Keys are found by their first bytes: an operator's kind and hash.
   static constexpr size_t kPrefixBytes = 17;
 
-  explicit PendingDelta(Delta delta) : delta_(std::move(delta)) {}
+  explicit PendingDelta(std::shared_ptr<const Delta> delta) : delta_(std::move(delta)) {}
   Status Index();
   static Found FoundIn(const Entry& entry);
   std::optional<uint32_t> SpaceOf(std::string_view space) const;
   size_t PlaceOf(uint64_t hash, uint32_t space, std::string_view key) const;
 
-  const Delta delta_;
-  bool clears_ = false;
-  std::vector<std::string_view> spaces_;
+  const std::shared_ptr<const Delta> delta_;
+  struct Space {
+    std::string_view name;
+    bool cleared = false;
+    uint32_t first = 0;  // entries before it are cleared
+  };
+  std::vector<Space> spaces_;
   std::vector<Entry> entries_;
   std::vector<Place> places_;  // a power of two, at most two thirds taken
   struct Prefix {

@@ -127,10 +127,10 @@ class Store {
   // applied without gaps: `epoch` is applied() + 1.
   virtual Status Apply(const Delta& delta, Epoch epoch) = 0;
   // The same beside further work of the caller: returns at once. Reads see it from then
-  // on, without waiting: GetMany and scans look into the delta first. They wait only when
-  // the delta clears a space, and scans when their prefix is shorter than 17 bytes; all
-  // other calls wait. Its error comes from all calls that wait; the delta file is still
-  // there, so nothing is lost and the next open applies it.
+  // on: GetMany and scans look into the delta first, for which they wait until it is
+  // indexed, also beside the caller. All other calls wait until it is applied, and give
+  // its error; the delta file is still there, so nothing is lost and the next open
+  // applies it.
   virtual Status ApplyBehind(Delta&& delta, Epoch epoch) = 0;
   virtual Status Flush() = 0;
   virtual Epoch applied() const = 0;

@@ -252,18 +252,20 @@ class RocksStore final : public Store {
   Status ApplyBehind(Delta&& delta, Epoch epoch) override {
     WEIR_TRY(Settled());
     if (options_.deterministic) return ApplyNow(delta, epoch);
-    const std::shared_ptr<const PendingDelta> pending =
-        WEIR_TRY(PendingDelta::Make(std::move(delta)));
+    const auto shared = std::make_shared<const Delta>(std::move(delta));
+    const Indexed indexed = std::async(std::launch::async, [shared] {
+                              return PendingDelta::Make(shared);
+                            }).share();
     {
       std::lock_guard lock(mutex_);
-      pending_ = pending;
+      pending_ = indexed;
     }
     std::shared_future<Status> done =
-        std::async(std::launch::async, [this, epoch, pending] {
-          Status applied = ApplyNow(pending->delta(), epoch);
+        std::async(std::launch::async, [this, epoch, shared] {
+          Status applied = ApplyNow(*shared, epoch);
           // Whoever reads from now on finds it in the store, unless that failed.
           std::lock_guard lock(mutex_);
-          if (applied.ok()) pending_.reset();
+          if (applied.ok()) pending_ = {};
           return applied;
         }).share();
     std::lock_guard lock(mutex_);
@@ -301,11 +303,7 @@ class RocksStore final : public Store {
 
   Result<std::vector<std::optional<std::string>>> GetMany(
       std::string_view space, std::span<const std::string_view> keys) override {
-    auto pending = Pending();
-    if (pending != nullptr && pending->clears()) {
-      WEIR_TRY(Settled());
-      pending = nullptr;
-    }
+    const auto pending = WEIR_TRY(Pending());
     std::vector<std::optional<std::string>> out(keys.size());
     std::vector<size_t> wanted;
     wanted.reserve(keys.size());
@@ -340,15 +338,16 @@ class RocksStore final : public Store {
 
   Status ScanFrom(std::string_view space, std::string_view prefix, std::string_view from,
                   const Visit& visit) override {
-    const auto pending = Pending();  // before the iterator: what left it is in the store
-    auto newer = WEIR_TRY(Newer(pending.get(), space, prefix));
+    // Before the iterator: what left it is in the store.
+    const auto pending = WEIR_TRY(Pending());
+    auto newer = Newer(pending.get(), space, prefix);
     const std::string first = std::string(prefix).append(from);
     std::erase_if(newer, [&](const PendingDelta::Row& row) { return row.key < first; });
     const Range range(space, prefix);
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(range.read));
     std::string begin;
     RowKey(space, first, &begin);
-    it->Seek(begin);
+    if (!Clears(pending.get(), space)) it->Seek(begin);
     return Merge(
         *it, &rocksdb::Iterator::Next, space, newer,
         [](std::string_view a, std::string_view b) { return a < b; }, visit);
@@ -356,8 +355,9 @@ class RocksStore final : public Store {
 
   Status ScanBack(std::string_view space, std::string_view prefix,
                   std::string_view before, const Visit& visit) override {
-    const auto pending = Pending();  // before the iterator: what left it is in the store
-    auto newer = WEIR_TRY(Newer(pending.get(), space, prefix));
+    // Before the iterator: what left it is in the store.
+    const auto pending = WEIR_TRY(Pending());
+    auto newer = Newer(pending.get(), space, prefix);
     const std::string bound = std::string(prefix).append(before);
     std::erase_if(newer, [&](const PendingDelta::Row& row) { return row.key >= bound; });
     std::reverse(newer.begin(), newer.end());
@@ -365,7 +365,7 @@ class RocksStore final : public Store {
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(range.read));
     std::string end;
     RowKey(space, bound, &end);
-    it->SeekForPrev(end);
+    if (!Clears(pending.get(), space)) it->SeekForPrev(end);
     if (it->Valid() && View(it->key()) == end) it->Prev();
     return Merge(
         *it, &rocksdb::Iterator::Prev, space, newer,
@@ -392,22 +392,27 @@ class RocksStore final : public Store {
   }
 
  private:
-  // The delta that is being applied behind; null: there is none.
-  std::shared_ptr<const PendingDelta> Pending() const {
-    std::lock_guard lock(mutex_);
-    return pending_;
+  // The delta that is being applied behind, by key; null: there is none.
+  Result<std::shared_ptr<const PendingDelta>> Pending() const {
+    Indexed indexed;
+    {
+      std::lock_guard lock(mutex_);
+      if (!pending_.valid()) return std::shared_ptr<const PendingDelta>();
+      indexed = pending_;
+    }
+    return indexed.get();
   }
 
   // What the pending delta says of the keys of a scan, in order.
-  Result<std::vector<PendingDelta::Row>> Newer(const PendingDelta* pending,
-                                               std::string_view space,
-                                               std::string_view prefix) {
-    if (pending == nullptr) return std::vector<PendingDelta::Row>();
-    if (!pending->clears()) {
-      if (auto rows = pending->FindAll(space, prefix)) return *std::move(rows);
-    }
-    WEIR_TRY(Settled());
-    return std::vector<PendingDelta::Row>();
+  static std::vector<PendingDelta::Row> Newer(const PendingDelta* pending,
+                                              std::string_view space,
+                                              std::string_view prefix) {
+    if (pending == nullptr) return {};
+    return pending->FindAll(space, prefix);
+  }
+  // Whether it says all that there is in the space, so that the store is not looked at.
+  static bool Clears(const PendingDelta* pending, std::string_view space) {
+    return pending != nullptr && pending->Clears(space);
   }
 
   // How RocksDB reads the keys that begin with a prefix.
@@ -625,7 +630,8 @@ class RocksStore final : public Store {
   mutable std::mutex mutex_;
   std::shared_future<Status> done_;  // of the delta applied behind; guarded by mutex_
   // That delta, until all of it is in the store; guarded by mutex_.
-  std::shared_ptr<const PendingDelta> pending_;
+  using Indexed = std::shared_future<Result<std::shared_ptr<const PendingDelta>>>;
+  Indexed pending_;
   Epoch applied_;  // written under mutex_, by whoever applies; one does at a time
   int64_t unflushed_bytes_ = 0;
   int waiting_ = 0;

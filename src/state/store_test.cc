@@ -437,9 +437,14 @@ TEST(StoreBehindTest, ReadsSeeTheDeltaThatIsOnItsWay) {
         truth[space][key] = fmt::format("{} {}", epoch, i);
       }
     }
-    if (number(20) == 0) {
+    if (number(8) == 0) {
       delta.Clear("s");
       truth["s"].clear();
+      for (int i = number(30); i > 0; --i) {
+        const std::string key = some_key();
+        delta.Put("s", key, "after");
+        truth["s"][key] = "after";
+      }
     }
     ASSERT_TRUE(delta.Write(*posix, dir, Epoch{epoch}).ok());
     ASSERT_TRUE((*store)->ApplyBehind(std::move(delta), Epoch{epoch}).ok());
@@ -458,6 +463,7 @@ TEST(StoreBehindTest, ReadsSeeTheDeltaThatIsOnItsWay) {
       }
       std::string prefix = some_key();
       if (number(3) == 0) prefix.resize(std::min<size_t>(prefix.size(), 17));
+      if (number(6) == 0) prefix.resize(static_cast<size_t>(number(2)));
       // All of it, or from a place on, or back from there.
       const int way = number(3);
       std::string place = some_key();

@@ -71,6 +71,8 @@ BUGS = [
         "    for (iceberg::Staged& staged", *COMMIT_CRASH),
     Bug("the delta is dropped before the store flushed it", "src/state/store.cc", "    WEIR_TRY(Redo(delta, epoch));\n    if (unflushed_bytes_",
         "    WEIR_TRY(Redo(delta, epoch));\n    WEIR_TRY(RemoveDeltas([&](Epoch e) { return e <= epoch; }));\n    if (unflushed_bytes_", *STORE_CRASH),
+    Bug("reads pass over a delta that is on its way", "src/state/store.cc", "      if (!pending_.valid()) return std::shared_ptr<const PendingDelta>();\n",
+        "      if (true) return std::shared_ptr<const PendingDelta>();\n", "state_test", "StoreBehindTest.*"),
     Bug("records are acknowledged before they are synced", "src/ingest/log_source.cc",
         "    for (const Piece& piece : pieces)\n      WEIR_TRY(partitions_.at(piece.partition).log->Sync());\n", "", *ACKNOWLEDGED),
     Bug("records are acknowledged without the lease", "src/ingest/log_source.cc", "    while (!options_.lease_valid()) {", "    while (false) {", *ACKNOWLEDGED),
