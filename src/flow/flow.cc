@@ -446,7 +446,10 @@ class FlowImpl final : public Flow {
   }
 
   bool EpochIsDue(const CancelToken& cancel, Micros now) const {
-    return cancel.cancelled() || now - epoch_began_ >= settings_.epoch_interval ||
+    // At least as long as closing the one before took work goes on, however short the
+    // interval is.
+    return cancel.cancelled() ||
+           now - epoch_began_ >= std::max(settings_.epoch_interval, 2 * close_took_) ||
            (options_.once && AllEnded() && NothingWaits()) || buffers_->over() ||
            OperatorsAreFull();
   }
@@ -478,6 +481,7 @@ class FlowImpl final : public Flow {
 
   void Ask(int64_t marker) {
     asked_marker_ = marker;
+    epoch_began_ = clock_.Monotonic();
     sources_->RequestMarker(marker);
   }
 
@@ -698,7 +702,8 @@ class FlowImpl final : public Flow {
 
   Status CloseEpoch() {
     const Epoch epoch = committer_->next_epoch();
-    Micros at = clock_.Monotonic();
+    const Micros began = clock_.Monotonic();
+    Micros at = began;
     const auto stage = [&](const char* name) {
       const Micros now = clock_.Monotonic();
       report_.stages[name] += now - at;
@@ -738,10 +743,10 @@ class FlowImpl final : public Flow {
     epoch_delta_ = state::Delta();
     steps_in_epoch_ = 0;
     asked_marker_ = std::max(asked_marker_, frontier_.marker);
-    epoch_began_ = clock_.Monotonic();
     ++report_.epochs;
     for (SourceQueue& queue : queues_) queue.at_marker = false;
     stage("release");
+    close_took_ = at - began;
     WEIR_TRY(ReleaseModels(/*now=*/false));
     stage("behind");
     return {};
@@ -896,7 +901,9 @@ class FlowImpl final : public Flow {
   state::Delta epoch_delta_;
   std::vector<SourceQueue> queues_;
   int64_t asked_marker_ = 0, steps_in_epoch_ = 0;
-  Micros epoch_began_ = 0;
+  // When the marker was asked for that the epoch begins behind, and for how long the flow
+  // stood still to close the one before.
+  Micros epoch_began_ = 0, close_took_ = 0;
   bool stopping_ = false;
   RunReport report_;
   std::unique_ptr<Sources> sources_;  // last: its threads push into what stands above
