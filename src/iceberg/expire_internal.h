@@ -8,10 +8,11 @@
 
 namespace weir::iceberg {
 
-// Removes from `metadata` the names that are over (ExpireRefs) and the snapshots that are beyond the newest `snapshots_max`, old
-// enough, and wanted by nobody (options.keep, refs, the current one). Returns the URIs of
-// files that no remaining snapshot reaches. Reads the manifest lists of the expired
-// snapshots and of their neighbours, and the manifests in which these differ.
+// Removes from `metadata` the names that are over (ExpireRefs) and the snapshots that are
+// beyond the newest `snapshots_max`, old enough, and wanted by nobody (options.keep,
+// refs, the current one). Returns the URIs of files that no remaining snapshot reaches.
+// Reads the manifest lists of the expired snapshots and of their neighbours, and the
+// manifests in which these differ.
 Result<std::vector<std::string>> ExpireSnapshots(io::Io& io, Metadata* metadata,
                                                  Micros now,
                                                  const MaintenanceOptions& options);
