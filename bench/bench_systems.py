@@ -82,6 +82,8 @@ def pieces_of(paths, count):
 
 def received(lake):
     with sqlite3.connect(f"file:{lake}/catalog.db?mode=ro", uri=True) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'weir_ledger'").fetchone():
+            return {}  # the server has made the file, and is about to make its tables
         return {json.loads(line)["source"]: json.loads(line)["received"] for (line,) in db.execute("SELECT line FROM weir_ledger")}
 
 
