@@ -55,6 +55,8 @@ struct Rows {
   std::vector<Relation> relations;
   std::vector<Json> groups;  // the query is grouped: windows and LIMIT see groups
   bool is_aggregated = false;
+  bool has_sets =
+      false;  // several grouping sets: groups of different ones may look alike
 };
 
 class Completer {
@@ -93,6 +95,7 @@ class Completer {
         return std::any_of(rows.relations.begin(), rows.relations.end(),
                            [&](const Relation& r) { return Contains(r.columns, name); });
       });
+      rows.has_sets = node["group_sets"].size() > 1;
     }
     for (Json& item : node["select_list"]) {
       const Json before = item;
@@ -475,6 +478,14 @@ class Completer {
         return Plain(o["expression"]) == Plain(group);
       });
       if (!there && !IsClass(group, "CONSTANT")) missing.push_back(Plain(group));
+    }
+    if (rows.has_sets) {  // a NULL of the rows and one that stands for all of them
+      for (const Json& group : rows.groups) {
+        auto grouping = ast_.ParseExpr("GROUPING(x)");
+        if (!grouping.ok()) break;
+        (*grouping)["children"][0] = Plain(group);
+        missing.push_back(*std::move(grouping));
+      }
     }
     return missing;
   }
