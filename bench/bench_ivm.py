@@ -34,7 +34,7 @@ def measured(b):
     with subprocess.Popen([str(a) for a in args], stdout=subprocess.PIPE, text=True) as p:
         for line in p.stdout:
             point = json.loads(line)
-            b.say(f"{point['kind']:15} {point['place']:6} {point['rows']:>11,} rows, {point['rows_per_key']:>6,} a key: {point['cpu_ms']:8.2f} ms CPU, {point['delta_bytes']:>12,} bytes")
+            b.say(f"{point['kind']:15} {point['place']:6} {point['rows']:>11,} rows, {point['rows_per_key']:>6,} a key: {point['cpu_ms']:8.2f} ms CPU, {point['background_ms']:8.2f} behind, {point['delta_bytes']:>12,} bytes")
             yield point
     if p.returncode:
         raise Wrong(f"ivm_bench ended with {p.returncode}")
