@@ -23,7 +23,7 @@ def ledger_of(system, lake, source):
 def run_measured(system, lake, events, **how):
     """Runs, and tells what an event cost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    report = system.run(lake, **how)
+    report = system.run(lake, timeout=3600, **how)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"{system.name}: {events:,} events of one key: {report['wall_seconds']:.1f} s, {cpu:.1f} CPU seconds, {cpu * 1e6 / events:.1f} us an event, "

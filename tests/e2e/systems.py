@@ -52,14 +52,15 @@ class System:
         if name == "rides":  # its events have a place of their own, where other tests take them from
             self.sources["ride_events"] = f"{self.input}/events*.ndjson"
         self.ledger = json.loads((self.input / "answer/ledger.json").read_text())
+        self.completed = {}  # SQL of models
 
     def arguments(self, lake, step=100_000, shards=1, sets=()):
         sources = [x for name, path in self.sources.items() for x in ("--source", f"{name}={path}")]
         settings = [x for s in (f"weir.step.rows={step}", f"weir.threads.shards={shards}", *sets) for x in ("--set", s)]
         return ["run", "--once", "--project", self.project, "--data", lake, "-o", "json", *sources, *settings]
 
-    def run(self, lake, **how):
-        return self.t.weir(*self.arguments(lake, **how)).json
+    def run(self, lake, timeout=600, **how):
+        return self.t.weir(*self.arguments(lake, **how), timeout=timeout).json
 
     def answer(self):
         """{table: rows} of the generator. It knows all that is in gold."""
@@ -95,12 +96,17 @@ class System:
             db.execute(f'CREATE SCHEMA IF NOT EXISTS {space}; CREATE TABLE {space}."{table}" AS SELECT * FROM rows')
         for line in self.t.weir("show", "models", "--project", self.project, "--data", lake, "-o", "json").json:
             model = line["model"]
-            sql = self.t.weir("show", "sql", model, "--project", self.project, "--data", lake).out
+            sql = self.sql_of(model)
             got, want = rows_of(lake, model), plain(db.execute(sql).fetch_arrow_table())
             names = [n for n, _ in got.columns]
             self.t.equal(sorted(n for n, _ in want.columns), sorted(names), f"{self.name}: columns of {model} by DuckDB")
             check_rows(self.t, got, want.rows, f"{self.name}, seed {self.seed}: {model} against DuckDB")
 
+    def sql_of(self, model):
+        """The completed SQL of a model: a matter of the project alone, so it is asked for once."""
+        if model not in self.completed:
+            self.completed[model] = self.t.weir("show", "sql", model, "--project", self.project).out
+        return self.completed[model]
 
     def ask_readme(self, lake):
         """The questions of the README can be asked."""
