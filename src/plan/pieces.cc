@@ -143,18 +143,8 @@ Status QueryPlanner::SetFastSql(const Input& input, const Json& where,
     computed.insert(Plain(tried != nullptr ? *tried : item.expr).dump());
     plain.push_back({item.name, WEIR_TRY(InUtc(ast_, untried(item.expr), input.schema))});
   }
-  // A condition of WHERE is computed where it stands.
-  for (const Json& condition : conjuncts) {
-    if (const Json* expr = TrueOrFailsExpr(condition))
-      computed.insert(Plain(*expr).dump());
-  }
   Json fast_where;
   for (const Json& condition : conjuncts) {
-    const Json* whole = TrueOrFailsExpr(condition);
-    if (whole != nullptr && checked.contains(Plain(*whole).dump())) {
-      fast_where = And(std::move(fast_where), untried(*whole));
-      continue;
-    }
     const Json* expr = CheckedExpr(condition);
     if (expr != nullptr && computed.contains(Plain(*expr).dump())) {
       out.checks.insert(Plain(*expr).dump());

@@ -142,9 +142,6 @@ Json Check(Json expr) {
   return IsNotNull(Try(Call("struct_pack", {std::move(expr)})));
 }
 
-// A condition of WHERE that can fail: true of the rows for which it is true or fails.
-Json TrueOrFails(const Json& expr) { return Or(Try(expr), Not(Check(expr))); }
-
 class Checker {
  public:
   Checker(const data::Schema& output, duck::Session& bodies, const Functions& functions)
@@ -211,7 +208,6 @@ class Checker {
       for (const Json& child : json) look(child);
     };
     look(node["select_list"]);
-    look(node["having"]);
     return may;
   }
 
@@ -261,7 +257,6 @@ class Checker {
         for (Json& target : modifier["distinct_on_targets"]) Collect(target);
       }
     }
-    Where(node["from_table"], &checked["where_clause"]);
     if (checks_.empty()) return false;
     Json failed = WEIR_TRY(Failed(checked, ctes, is_root));
     // Lateral subqueries and the like see more than what they read.
@@ -290,8 +285,7 @@ class Checker {
         asked.emplace(Plain(json).dump(), json);
       for (const Json& child : json) ask(child);
     };
-    for (const char* part : {"select_list", "group_expressions", "where_clause"})
-      ask(node[part]);
+    for (const char* part : {"select_list", "group_expressions"}) ask(node[part]);
     std::map<std::string, std::string> types;
     if (asked.empty()) return types;
     auto bare = Bare(node, ctes);
@@ -352,28 +346,6 @@ class Checker {
     const std::string alias = AliasOf(expr);
     expr = Try(std::move(plain));
     expr["alias"] = alias;
-  }
-
-  // A row is left out by a condition that is false of it, whatever the others say; if one
-  // fails and none is false, the row fails.
-  void Where(const Json& from, Json* where) {
-    std::vector<Json> conditions;
-    SplitAnd(*where, &conditions);
-    Json all;
-    for (Json& condition : conditions) {
-      // The keys of a join stay what they are.
-      const bool joins = IsType(from, "JOIN") && IsType(condition, "COMPARE_EQUAL") &&
-                         HasColumn(condition["left"]) && HasColumn(condition["right"]);
-      if (!joins && !HasSubquery(condition) && !HasWatermark(condition) &&
-          Fails(condition)) {
-        Json plain = Plain(condition);
-        if (std::find(checks_.begin(), checks_.end(), plain) == checks_.end())
-          checks_.push_back(plain);
-        condition = TrueOrFails(plain);
-      }
-      all = And(std::move(all), std::move(condition));
-    }
-    *where = std::move(all);
   }
 
   // What aggregates, windows and unnest work on, and what a star replaces.
@@ -581,17 +553,6 @@ std::vector<const Json*> FailingChecks(const Json& condition) {
     return out.back() != nullptr;
   };
   return add(inside) ? out : std::vector<const Json*>();
-}
-
-const Json* TrueOrFailsExpr(const Json& condition) {
-  if (!IsType(condition, "CONJUNCTION_OR") || condition["children"].size() != 2)
-    return nullptr;
-  const std::vector<const Json*> failing = FailingChecks(condition["children"][1]);
-  const Json* tried = TriedExpr(condition["children"][0]);
-  return tried != nullptr && failing.size() == 1 &&
-                 Plain(*tried).dump() == Plain(*failing[0]).dump()
-             ? tried
-             : nullptr;
 }
 
 const Json* CheckedExpr(const Json& condition) {

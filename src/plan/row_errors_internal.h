@@ -15,8 +15,7 @@ namespace weir::plan {
 // A query none of whose rows fails where one of the original did.
 struct Checked {
   // In each SELECT that fails row by row, `TRY(e)` for the expressions e that can fail,
-  // and in its WHERE `TRY({'v': e}) IS NOT NULL`. A condition c of its WHERE that can
-  // fail becomes `TRY(c) OR NOT TRY({'v': c}) IS NOT NULL`, with such a check beside it.
+  // and in its WHERE `TRY({'v': e}) IS NOT NULL`.
   Json query;
   // SELECTs that give the rows that those conditions keep out: columns like the query's
   // (null where a value is not known), then RejectedColumns. With a member of their own
@@ -57,8 +56,6 @@ std::vector<const Json*> FailingChecks(const Json& condition);
 inline bool IsRowCheck(const Json& condition) {
   return CheckedExpr(condition) != nullptr || !FailingChecks(condition).empty();
 }
-// The c of `TRY(c) OR NOT TRY({'v': c}) IS NOT NULL`; null: it is another condition.
-const Json* TrueOrFailsExpr(const Json& condition);
 // The e of `TRY(e)`; null: it is another expression.
 const Json* TriedExpr(const Json& expr);
 
