@@ -3,7 +3,7 @@
 #include "sql/model.h"
 
 #include "fuzz/fuzz.h"
-#include "query/as_of_internal.h"
+#include "query/as_of.h"
 #include "sql/token.h"
 
 namespace weir::fuzz {

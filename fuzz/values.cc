@@ -11,7 +11,7 @@
 #include "ingest/file_catalog.h"
 #include "log/segment_internal.h"
 #include "project/project.h"
-#include "query/as_of_internal.h"
+#include "query/as_of.h"
 
 namespace weir::fuzz {
 namespace {
