@@ -15,6 +15,7 @@
 #include "flow/drift.h"
 #include "flow/frontier.h"
 #include "flow/lease_keeper.h"
+#include "flow/live_models.h"
 #include "flow/model_runner.h"
 #include "flow/orphan_sweep.h"
 #include "flow/sources.h"
@@ -28,7 +29,6 @@
 namespace weir::flow {
 namespace {
 
-constexpr const char* kLiveLane = "live";
 constexpr auto kPollInterval = std::chrono::milliseconds(20);
 
 // What waits between the sources and the flow stands before the marker that ends an
@@ -319,6 +319,9 @@ class FlowImpl final : public Flow {
   Status BringUpModels() {
     behind_ = std::make_unique<Behind>(io_, clock_, *committer_, *tables_, plan_, pool_,
                                        settings_, options_.data_dir);
+    live_ =
+        std::make_unique<LiveModels>(clock_, plan_, *tables_, *behind_,
+                                     settings_.epoch_interval, models_, report_.halted);
     duck::InstanceOptions duck = DuckOptions(settings_, options_.data_dir);
     const auto live_count = std::max<int64_t>(
         1, std::count_if(
@@ -348,11 +351,9 @@ class FlowImpl final : public Flow {
                                     : std::launch::async,
                                 make));
     }
-    for (auto& runner : made) live_.push_back(WEIR_TRY(runner.get()));
-    std::vector<ModelRunner*> runners;
-    for (const auto& runner : live_) runners.push_back(runner.get());
+    for (auto& runner : made) live_->Add(WEIR_TRY(runner.get()));
     const Micros began = clock_.Monotonic();
-    WEIR_TRY(behind_->CatchUp(kLiveLane, runners, frontier_, &models_, &report_.halted));
+    WEIR_TRY(live_->CatchUp(frontier_));
     for (auto& [name, lane] : lanes_) {
       for (const plan::ModelPlan* model : lane.models)
         lane.target_lag = std::max(lane.target_lag, model->model.target_lag.value_or(0));
@@ -438,7 +439,7 @@ class FlowImpl final : public Flow {
         Ask(frontier_.marker + 1);
       if (options_.once && steps_in_epoch_ == 0 && asked_marker_ == frontier_.marker &&
           AllEnded() && NothingWaits()) {
-        WEIR_TRY(ReleaseModels(/*now=*/true));
+        WEIR_TRY(live_->Release(/*now=*/true, frontier_));
         return RunLanes(/*all=*/true);
       }
       if (!options_.once) WEIR_TRY(RunLanes(/*all=*/false));
@@ -460,14 +461,7 @@ class FlowImpl final : public Flow {
 
   // What the live models' operators hold, of which only what is committed may go.
   int64_t operator_bytes_max() const { return settings_.memory_max / 8; }
-  bool OperatorsAreFull() const {
-    int64_t bytes = 0;
-    for (const auto& runner : live_) {
-      if (!report_.halted.contains(runner->plan().model.name))
-        bytes += runner->state_bytes();
-    }
-    return bytes > operator_bytes_max();
-  }
+  bool OperatorsAreFull() const { return live_->state_bytes() > operator_bytes_max(); }
 
   bool AllEnded() const {
     return std::all_of(queues_.begin(), queues_.end(),
@@ -584,7 +578,7 @@ class FlowImpl final : public Flow {
     publish(tables.duplicate, batch.conflicting);
     publish(tables.arrivals, batch.arrivals);
     const Micros began = clock_.Monotonic();
-    for (const auto& runner : live_) WEIR_TRY(RunModel(*runner, changes));
+    WEIR_TRY(live_->Step(changes));
     report_.stages["models"] += clock_.Monotonic() - began;
     return {};
   }
@@ -627,77 +621,6 @@ class FlowImpl final : public Flow {
     return LedgerJson(source, ledger_[source], broken_[source], rows);
   }
 
-  // Rows of models that come and go with the watermark, up to the one that the epoch
-  // commits.
-  Status PassTime() {
-    if (frontier_.watermark == kNoTime) return {};
-    Changes changes;
-    for (const auto& runner : live_) {
-      if (runner->follows_time()) runner->SetWatermark(frontier_.watermark);
-      WEIR_TRY(RunModel(*runner, changes, true));
-    }
-    return {};
-  }
-
-  Status RunModel(ModelRunner& runner, Changes& changes, bool time_passes = false) {
-    const plan::ModelPlan& plan = runner.plan();
-    if ((!runner.Reads(changes) && !(time_passes && runner.follows_time())) ||
-        report_.halted.contains(plan.model.name))
-      return {};
-    Changes out;
-    Status status = runner.Process(changes, &out);
-    if (!status.ok()) {
-      // The data or the model is at fault: this model and what reads it stand still, the
-      // rest goes on. Anything else stops the flow.
-      if (status.error().code != Code::kInvalid) return status;
-      Halt(plan.model.name, status.error().message);
-      return {};
-    }
-    for (auto& [table, batches] : out) {
-      for (data::Batch& batch : batches) {
-        tables_->Append(table, batch);
-        changes[table].push_back(std::move(batch));
-      }
-    }
-    return {};
-  }
-
-  // Models whose rows violate a constraint that fails the update stand still.
-  void JudgeModels() {
-    for (const auto& runner : live_) {
-      const std::string& name = runner->plan().model.name;
-      if (report_.halted.contains(name)) continue;
-      const Status judged = runner->Judge();
-      if (!judged.ok()) Halt(name, judged.error().message);
-    }
-  }
-
-  // The model and its descendants keep their last committed rows.
-  void Halt(const std::string& name, const std::string& why) {
-    behind_->Halt(name, why, &models_, &report_.halted);
-    tried_ = clock_.Monotonic();
-  }
-
-  // Halted models of the live lane follow to the tables' present versions, and are live
-  // again where nothing is wrong any more. Between two epochs. A try that fails is as
-  // seldom as the rounds of a slow lane.
-  Status ReleaseModels(bool now) {
-    const Micros began = clock_.Monotonic();
-    if (!now && began - tried_ < std::max(settings_.epoch_interval, 10 * try_took_))
-      return {};
-    std::vector<ModelRunner*> halted;
-    for (const auto& runner : live_) {
-      if (report_.halted.contains(runner->plan().model.name))
-        halted.push_back(runner.get());
-    }
-    if (halted.empty()) return {};
-    for (ModelRunner* runner : halted) WEIR_TRY(runner->Reopen());
-    WEIR_TRY(behind_->CatchUp(kLiveLane, halted, frontier_, &models_, &report_.halted));
-    tried_ = clock_.Monotonic();
-    try_took_ = tried_ - began;
-    return {};
-  }
-
   // ------------------------------------------------------------------ epochs
 
   Status CloseEpoch() {
@@ -713,30 +636,20 @@ class FlowImpl final : public Flow {
     commit::EpochCommit commit{
         kLiveLane, FrontierJson(frontier_), {}, &epoch_delta_, {}, {}, {}, {}};
     WEIR_TRY(JournalCuts(epoch));
-    WEIR_TRY(PassTime());
-    JudgeModels();
-    std::map<std::string, state::Delta> states;
-    for (const auto& runner : live_) {
-      const std::string& name = runner->plan().model.name;
-      if (!report_.halted.contains(name)) WEIR_TRY(runner->Checkpoint(states[name]));
-    }
+    if (frontier_.watermark != kNoTime) WEIR_TRY(live_->PassTime(frontier_.watermark));
+    live_->Judge();
+    WEIR_TRY(live_->Checkpoint());
     stage("checkpoint");
     tables_->Quiesce();
     stage("encode_wait");
     WEIR_TRY(CloseTables(epoch, &commit));
-    for (const auto& runner : live_) {  // a model may have been halted by its table
-      const std::string& name = runner->plan().model.name;
-      if (!report_.halted.contains(name)) epoch_delta_.Append(std::move(states[name]));
-    }
+    live_->Record(commit, epoch_delta_);
     stage("finish");
     for (const auto& [source, counts] : ledger_)
       commit.ledger[source] = LedgerLine(source);
-    RecordInputs(commit);
     WEIR_TRY(committer_->Commit(commit));
     tables_->Committed(commit.tables);
-    for (const auto& runner : live_) {
-      if (!report_.halted.contains(runner->plan().model.name)) runner->Committed();
-    }
+    live_->Committed();
     stage("commit");
     sources_->Committed(frontier_);
     WEIR_TRY(committer_->CollectGarbage());
@@ -747,7 +660,7 @@ class FlowImpl final : public Flow {
     for (SourceQueue& queue : queues_) queue.at_marker = false;
     stage("release");
     close_took_ = at - began;
-    WEIR_TRY(ReleaseModels(/*now=*/false));
+    WEIR_TRY(live_->Release(/*now=*/false, frontier_));
     stage("behind");
     return {};
   }
@@ -773,24 +686,14 @@ class FlowImpl final : public Flow {
         {"weir.frontier", FrontierSummary(frontier_)}};
     const auto keep = WEIR_TRY(KeptSnapshots());
     std::vector<std::string> names = live_tables_;
-    for (const auto& runner : live_) {
-      for (const plan::ModelPlan* part : plan_.PartsOf(runner->plan())) {
-        const std::string& name = part->model.name;
-        if (report_.halted.contains(name)) {
-          tables_->Abandon(name);
-        } else {
-          names.push_back(name);
-        }
-      }
-    }
+    for (std::string& name : live_->TablesToClose()) names.push_back(std::move(name));
     auto closed = tables_->CloseAll(names, epoch, summary, keep);
     for (size_t i = 0; i < names.size(); ++i) {
       if (closed[i].staged.ok()) continue;
       const Error& error = closed[i].staged.error();
       const bool is_model = i >= live_tables_.size();
       if (!is_model || error.code != Code::kInvalid) return error;
-      const std::string& whole = plan_.Find(names[i])->part_of;
-      Halt(whole.empty() ? names[i] : whole, error.message);
+      live_->HaltTable(names[i], error.message);
     }
     for (size_t i = 0; i < names.size(); ++i) {
       if (report_.halted.contains(names[i])) {
@@ -812,29 +715,6 @@ class FlowImpl final : public Flow {
       }
     }
     return keep;
-  }
-
-  // The versions of its inputs that each live model equals its query over, once this
-  // commit is in.
-  void RecordInputs(commit::EpochCommit& commit) {
-    std::map<std::string, int64_t> versions;
-    for (const iceberg::Staged& staged : commit.tables) {
-      if (staged.metadata.current_snapshot)
-        versions[staged.table] = staged.metadata.current_snapshot->value;
-    }
-    for (const auto& runner : live_) {
-      for (const plan::ModelPlan* part : plan_.PartsOf(runner->plan())) {
-        commit::ModelState& model = models_.at(part->model.name);
-        if (model.halted.empty()) {
-          for (auto& [table, snapshot] : model.inputs) {
-            const auto changed = versions.find(table);
-            if (changed != versions.end()) snapshot = changed->second;
-          }
-        }
-        commit.models.push_back(model);
-      }
-      commit.work[runner->plan().model.name] = runner->WorkJson();
-    }
   }
 
   // ------------------------------------------------------------------ lanes behind
@@ -886,8 +766,7 @@ class FlowImpl final : public Flow {
   std::vector<ingest::SourceTables> source_tables_;
   std::unique_ptr<StateRebuild> rebuild_;  // while what was lost is not back
   std::vector<std::string> live_tables_;
-  std::vector<std::unique_ptr<ModelRunner>> live_;
-  Micros tried_ = 0, try_took_ = 0;  // the last ReleaseModels
+  std::unique_ptr<LiveModels> live_;
   std::map<std::string, commit::ModelState> models_;
   std::map<std::string, Lane> lanes_;
   Frontier frontier_;
