@@ -222,6 +222,9 @@ def faults_without_bugs(bugs):
 
 
 def main():
+    if "-h" in sys.argv or "--help" in sys.argv:
+        print(__doc__)
+        return 0
     names = [a for a in sys.argv[1:] if not a.startswith("-")]
     bugs = [b for b in BUGS if b.name in names] if names else [b for b in BUGS if "--all" in sys.argv or not b.slow]
     wrong = [f"{b.name}: its old text is {(ROOT / b.file).read_text().count(b.old)} times in {b.file}, not once" for b in BUGS
