@@ -41,12 +41,10 @@ Status ChangeNames(io::Io& io, Clock& clock, const std::string& data_dir,
       if (table.find('.') == std::string::npos) return NoSuchTable(table, *catalog);
       const auto found = WEIR_TRY(catalog->Find(table));
       if (!found) return NoSuchTable(table, *catalog);
-      auto metadata = iceberg::ParseMetadata(
-          WEIR_TRY(io.ReadAll(WEIR_TRY(iceberg::PathOf(found->metadata_location)))));
-      if (!metadata.ok())
-        return std::move(metadata).error().Within(found->metadata_location);
+      const iceberg::Metadata metadata =
+          WEIR_TRY(iceberg::ReadMetadata(io, found->metadata_location));
       WEIR_TRY(catalog->Swap(
-          WEIR_TRY(iceberg::StageRefs(io, table, WEIR_TRY(change(table, *metadata)),
+          WEIR_TRY(iceberg::StageRefs(io, table, WEIR_TRY(change(table, metadata)),
                                       found->metadata_location, clock.Now()))));
     }
     return {};

@@ -53,9 +53,7 @@ class Lake {
   // day.
   Result<iceberg::Metadata> Load(const std::string& table, int format_version = 2) {
     const auto found = WEIR_TRY(committer_->catalog().Find(table));
-    if (found)
-      return iceberg::ParseMetadata(
-          WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(found->metadata_location)))));
+    if (found) return iceberg::ReadMetadata(io_, found->metadata_location);
     iceberg::NewTable fresh;
     std::string place = table;  // namespace/table
     std::replace(place.begin(), place.end(), '.', '/');

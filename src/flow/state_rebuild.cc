@@ -71,10 +71,7 @@ Result<std::optional<iceberg::Metadata>> Committed(io::Io& io, iceberg::Catalog&
                                                    const std::string& table) {
   const auto found = WEIR_TRY(catalog.Find(table));
   if (!found) return std::optional<iceberg::Metadata>();
-  auto metadata = iceberg::ParseMetadata(
-      WEIR_TRY(io.ReadAll(WEIR_TRY(iceberg::PathOf(found->metadata_location)))));
-  if (!metadata.ok()) return std::move(metadata).error().Within(found->metadata_location);
-  return std::optional(*std::move(metadata));
+  return std::optional(WEIR_TRY(iceberg::ReadMetadata(io, found->metadata_location)));
 }
 
 }  // namespace

@@ -163,11 +163,7 @@ Status TableSet::Open(const TableSpec& spec) {
     return OpenWriter(slot);
   }
   slot.location = found->metadata_location;
-  const std::string text =
-      WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(slot.location))));
-  auto metadata = iceberg::ParseMetadata(text);
-  if (!metadata.ok()) return std::move(metadata).error().Within(slot.location);
-  slot.metadata = *std::move(metadata);
+  slot.metadata = WEIR_TRY(iceberg::ReadMetadata(io_, slot.location));
   if (!SameColumns(slot.metadata.schema(), spec.schema)) {
     auto changed = iceberg::WithSchema(slot.metadata, spec.schema);
     if (!changed.ok()) return std::move(changed).error().Within("table " + spec.name);

@@ -133,8 +133,7 @@ inline Result<std::string> Rows(io::Io& io, iceberg::Catalog& catalog,
                                 const std::vector<std::string>& columns) {
   const auto ref = WEIR_TRY(catalog.Find(table));
   if (!ref) return NotFound(table);
-  const auto metadata = WEIR_TRY(iceberg::ParseMetadata(
-      WEIR_TRY(io.ReadAll(WEIR_TRY(iceberg::PathOf(ref->metadata_location))))));
+  const auto metadata = WEIR_TRY(iceberg::ReadMetadata(io, ref->metadata_location));
   std::vector<std::string> rows;
   if (metadata.current() != nullptr) {
     scan::ScanOptions options;

@@ -356,6 +356,12 @@ const Snapshot* Metadata::AsOf(Micros time) const {
   return found == nullptr ? nullptr : Find(found->snapshot);
 }
 
+Result<Metadata> ReadMetadata(io::Io& io, std::string_view uri) {
+  auto metadata = ParseMetadata(WEIR_TRY(io.ReadAll(WEIR_TRY(PathOf(uri)))));
+  if (!metadata.ok()) return std::move(metadata).error().Within(std::string(uri));
+  return metadata;
+}
+
 Result<Metadata> ParseMetadata(std::string_view json) {
   try {
     return FromJson(ParseJsonOrThrow(json));

@@ -28,8 +28,7 @@ void AddStatistics(const Metadata& metadata, std::unordered_set<std::string>* ou
 Status AddReferencedFiles(io::Io& io, const std::string& location,
                           const std::function<bool()>& stop,
                           std::unordered_set<std::string>* out) {
-  const Metadata metadata =
-      WEIR_TRY(ParseMetadata(WEIR_TRY(io.ReadAll(WEIR_TRY(PathOf(location))))));
+  const Metadata metadata = WEIR_TRY(ReadMetadata(io, location));
   out->insert(location);
   for (const Metadata::MetadataLogEntry& entry : metadata.metadata_log)
     out->insert(entry.file);

@@ -87,12 +87,6 @@ bool SameButNames(const Metadata& a, const Metadata& b) {
                     b.snapshots.end(), same_id);
 }
 
-Result<Metadata> Read(io::Io& io, const std::string& location) {
-  auto metadata = ParseMetadata(WEIR_TRY(io.ReadAll(WEIR_TRY(PathOf(location)))));
-  if (!metadata.ok()) return std::move(metadata).error().Within(location);
-  return metadata;
-}
-
 Result<Staged> WriteMetadata(io::Io& io, std::string_view table, Metadata metadata,
                              std::string_view base_location, const std::string& name) {
   MetadataFolder folder = WEIR_TRY(MetadataFolder::Open(io, metadata));
@@ -199,8 +193,8 @@ Result<Staged> StageRefs(io::Io& io, std::string_view table, const Metadata& cha
 
 Result<std::optional<Staged>> Rebase(io::Io& io, const Staged& staged,
                                      const std::string& location) {
-  const Metadata before = WEIR_TRY(Read(io, staged.base_location));
-  const Metadata now = WEIR_TRY(Read(io, location));
+  const Metadata before = WEIR_TRY(ReadMetadata(io, staged.base_location));
+  const Metadata now = WEIR_TRY(ReadMetadata(io, location));
   if (!SameButNames(before, now)) return std::optional<Staged>();
 
   Metadata out = staged.metadata;

@@ -146,6 +146,8 @@ struct Metadata {
   const Snapshot* AsOf(Micros time) const;
 };
 Result<Metadata> ParseMetadata(std::string_view json);
+// That of the file at this URI, which a fault of what stands in it names.
+Result<Metadata> ReadMetadata(io::Io& io, std::string_view uri);
 std::string MetadataToJson(const Metadata&);
 
 struct NewTable {

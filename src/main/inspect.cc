@@ -407,12 +407,8 @@ int List(io::Io& io, const Options& options) {
   json out = json::array();
   std::vector<std::vector<std::string>> cells;
   for (const iceberg::TableRef& ref : *tables) {
-    const auto path = iceberg::PathOf(ref.metadata_location);
-    const auto text = path.ok() ? io.ReadAll(*path) : Result<std::string>(path.error());
-    const auto metadata = text.ok() ? iceberg::ParseMetadata(*text)
-                                    : Result<iceberg::Metadata>(text.error());
-    if (!metadata.ok())
-      return Fail(Error(metadata.error()).Within(ref.metadata_location));
+    const auto metadata = iceberg::ReadMetadata(io, ref.metadata_location);
+    if (!metadata.ok()) return Fail(metadata.error());
     const iceberg::Snapshot* snapshot = metadata->current();
     const auto total = [&](const char* key) -> std::string {
       if (snapshot == nullptr) return "0";

@@ -99,12 +99,8 @@ int ShowTable(io::Io& io, const Options& options, const std::string& name) {
   if (!*found)
     return Fail(fmt::format("there is no table {}; `weir ls` lists them", name),
                 kWrongCall);
-  const auto path = iceberg::PathOf((*found)->metadata_location);
-  const auto text = path.ok() ? io.ReadAll(*path) : Result<std::string>(path.error());
-  const auto metadata =
-      text.ok() ? iceberg::ParseMetadata(*text) : Result<iceberg::Metadata>(text.error());
-  if (!metadata.ok())
-    return Fail(Error(metadata.error()).Within((*found)->metadata_location));
+  const auto metadata = iceberg::ReadMetadata(io, (*found)->metadata_location);
+  if (!metadata.ok()) return Fail(metadata.error());
   const json table = Describe((*found)->name, *metadata);
   if (options.format == Format::kJson)
     fmt::print("{}\n", table.dump(1));

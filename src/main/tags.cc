@@ -103,12 +103,8 @@ int ShowTags(io::Io& io, const Options& options, const std::string& table) {
   for (const iceberg::TableRef& ref : *tables) {
     if (!table.empty() && !data::SameName(ref.name, table)) continue;
     known = true;
-    const auto path = iceberg::PathOf(ref.metadata_location);
-    const auto text = path.ok() ? io.ReadAll(*path) : Result<std::string>(path.error());
-    const auto metadata = text.ok() ? iceberg::ParseMetadata(*text)
-                                    : Result<iceberg::Metadata>(text.error());
-    if (!metadata.ok())
-      return Fail(Error(metadata.error()).Within(ref.metadata_location));
+    const auto metadata = iceberg::ReadMetadata(io, ref.metadata_location);
+    if (!metadata.ok()) return Fail(metadata.error());
     for (const iceberg::Ref& one : iceberg::RefsOf(*metadata)) {
       const iceberg::Snapshot* snapshot = metadata->Find(one.snapshot);
       const std::string kind = one.is_tag ? "tag" : "branch";

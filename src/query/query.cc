@@ -172,11 +172,7 @@ class Runner {
     relation->table = table.name;
     relation->declared = declared;
     relation->as_of = as_of;
-    auto metadata = iceberg::ParseMetadata(
-        WEIR_TRY(io_.ReadAll(WEIR_TRY(iceberg::PathOf(table.metadata_location)))));
-    if (!metadata.ok())
-      return std::move(metadata).error().Within(table.metadata_location);
-    relation->metadata = *std::move(metadata);
+    relation->metadata = WEIR_TRY(iceberg::ReadMetadata(io_, table.metadata_location));
     const iceberg::Snapshot* snapshot =
         WEIR_TRY(Resolve(table.name, relation->metadata, as_of));
     relation->schema = snapshot == nullptr || !as_of
