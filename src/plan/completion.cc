@@ -55,8 +55,8 @@ struct Rows {
   std::vector<Relation> relations;
   std::vector<Json> groups;  // the query is grouped: windows and LIMIT see groups
   bool is_aggregated = false;
-  bool has_sets =
-      false;  // several grouping sets: groups of different ones may look alike
+  // Of several grouping sets: groups of different ones may look alike.
+  bool has_sets = false;
 };
 
 class Completer {
@@ -481,10 +481,9 @@ class Completer {
     }
     if (rows.has_sets) {  // a NULL of the rows and one that stands for all of them
       for (const Json& group : rows.groups) {
-        auto grouping = ast_.ParseExpr("GROUPING(x)");
-        if (!grouping.ok()) break;
-        (*grouping)["children"][0] = Plain(group);
-        missing.push_back(*std::move(grouping));
+        Json grouping = *ast_.ParseExpr("GROUPING(x)");
+        grouping["children"][0] = Plain(group);
+        missing.push_back(std::move(grouping));
       }
     }
     return missing;
