@@ -26,8 +26,13 @@ namespace {
 
 constexpr int kUpdates = 500;
 constexpr int64_t kRowsPerKey = 10, kKeys = 1000, kLoadRows = 100'000;
-constexpr int kEpochs = 9, kWarmEpochs = 2;
-constexpr int64_t kOperatorBytes = 256 << 20;
+constexpr int kWarmEpochs = 2;
+
+// Of all measurements.
+struct Setting {
+  int epochs = 9;
+  int64_t operator_bytes = 256 << 20;
+};
 
 struct Kind {
   const char* name;
@@ -193,7 +198,7 @@ struct Cost {
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Open(io::Io& io, const std::string& dir,
-                                              const Kind& kind) {
+                                              const Kind& kind, int64_t operator_bytes) {
     auto out = std::unique_ptr<Engine>(new Engine(io, dir));
     std::vector<sql::SqlProblem> faults;
     auto model = sql::ParseModel(
@@ -214,7 +219,7 @@ class Engine {
     out->store_ = WEIR_TRY(state::Store::Open(io, dir, Epoch{0}, {}));
     out->runner_ = WEIR_TRY(flow::ModelRunner::New(
         plan, {{"b.t", TableSchema()}, {"b.d", SideSchema()}}, out->pool_, *out->store_,
-        {}, kOperatorBytes, out->clock_));
+        {}, operator_bytes, out->clock_));
     return out;
   }
 
@@ -256,13 +261,14 @@ enum class Place { kWide, kEnd, kMiddle };
 
 class Measurement {
  public:
-  Measurement(io::Io& io, std::string dir, const Kind& kind, bool deep)
-      : io_(io), dir_(std::move(dir)), kind_(kind), deep_(deep) {}
+  Measurement(io::Io& io, std::string dir, const Kind& kind, bool deep,
+              const Setting& setting)
+      : io_(io), dir_(std::move(dir)), kind_(kind), deep_(deep), setting_(setting) {}
 
   Status Run(const std::vector<int64_t>& sizes, double seconds) {
     WEIR_TRY(state::RemoveTree(io_, dir_));
     rows_ = WEIR_TRY(Rows::New(deep_));
-    engine_ = WEIR_TRY(Engine::Open(io_, dir_, kind_));
+    engine_ = WEIR_TRY(Engine::Open(io_, dir_, kind_, setting_.operator_bytes));
     const double began = WallSeconds();
     for (const int64_t size : sizes) {
       WEIR_TRY(Grow(size));
@@ -307,7 +313,7 @@ class Measurement {
   Status Measure(Place place) {
     std::vector<Cost> costs;
     double background = 0;
-    for (int epoch = 0; epoch < kEpochs; ++epoch) {
+    for (int epoch = 0; epoch < setting_.epochs; ++epoch) {
       if (epoch == kWarmEpochs) background = -BackgroundSeconds();
       std::vector<std::pair<int64_t, int>> before, after;
       std::unordered_map<int64_t, int> now;
@@ -356,6 +362,7 @@ class Measurement {
   const std::string dir_;
   const Kind& kind_;
   const bool deep_;
+  const Setting setting_;
   std::unique_ptr<Rows> rows_;
   std::unique_ptr<Engine> engine_;
   int64_t size_ = 0, next_ = 0, epochs_ = 0;
@@ -374,7 +381,8 @@ std::vector<int64_t> Sizes(int64_t first, int64_t last) {
 int Main(int argc, char** argv) {
   std::string dir;
   std::vector<std::string> wanted;
-  int64_t rows = 1'000'000, rows_per_key = 1000;
+  int64_t first_rows = 10'000, rows = 1'000'000, rows_per_key = 1000, operator_mb = 256;
+  Setting setting;
   double seconds = 1e9;
   CLI::App app("what an epoch costs while history grows");
   app.add_option("--dir", dir)->required();
@@ -382,7 +390,12 @@ int Main(int argc, char** argv) {
   app.add_option("--rows", rows);
   app.add_option("--rows-per-key", rows_per_key);
   app.add_option("--seconds", seconds, "of growing, for each kind and shape");
+  app.add_option("--first-rows", first_rows, "of `wide`: where measuring begins");
+  app.add_option("--epochs", setting.epochs,
+                 "of each measurement, two of them unmeasured");
+  app.add_option("--operator-mb", operator_mb, "memory of the operators");
   CLI11_PARSE(app, argc, argv);
+  setting.operator_bytes = operator_mb << 20;
   const auto io = io::NewPosixIo();
   for (const Kind& kind : kKinds) {
     if (!wanted.empty() &&
@@ -391,9 +404,9 @@ int Main(int argc, char** argv) {
     for (const bool deep : {false, true}) {
       if (deep && !kind.deep) continue;
       std::vector<int64_t> sizes =
-          deep ? Sizes(10 * kKeys, rows_per_key * kKeys) : Sizes(10'000, rows);
-      const Status done =
-          Measurement(*io, io::Join(dir, kind.name), kind, deep).Run(sizes, seconds);
+          deep ? Sizes(10 * kKeys, rows_per_key * kKeys) : Sizes(first_rows, rows);
+      const Status done = Measurement(*io, io::Join(dir, kind.name), kind, deep, setting)
+                              .Run(sizes, seconds);
       if (!done.ok()) {
         fmt::print(stderr, "ivm_bench: {}: {}\n", kind.name, done.error().message);
         return 1;
