@@ -13,6 +13,7 @@
 #include "base/event.h"
 #include "state/pending_delta.h"
 #include "state/rocks_file_system_internal.h"
+#include "state/scan_iterators_internal.h"
 #include "state/sorted_delta.h"
 #include "state/state_internal.h"
 
@@ -162,6 +163,7 @@ class RocksStore final : public Store {
 
   ~RocksStore() override {
     static_cast<void>(Settled());
+    iterators_.Renew();
     db_.reset();
     if (serial_ != nullptr) serial_->WaitUntilIdle();
   }
@@ -174,6 +176,7 @@ class RocksStore final : public Store {
     rocksdb::DB* db = nullptr;
     WEIR_ROCKS(rocksdb::DB::Open(rocks, io::Join(dir_, kRocksDir), &db), "open");
     db_.reset(db);
+    iterators_.SetDb(db);
     if (serial_ != nullptr) serial_->WaitUntilIdle();
 
     const auto format = WEIR_TRY(Own(kFormatKey));
@@ -343,13 +346,12 @@ class RocksStore final : public Store {
     auto newer = Newer(pending.get(), space, prefix);
     const std::string first = std::string(prefix).append(from);
     std::erase_if(newer, [&](const PendingDelta::Row& row) { return row.key < first; });
-    const Range range(space, prefix);
-    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(range.read));
+    Range range(*this, space, prefix);
     std::string begin;
     RowKey(space, first, &begin);
-    if (!Clears(pending.get(), space)) it->Seek(begin);
+    if (!Clears(pending.get(), space)) range.Iterate().Seek(begin);
     return Merge(
-        *it, &rocksdb::Iterator::Next, space, newer,
+        range, &rocksdb::Iterator::Next, space, newer,
         [](std::string_view a, std::string_view b) { return a < b; }, visit);
   }
 
@@ -361,14 +363,16 @@ class RocksStore final : public Store {
     const std::string bound = std::string(prefix).append(before);
     std::erase_if(newer, [&](const PendingDelta::Row& row) { return row.key >= bound; });
     std::reverse(newer.begin(), newer.end());
-    const Range range(space, prefix);
-    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(range.read));
+    Range range(*this, space, prefix);
     std::string end;
     RowKey(space, bound, &end);
-    if (!Clears(pending.get(), space)) it->SeekForPrev(end);
-    if (it->Valid() && View(it->key()) == end) it->Prev();
+    if (!Clears(pending.get(), space)) {
+      rocksdb::Iterator& it = range.Iterate();
+      it.SeekForPrev(end);
+      if (it.Valid() && View(it.key()) == end) it.Prev();
+    }
     return Merge(
-        *it, &rocksdb::Iterator::Prev, space, newer,
+        range, &rocksdb::Iterator::Prev, space, newer,
         [](std::string_view a, std::string_view b) { return a > b; }, visit);
   }
 
@@ -415,27 +419,50 @@ class RocksStore final : public Store {
     return pending != nullptr && pending->Clears(space);
   }
 
-  // How RocksDB reads the keys that begin with a prefix.
-  struct Range {
-    Range(std::string_view space, std::string_view prefix) {
-      RowKey(space, prefix, &begin);
-      end = PrefixEnd(begin);
-      lower = begin;
-      upper = end;  // empty: there is none
-      read.iterate_lower_bound = &lower;
-      if (!end.empty()) read.iterate_upper_bound = &upper;
-      read.total_order_seek = !GroupPrefix::Has(space, prefix);
+  // The keys of RocksDB that begin with a prefix.
+  class Range {
+   public:
+    Range(RocksStore& store, std::string_view space, std::string_view prefix)
+        : store_(store), grouped_(GroupPrefix::Has(space, prefix)) {
+      RowKey(space, prefix, &begin_);
+    }
+    ~Range() {
+      if (grouped_ && taken_.iterator != nullptr)
+        store_.iterators_.GiveBack(std::move(taken_));
     }
     Range(const Range&) = delete;
     Range& operator=(const Range&) = delete;
 
-    std::string begin, end;
-    Slice lower, upper;
-    rocksdb::ReadOptions read;
+    // To be set to a key of the range. It may go on to keys behind the range: see Has.
+    rocksdb::Iterator& Iterate() {
+      if (grouped_) {
+        taken_ = store_.iterators_.Take();
+        return *taken_.iterator;
+      }
+      rocksdb::ReadOptions read;
+      read.total_order_seek = true;
+      end_ = PrefixEnd(begin_);
+      lower_ = begin_;
+      upper_ = end_;
+      read.iterate_lower_bound = &lower_;
+      if (!end_.empty()) read.iterate_upper_bound = &upper_;  // empty: there is none
+      taken_.iterator.reset(store_.db_->NewIterator(read));
+      return *taken_.iterator;
+    }
+    // Null: the store is not looked at.
+    rocksdb::Iterator* iterator() const { return taken_.iterator.get(); }
+    bool Has(std::string_view row_key) const { return row_key.starts_with(begin_); }
+
+   private:
+    RocksStore& store_;
+    const bool grouped_;
+    std::string begin_, end_;
+    Slice lower_, upper_;
+    ScanIterators::Taken taken_;
   };
 
   // Visits what the iterator gives and what is newer, both in the same order.
-  Status Merge(rocksdb::Iterator& it, void (rocksdb::Iterator::*step)(),
+  Status Merge(const Range& range, void (rocksdb::Iterator::*step)(),
                std::string_view space, std::span<const PendingDelta::Row> newer,
                bool (*before)(std::string_view, std::string_view), const Visit& visit) {
     auto next = newer.begin();
@@ -446,13 +473,15 @@ class RocksStore final : public Store {
       }
       return true;
     };
-    for (; it.Valid(); (it.*step)()) {
-      const std::string_view key = View(it.key()).substr(space.size() + 1);
-      if (!visit_newer(key)) return {};
-      if (next != newer.end() && next->key == key) continue;
-      if (!visit(key, View(it.value()))) return {};
+    if (rocksdb::Iterator* it = range.iterator()) {
+      for (; it->Valid() && range.Has(View(it->key())); (it->*step)()) {
+        const std::string_view key = View(it->key()).substr(space.size() + 1);
+        if (!visit_newer(key)) return {};
+        if (next != newer.end() && next->key == key) continue;
+        if (!visit(key, View(it->value()))) return {};
+      }
+      WEIR_ROCKS(it->status(), "scan");
     }
-    WEIR_ROCKS(it.status(), "scan");
     static_cast<void>(visit_newer(std::nullopt));
     return {};
   }
@@ -500,6 +529,7 @@ class RocksStore final : public Store {
     flush.wait = true;
     flush.allow_write_stall = true;
     const rocksdb::Status status = db_->Flush(flush);
+    iterators_.Renew();  // and lets go of the memtable
     if (serial_ != nullptr) serial_->WaitUntilIdle();
     WEIR_ROCKS(status, "flush");
     unflushed_bytes_ = 0;
@@ -541,6 +571,7 @@ class RocksStore final : public Store {
       unflushed_bytes_ += static_cast<int64_t>(delta.bytes());
       ++waiting_;
     }
+    iterators_.Renew();
     std::lock_guard lock(mutex_);
     applied_ = epoch;
     return {};
@@ -627,6 +658,7 @@ class RocksStore final : public Store {
   std::unique_ptr<rocksdb::Env> env_;
   SerialEnv* serial_ = nullptr;  // env_, when deterministic
   std::unique_ptr<rocksdb::DB> db_;
+  ScanIterators iterators_;
   mutable std::mutex mutex_;
   std::shared_future<Status> done_;  // of the delta applied behind; guarded by mutex_
   // That delta, until all of it is in the store; guarded by mutex_.
