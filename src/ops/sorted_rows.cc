@@ -74,7 +74,7 @@ Status SortedRows::Load(std::span<const Hash128> keys, size_t range,
   if (!cold_) return {};
   for (size_t i = 0; i < keys.size(); ++i) {
     Group* group = table_.Find(keys[i]);
-    if (group == nullptr) group = WEIR_TRY(Restore(keys[i], range));
+    if (group == nullptr) group = WEIR_TRY(Restore(keys[i]));
     if (!SlotsOf(group).partial[range]) continue;
     WEIR_TRY(FillFirst(group, range));
     WEIR_TRY(Surround(group, range, entries[i]));
@@ -82,24 +82,53 @@ Status SortedRows::Load(std::span<const Hash128> keys, size_t range,
   return {};
 }
 
-// A key that is not in memory. Whether the store knows it is seen from its entries: those
-// of the range that is asked for are read anyway, and of a key that is not stored the
-// filters say so.
-Result<Group*> SortedRows::Restore(Hash128 key, size_t range) {
+// A key that is not in memory. Whether the store knows it is seen from its entries: of a
+// key that is not stored the filters say so. One scan reads all that a small key has.
+Result<Group*> SortedRows::Restore(Hash128 key) {
   Group* group = FindOrInsert(key);
-  SlotsOf(group).partial.fill(true);
-  SlotsOf(group).end_gap.fill(true);
-  bool stored = false;
-  for (size_t i = 0; i < ranges_ && !stored; ++i) {
-    const size_t next = (range + i) % ranges_;
-    WEIR_TRY(FillFirst(group, next));
-    stored = !Range(group, next).empty();
-  }
-  if (stored) group->flags = Group::kEmitted;
+  Slots& slots = SlotsOf(group);
+  const std::string prefix = RangePrefixOf(key);
+  size_t range = 0, count = 0;  // where the scan is, and so many entries of that range
+  bool malformed = false, all = true;
+  WEIR_TRY(store_->Scan(space_, prefix, [&](std::string_view name, auto weight) {
+    const auto entry = ParseEntry(name.substr(prefix.size()), weight);
+    malformed = !entry || entry->range < range;
+    if (malformed) return false;
+    if (entry->range > range) count = 0;
+    range = entry->range;
+    all = ++count <= kWholeRows;
+    if (all) AddStored(group, range, entry->entry, entry->weight);
+    return all;
+  }));
+  if (malformed) return Corrupt("a stored row in order is malformed");
+  // What is behind the place where it ended is not known.
+  for (size_t i = all ? ranges_ : range; i < ranges_; ++i)
+    slots.partial[i] = slots.end_gap[i] = true;
+  if (count > 0) group->flags = Group::kEmitted;
+  ++slots.loads;
   return group;
 }
 
 // ---------------------------------------------------------------------------------- gaps
+
+std::optional<SortedRows::StoredEntry> SortedRows::ParseEntry(
+    std::string_view name, std::string_view weight) const {
+  const size_t name_bytes = naming_ == Naming::kByRange;
+  if (name.size() < name_bytes + sizeof(uint32_t) || weight.size() != sizeof(int64_t))
+    return std::nullopt;
+  const size_t range = name_bytes > 0 ? static_cast<uint8_t>(name[0]) : 0;
+  if (range >= ranges_) return std::nullopt;
+  return StoredEntry{range, name.substr(name_bytes), ReadAs<int64_t>(weight.data())};
+}
+
+SortedCounts::Entry* SortedRows::AddStored(Group* group, size_t range,
+                                           std::string_view entry, int64_t weight) {
+  SortedCounts& rows = Range(group, range);
+  const int64_t bytes = rows.bytes();
+  SortedCounts::Entry* added = rows.Add(entry, weight);
+  range_bytes_ += rows.bytes() - bytes;
+  return added;
+}
 
 Status SortedRows::FillFirst(Group* group, size_t range) {
   if (!SlotsOf(group).partial[range] || !Range(group, range).empty()) return {};
@@ -144,18 +173,15 @@ Status SortedRows::Fill(Group* group, size_t range, std::optional<std::string> p
       ++bound[0];
     }
     bool malformed = false, all = true;
-    const auto visit = [&](std::string_view key, std::string_view weight) {
-      key.remove_prefix(group_prefix.size());
-      const size_t name_bytes = naming_ == Naming::kByRange;
-      malformed = key.size() < name_bytes + sizeof(uint32_t) ||
-                  (name_bytes > 0 && static_cast<uint8_t>(key[0]) >= ranges_) ||
-                  weight.size() != sizeof(int64_t);
-      if (malformed || key.substr(0, name_bytes) != NameOf(range)) return false;
-      key.remove_prefix(name_bytes);
+    const auto visit = [&](std::string_view name, std::string_view weight) {
+      const auto stored = ParseEntry(name.substr(group_prefix.size()), weight);
+      malformed = !stored;
+      if (malformed || stored->range != range) return false;
+      const std::string_view key = stored->entry;
       const auto& known = back ? previous : next;
       if (known && (back ? key <= *known : key >= *known)) return false;
       all = out->size() < count;
-      if (all) out->push_back({std::string(key), ReadAs<int64_t>(weight.data())});
+      if (all) out->push_back({std::string(key), stored->weight});
       return all;
     };
     WEIR_TRY(back ? store_->ScanBack(space_, group_prefix, bound, visit)
@@ -172,14 +198,16 @@ Status SortedRows::Fill(Group* group, size_t range, std::optional<std::string> p
       before > 0 ||
       (place && (place->empty() || (previous && *place == *previous + '\0')));
   const bool behind_known = from > 0 ? !ahead.empty() || to_next : place == next;
-  const int64_t bytes = rows.bytes();
-  for (size_t i = 0; i < back.size(); ++i)
-    rows.Add(back[i].entry, back[i].weight)->gap = i + 1 == back.size() && !to_previous;
-  for (size_t i = 0; i < ahead.size(); ++i)
-    rows.Add(ahead[i].entry, ahead[i].weight)->gap = i == 0 && !before_known;
+  for (size_t i = 0; i < back.size(); ++i) {
+    AddStored(group, range, back[i].entry, back[i].weight)->gap =
+        i + 1 == back.size() && !to_previous;
+  }
+  for (size_t i = 0; i < ahead.size(); ++i) {
+    AddStored(group, range, ahead[i].entry, ahead[i].weight)->gap =
+        i == 0 && !before_known;
+  }
   const bool gap = ahead.empty() ? !before_known || !behind_known : !to_next;
   (next ? rows.Find(*next)->gap : slots.end_gap[range]) = gap;
-  range_bytes_ += rows.bytes() - bytes;
   ++slots.loads;
   if (was_empty && to_next && before_known && (before == 0 || to_previous))
     slots.partial[range] = false;

@@ -145,11 +145,22 @@ class SortedRows {
   bool HasGap(Group* group, size_t range, const SortedCounts::Cursor& at) const {
     return at.AtEnd() ? SlotsOf(group).end_gap[range] : at->gap;
   }
+  struct StoredEntry {
+    size_t range;
+    std::string_view entry;
+    int64_t weight;
+  };
+  // From what follows the group's prefix in a key, and its value; nullopt: malformed.
+  std::optional<StoredEntry> ParseEntry(std::string_view name,
+                                        std::string_view weight) const;
+  // Of an entry that is not in memory; the pointer holds until the next one.
+  SortedCounts::Entry* AddStored(Group* group, size_t range, std::string_view entry,
+                                 int64_t weight);
   // If the place (nullopt: the end) is in a gap, reads so many of the stored entries
   // before it and from it on, no more than the gap has.
   Status Fill(Group* group, size_t range, std::optional<std::string> place, size_t before,
               size_t from);
-  Result<Group*> Restore(Hash128 key, size_t range);
+  Result<Group*> Restore(Hash128 key);
   // The same for a range of which nothing is in memory: all of it, if it is small.
   Status FillFirst(Group* group, size_t range);
   Status Surround(Group* group, size_t range, const std::string& entry);
