@@ -3,22 +3,24 @@
 #include <arrow/api.h>
 
 #include <algorithm>
+#include <array>
 #include <compare>
-#include <map>
 #include <numeric>
+#include <optional>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "data/arrow.h"
+#include "ops/component_history.h"
 #include "ops/keyed_rows.h"
+#include "ops/sorted_sequence.h"
 #include "ops/stored_groups.h"
 
 namespace weir::ops {
 namespace {
 
 constexpr size_t kBatchRows = 64 << 10;
-constexpr uint32_t kNone = ~uint32_t{0};
-
 // Values of different columns are different values.
 Hash128 HashOfValue(Hash128 value, size_t column) {
   struct {
@@ -46,49 +48,9 @@ class Sets {
   std::vector<uint32_t> parents_;
 };
 
-// The records that a step may change: those it touched, and all that values lead to from
-// them, before the step or after it.
-struct Region {
-  struct Row {
-    uint32_t record;
-    bool there[2];                      // before and now
-    uint32_t from = kNone, to = kNone;  // with history: numbers of times
-    std::string order = std::string();  // with history
-    std::vector<uint32_t> values = {};  // with history
-  };
-  // Which record carries which value; without history.
-  struct Carried {
-    uint32_t record, value;
-    bool there[2];
-  };
-
-  // By record.
-  std::vector<std::string> first[2];  // least order key before and now; empty: not there
-  std::vector<CellColumn> cells;      // the record columns
-  // By value.
-  std::vector<Hash128> values;
-  std::unordered_map<Hash128, uint32_t, Hash128Hasher> value_numbers;
-  std::vector<bool> links[2];  // whether it links its records, before and now
-
-  std::vector<Carried> carried;
-  // With history.
-  std::vector<Row> rows;
-  std::vector<std::string> times;  // their keys
-  std::vector<CellColumn> time_cells;
-  std::unordered_map<std::string, uint32_t> time_numbers;
-
-  size_t records() const { return first[0].size(); }
-};
-
-// A record, the first of its component and since when and until when it is.
-struct Outcome {
-  uint32_t record, first, since = kNone, until = kNone;
-  friend auto operator<=>(const Outcome&, const Outcome&) = default;
-};
-
 // What comes out over the rows of a region that are there before (0) or now (1), in
 // order.
-std::vector<Outcome> Outcomes(const Region& region, int time) {
+std::vector<Outcome> Outcomes(const Region& region, size_t time) {
   const std::vector<std::string>& order = region.first[time];
   Sets sets(region.records());
   std::vector<uint32_t> carrier(region.links[time].size(), kNone);
@@ -114,140 +76,43 @@ std::vector<Outcome> Outcomes(const Region& region, int time) {
   return out;
 }
 
-// The same with history. Records that nothing ever linked do not meet, so that each set
-// of them has its own moments.
-class History {
- public:
-  History(const Region& region, int time, int64_t most)
-      : region_(region), time_(time), most_(most), carriers_(region.values.size()) {}
+// What is kept of a row of a value, with history: since when a record carries it, whether
+// for ever, and which one. As an entry of SortedRows it is the key of that time, whether
+// it is for ever, the hash of the record, the time as a row, and the bytes of the key.
+struct Carriage {
+  std::string_view from;  // its key
+  bool open;
+  Hash128 record;
+  std::string_view from_row;
 
-  std::vector<Outcome> Make() {
-    Sets sets(region_.records());
-    std::vector<uint32_t> carrier(region_.values.size(), kNone);
-    for (const Region::Row& row : region_.rows) {
-      if (!row.there[time_]) continue;
-      for (const uint32_t value : row.values) {
-        uint32_t& other = carrier[value];
-        if (other == kNone) other = row.record;
-        sets.Unite(row.record, other);
-      }
-    }
-    std::unordered_map<uint32_t, std::vector<const Region::Row*>> parts;
-    for (const Region::Row& row : region_.rows) {
-      if (row.there[time_]) parts[sets.Find(row.record)].push_back(&row);
-    }
-    for (auto& [root, rows] : parts) Part(rows);
-    std::sort(out_.begin(), out_.end());
-    return std::move(out_);
+  explicit Carriage(std::string_view entry) : from(OrderOfEntry(entry)) {
+    const std::string_view row = RowOfEntry(entry);
+    open = row[0] != 0;
+    record = ReadAs<Hash128>(row.data() + 1);
+    from_row = row.substr(1 + sizeof record);
   }
-
- private:
-  bool Before(uint32_t a, uint32_t b) const {
-    return region_.times[a] < region_.times[b];
-  }
-
-  void Part(std::vector<const Region::Row*>& rows) {
-    std::vector<uint32_t> moments;
-    for (const Region::Row* row : rows) {
-      moments.push_back(row->from);
-      if (row->to != kNone) moments.push_back(row->to);
-    }
-    const auto before = [&](uint32_t a, uint32_t b) { return Before(a, b); };
-    std::sort(moments.begin(), moments.end(), before);
-    moments.erase(std::unique(moments.begin(), moments.end()), moments.end());
-    std::sort(rows.begin(), rows.end(), [&](const Region::Row* a, const Region::Row* b) {
-      return Before(a->from, b->from);
-    });
-    std::vector<const Region::Row*> there;
-    std::vector<uint32_t> present, present_before;  // records
-    size_t next = 0;
-    for (const uint32_t moment : moments) {
-      std::erase_if(there, [&](const Region::Row* row) { return row->to == moment; });
-      for (; next < rows.size() && rows[next]->from == moment; ++next)
-        there.push_back(rows[next]);
-      present.clear();
-      const std::vector<std::pair<uint32_t, uint32_t>> states = States(there);
-      for (const auto& [record, first] : states) {
-        present.push_back(record);
-        const auto [open, is_new] = open_.emplace(record, Outcome{record, first, moment});
-        if (is_new || open->second.first == first) continue;
-        Close(open->second, moment);
-        open->second = {record, first, moment};
-      }
-      for (const uint32_t record : present_before) {
-        if (std::binary_search(present.begin(), present.end(), record)) continue;
-        Close(open_.at(record), moment);
-        open_.erase(record);
-      }
-      present_before = present;
-    }
-    for (const auto& [record, open] : open_) Close(open, kNone);
-    open_.clear();
-  }
-
-  void Close(Outcome open, uint32_t moment) {
-    open.until = moment;
-    out_.push_back(open);
-  }
-
-  // Of each record of these rows the first of its component, in order of the records.
-  std::vector<std::pair<uint32_t, uint32_t>> States(
-      const std::vector<const Region::Row*>& rows) {
-    std::map<uint32_t, uint32_t> numbers;  // of records here
-    for (const Region::Row* row : rows) numbers.emplace(row->record, 0);
-    std::vector<uint32_t> records;
-    for (auto& [record, number] : numbers) {
-      number = static_cast<uint32_t>(records.size());
-      records.push_back(record);
-    }
-    std::vector<std::string_view> order(records.size());
-    std::vector<uint32_t> touched;
-    for (const Region::Row* row : rows) {
-      const uint32_t number = numbers[row->record];
-      if (order[number].empty() || row->order < order[number]) order[number] = row->order;
-      for (const uint32_t value : row->values) {
-        if (carriers_[value].empty()) touched.push_back(value);
-        carriers_[value].push_back(number);
-      }
-    }
-    Sets sets(records.size());
-    for (const uint32_t value : touched) {
-      std::vector<uint32_t>& carriers = carriers_[value];
-      std::sort(carriers.begin(), carriers.end());
-      carriers.erase(std::unique(carriers.begin(), carriers.end()), carriers.end());
-      if (most_ < 0 || static_cast<int64_t>(carriers.size()) <= most_) {
-        for (const uint32_t other : carriers) sets.Unite(other, carriers[0]);
-      }
-      carriers.clear();
-    }
-    std::vector<uint32_t> first(records.size(), kNone);
-    for (uint32_t i = 0; i < records.size(); ++i) {
-      uint32_t& least = first[sets.Find(i)];
-      if (least == kNone || order[i] < order[least]) least = i;
-    }
-    std::vector<std::pair<uint32_t, uint32_t>> out;
-    for (uint32_t i = 0; i < records.size(); ++i)
-      out.emplace_back(records[i], records[first[sets.Find(i)]]);
-    return out;
-  }
-
-  const Region& region_;
-  const int time_;
-  const int64_t most_;
-  std::vector<std::vector<uint32_t>> carriers_;  // empty between two moments
-  std::unordered_map<uint32_t, Outcome> open_;   // spans that have not ended, by record
-  std::vector<Outcome> out_;
 };
+
+std::string EntryOf(std::string_view from, bool open, Hash128 record,
+                    std::span<const InputColumn> from_column, size_t row) {
+  std::string out(from);
+  out += open ? '\1' : '\0';
+  AppendAs(record, &out);
+  AppendRow(from_column, row, &out);
+  AppendAs(static_cast<uint32_t>(from.size()), &out);
+  return out;
+}
 
 class Components final : public Operator {
  public:
   Components(ComponentsSpec spec, const data::Schema& output,
              std::unique_ptr<KeyedRows> rows, std::unique_ptr<KeyedRows> carriers,
-             int64_t memory_bytes_max)
+             std::unique_ptr<SortedRows> carriages, int64_t memory_bytes_max)
       : spec_(std::move(spec)),
         output_(data::ToArrow(output)),
         rows_(std::move(rows)),
         carriers_(std::move(carriers)),
+        carriages_(std::move(carriages)),
         reader_(rows_->schema()),
         memory_bytes_max_(memory_bytes_max) {
     if (spec_.sequence >= 0 || has_history())
@@ -259,8 +124,10 @@ class Components final : public Operator {
   Status Process(int, data::Batch changes, Emitter&) override {
     changes = WEIR_TRY(WithoutZeros(std::move(changes)));
     if (changes.num_rows() == 0) return {};
-    WEIR_TRY(
-        rows_->Add(changes, WEIR_TRY(data::HashKeys(*changes.rows, spec_.record)), {}));
+    const std::vector<Hash128> hashes =
+        WEIR_TRY(data::HashKeys(*changes.rows, spec_.record));
+    WEIR_TRY(rows_->Add(changes, hashes, {}));
+    if (has_history()) return AddCarriages(changes, hashes);
     const data::Batch records = data::SelectColumns(changes, spec_.record);
     for (size_t v = 0; v < spec_.values.size(); ++v) {
       const Values values = WEIR_TRY(ValuesOf(*changes.rows, v));
@@ -271,33 +138,39 @@ class Components final : public Operator {
 
   Status Flush(Emitter& out) override {
     WEIR_TRY(rows_->CheckStep());
-    WEIR_TRY(carriers_->CheckStep());
-    Region region = WEIR_TRY(Walk());
+    if (!has_history()) WEIR_TRY(carriers_->CheckStep());
+    Region region = WEIR_TRY(has_history() ? WalkInTime() : Walk());
     if (region.records() > 0) {
       const auto outcomes = [&](int time) {
-        return has_history() ? History(region, time, spec_.most).Make()
-                             : Outcomes(region, time);
+        return has_history() ? OutcomesInTime(region, time, spec_.most)
+                             : Outcomes(region, static_cast<size_t>(time));
       };
       WEIR_TRY(EmitChanges(region, outcomes(0), outcomes(1), out));
     }
     rows_->EndStep();
+    if (has_history()) return carriages_->BeginStep();
     carriers_->EndStep();
     return {};
   }
 
   Status Checkpoint(state::Delta& delta) override {
     WEIR_TRY(rows_->Checkpoint(delta));
-    return carriers_->Checkpoint(delta);
+    return has_history() ? carriages_->Checkpoint(delta) : carriers_->Checkpoint(delta);
   }
 
   void Committed() override {
     rows_->Committed(memory_bytes_max_ / 2);
-    carriers_->Committed(
-        std::max(memory_bytes_max_ / 2, memory_bytes_max_ - rows_->bytes()));
+    const int64_t left =
+        std::max(memory_bytes_max_ / 2, memory_bytes_max_ - rows_->bytes());
+    has_history() ? carriages_->Committed(left) : carriers_->Committed(left);
   }
 
-  int64_t state_bytes() const override { return rows_->bytes() + carriers_->bytes(); }
-  int64_t state_keys() const override { return rows_->keys() + carriers_->keys(); }
+  int64_t state_bytes() const override {
+    return rows_->bytes() + (has_history() ? carriages_->bytes() : carriers_->bytes());
+  }
+  int64_t state_keys() const override {
+    return rows_->keys() + (has_history() ? carriages_->keys() : carriers_->keys());
+  }
 
  private:
   bool has_history() const { return spec_.from >= 0; }
@@ -318,6 +191,45 @@ class Components final : public Operator {
     return out;
   }
 
+  // The times of a batch. A row that is not there at any is passed over.
+  struct Times {
+    std::array<InputColumn, 2> columns;  // from, to
+    std::array<data::RowBytes, 2> keys;
+
+    bool open(size_t row) const { return columns[1].IsNull(row); }
+    bool Has(size_t row) const {
+      return !columns[0].IsNull(row) && (open(row) || keys[0][row] < keys[1][row]);
+    }
+  };
+  Result<Times> TimesOf(const arrow::RecordBatch& batch) const {
+    return Times{
+        {WEIR_TRY(ColumnOf(batch, spec_.from)), WEIR_TRY(ColumnOf(batch, spec_.to))},
+        {WEIR_TRY(data::EncodeKeys(batch, std::span(&spec_.from, 1))),
+         WEIR_TRY(data::EncodeKeys(batch, std::span(&spec_.to, 1)))}};
+  }
+
+  Status AddCarriages(const data::Batch& changes, std::span<const Hash128> records) {
+    const Times times = WEIR_TRY(TimesOf(*changes.rows));
+    const std::span from(times.columns.data(), 1);
+    for (size_t v = 0; v < spec_.values.size(); ++v) {
+      const Values values = WEIR_TRY(ValuesOf(*changes.rows, v));
+      std::vector<Hash128> keys;
+      std::vector<std::string> entries;
+      std::vector<int64_t> weights;
+      for (size_t i = 0; i < records.size(); ++i) {
+        if (!times.Has(i) || (!values.missing.empty() && values.missing[i] != 0))
+          continue;
+        keys.push_back(values.hashes[i]);
+        entries.push_back(EntryOf(times.keys[0][i], times.open(i), records[i], from, i));
+        weights.push_back(changes.weight(static_cast<int64_t>(i)));
+      }
+      WEIR_TRY(carriages_->Load(keys, 0, entries));
+      for (size_t i = 0; i < keys.size(); ++i)
+        carriages_->Add(carriages_->FindOrInsert(keys[i]), 0, entries[i], weights[i]);
+    }
+    return {};
+  }
+
   // Records that came or went, have another place in the order, or carry other values
   // than when the step began.
   Result<std::vector<Hash128>> ChangedRecords() {
@@ -328,10 +240,6 @@ class Components final : public Operator {
     for (const auto& [group, row] : rows_->touched_rows()) {
       const bool was = rows_->Before(*row) > 0, is = row->weight > 0;
       if (was != is && !changed.contains(group->hash)) touched.insert(group->hash);
-    }
-    if (has_history()) {  // each row has times of its own
-      changed.insert(touched.begin(), touched.end());
-      touched.clear();
     }
     const std::vector<Hash128> unclear(touched.begin(), touched.end());
     Region region = NewRegion();
@@ -364,6 +272,107 @@ class Components final : public Operator {
     return region;
   }
 
+  // What the rows of a value lead to, before the step or after it.
+  struct Reach {
+    std::optional<std::string> until;  // from times before that, nullopt: from all
+    bool walked = false;
+  };
+
+  // With history: each row has times of its own, so that any that came or went counts.
+  Result<Region> WalkInTime() {
+    Region region = NewRegion();
+    HashSet records;
+    for (const auto& [group, row] : rows_->touched_rows()) {
+      if ((rows_->Before(*row) > 0) != (row->weight > 0)) records.insert(group->hash);
+    }
+    std::unordered_map<Hash128, std::span<const SortedRows::Change>, Hash128Hasher>
+        changes;
+    for (const SortedRows::Touched& touched : WEIR_TRY(carriages_->EndOfStep()))
+      changes.emplace(touched.group->hash, touched.changes[0]);
+    using Changes = std::span<const SortedRows::Change>;
+    const auto changes_of = [&](const Hash128& value) {
+      const auto found = changes.find(value);
+      return found == changes.end() ? Changes() : found->second;
+    };
+    std::vector<Hash128> frontier(records.begin(), records.end());
+    std::vector<Reach> reaches;  // by value
+    for (size_t row = 0; !frontier.empty();) {
+      WEIR_TRY(ReadRecords(frontier, &region));
+      frontier.clear();
+      while (reaches.size() < region.values.size()) {
+        const Hash128 value = region.values[reaches.size()];
+        reaches.push_back(WEIR_TRY(ReachOf(value, changes_of(value), &region)));
+      }
+      for (; row < region.rows.size(); ++row) {
+        for (const uint32_t value : region.rows[row].values) {
+          Reach& reach = reaches[value];
+          if (reach.walked ||
+              (reach.until && region.times[region.rows[row].from] >= *reach.until))
+            continue;
+          reach.walked = true;
+          WEIR_TRY(Follow(region.values[value], changes_of(region.values[value]), reach,
+                          [&](const Hash128& record) {
+                            if (records.insert(record).second) frontier.push_back(record);
+                          }));
+        }
+      }
+    }
+    return region;
+  }
+
+  // In order of their times, as they were when the step began (0) or are (1).
+  Result<Sequence> Carriages(const Hash128& value,
+                             std::span<const SortedRows::Change> changes, size_t time) {
+    const std::string start;
+    WEIR_TRY(carriages_->Load(std::span(&value, 1), 0, std::span(&start, 1)));
+    return Sequence(carriages_->From(carriages_->FindOrInsert(value), 0, ""),
+                    time == 0 ? changes : std::span<const SortedRows::Change>(), "");
+  }
+
+  template <class Visit>
+  Status Follow(const Hash128& value, std::span<const SortedRows::Change> changes,
+                const Reach& reach, Visit&& visit) {
+    for (const size_t time : {size_t{0}, size_t{1}}) {
+      for (Sequence rows = WEIR_TRY(Carriages(value, changes, time)); !rows.AtEnd();
+           rows.Next()) {
+        const Carriage carriage(rows.entry());
+        if (reach.until && carriage.from >= *reach.until) break;
+        visit(carriage.record);
+      }
+    }
+    return {};
+  }
+
+  // A value links none from the time on at which more than MAX records carry it for ever.
+  // What is behind that is not read: no link depends on it, nor that time.
+  Result<Reach> ReachOf(const Hash128& value, std::span<const SortedRows::Change> changes,
+                        Region* region) {
+    std::array<std::optional<std::string>, 2> untils;
+    for (size_t time = 0; time < 2; ++time) {
+      region->stops[time].push_back(kNone);
+      if (spec_.most < 0) continue;
+      HashSet open;
+      for (Sequence rows = WEIR_TRY(Carriages(value, changes, time)); !rows.AtEnd();
+           rows.Next()) {
+        const Carriage carriage(rows.entry());
+        if (!carriage.open || !open.insert(carriage.record).second ||
+            static_cast<int64_t>(open.size()) <= spec_.most)
+          continue;
+        untils[time] = carriage.from;
+        const auto [at, is_new] = region->time_numbers.emplace(
+            carriage.from, static_cast<uint32_t>(region->times.size()));
+        if (is_new) {
+          region->times.emplace_back(carriage.from);
+          WEIR_TRY(DecodeRow(carriage.from_row, region->time_cells));
+        }
+        region->stops[time].back() = at->second;
+        break;
+      }
+    }
+    if (!untils[0] || !untils[1]) return Reach{};
+    return Reach{std::max(untils[0], untils[1])};
+  }
+
   Result<Region> Walk() {
     Region region = NewRegion();
     std::vector<Hash128> frontier = WEIR_TRY(ChangedRecords());
@@ -382,7 +391,6 @@ class Components final : public Operator {
         const int64_t before = now - (change == changes.end() ? 0 : change->second);
         region.links[0].push_back(Links(before));
         region.links[1].push_back(Links(now));
-        if (has_history()) return before < 2 && now < 2;  // at times they may be fewer
         return !Links(before) && !Links(now);
       });
       WEIR_TRY(carriers_->Load(reached, KeyedRows::Depth::kRows));
@@ -449,50 +457,46 @@ class Components final : public Operator {
         }
       }
     }
+    if (has_history()) WEIR_TRY(AddTimes(batch, order, rows, region));
     for (size_t v = 0; v < spec_.values.size(); ++v) {
       const Values of_rows = WEIR_TRY(ValuesOf(batch, v));
       for (size_t i = 0; i < rows.size(); ++i) {
         if (!of_rows.missing.empty() && of_rows.missing[i] != 0) continue;
+        if (has_history() && rows[i].from == kNone) continue;
         const auto [at, is_new] = region->value_numbers.emplace(
             of_rows.hashes[i], static_cast<uint32_t>(region->values.size()));
         if (is_new) region->values.push_back(of_rows.hashes[i]);
         if (has_history()) {
           rows[i].values.push_back(at->second);
         } else {
-          region->carried.push_back(
-              {rows[i].record, at->second, {rows[i].there[0], rows[i].there[1]}});
+          region->carried.push_back({rows[i].record, at->second, rows[i].there});
         }
       }
     }
-    return has_history() ? AddTimes(batch, order, rows, region) : Status();
+    for (size_t i = 0; i < rows.size() && has_history(); ++i) {
+      if (rows[i].from != kNone) region->rows.push_back(std::move(rows[i]));
+    }
+    return {};
   }
 
-  // With history: the rows that are ever there.
+  // With history: of rows that are ever there.
   Status AddTimes(const arrow::RecordBatch& batch, const data::RowBytes& order,
                   std::span<Region::Row> rows, Region* region) {
-    const auto number = [&](const InputColumn& times, const data::RowBytes& keys,
-                            size_t i) {
-      if (times.IsNull(i)) return kNone;
+    const Times times = WEIR_TRY(TimesOf(batch));
+    const auto number = [&](size_t which, size_t i) {
       const auto [at, is_new] = region->time_numbers.emplace(
-          keys[i], static_cast<uint32_t>(region->times.size()));
+          times.keys[which][i], static_cast<uint32_t>(region->times.size()));
       if (is_new) {
-        region->times.emplace_back(keys[i]);
-        region->time_cells[0].Append(times.Cell(i));
+        region->times.emplace_back(times.keys[which][i]);
+        region->time_cells[0].Append(times.columns[which].Cell(i));
       }
       return at->second;
     };
-    const InputColumn from = WEIR_TRY(ColumnOf(batch, spec_.from)),
-                      to = WEIR_TRY(ColumnOf(batch, spec_.to));
-    const data::RowBytes from_keys =
-                             WEIR_TRY(data::EncodeKeys(batch, std::span(&spec_.from, 1))),
-                         to_keys =
-                             WEIR_TRY(data::EncodeKeys(batch, std::span(&spec_.to, 1)));
     for (size_t i = 0; i < rows.size(); ++i) {
-      if (from.IsNull(i) || (!to.IsNull(i) && from_keys[i] >= to_keys[i])) continue;
-      rows[i].from = number(from, from_keys, i);
-      rows[i].to = number(to, to_keys, i);
+      if (!times.Has(i)) continue;
+      rows[i].from = number(0, i);
+      if (!times.open(i)) rows[i].to = number(1, i);
       rows[i].order = order[i];
-      region->rows.push_back(std::move(rows[i]));
     }
     return {};
   }
@@ -537,8 +541,9 @@ class Components final : public Operator {
 
   const ComponentsSpec spec_;
   const std::shared_ptr<arrow::Schema> output_;
-  const std::unique_ptr<KeyedRows> rows_;      // by record
-  const std::unique_ptr<KeyedRows> carriers_;  // records by value
+  const std::unique_ptr<KeyedRows> rows_;        // by record
+  const std::unique_ptr<KeyedRows> carriers_;    // records by value, without history
+  const std::unique_ptr<SortedRows> carriages_;  // the same in order of time, with it
   KeptRowReader reader_;
   const int64_t memory_bytes_max_;
   std::vector<int> order_;  // columns that decide which record is first
@@ -583,9 +588,16 @@ Result<std::unique_ptr<Operator>> NewComponents(ComponentsSpec spec,
   if (output.fields.size() != 2 * spec.record.size() + (history ? 2 : 0))
     return Invalid("components put out a record and the first of its component");
   auto rows = WEIR_TRY(KeyedRows::Make(input, true, store, space, '0'));
-  auto carriers = WEIR_TRY(KeyedRows::Make(record, true, store, std::move(space), '1'));
+  std::unique_ptr<KeyedRows> carriers;
+  std::unique_ptr<SortedRows> carriages;
+  if (history) {
+    carriages = WEIR_TRY(SortedRows::Make(1, store, std::move(space)));
+  } else {
+    carriers = WEIR_TRY(KeyedRows::Make(record, true, store, std::move(space), '1'));
+  }
   return std::unique_ptr<Operator>(std::make_unique<Components>(
-      std::move(spec), output, std::move(rows), std::move(carriers), memory_bytes_max));
+      std::move(spec), output, std::move(rows), std::move(carriers), std::move(carriages),
+      memory_bytes_max));
 }
 
 }  // namespace weir::ops

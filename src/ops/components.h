@@ -33,12 +33,13 @@ struct ComponentsSpec {
 // (NULL: for ever) behind them; the sequence is `from` if there is none. What comes out
 // depends on the rows that are there alone, never on the order in which they came.
 //
-// Kept are the rows by record, and the records by value. A change costs the components
-// that it touches, as they were and as they are: their rows are in memory together until
-// the step is over. A component that several changes of a step touch is walked once, and
-// one whose rows changed without a change of records, values and order not at all. With
-// history a change costs the records that were ever linked with it, by values that too
-// many carry as well: their rows, times the moments at which one of them begins or ends.
+// Kept are the rows by record, and the records by value, with history in order of time. A
+// change costs the components that it touches, as they were and as they are: their rows
+// are in memory together until the step is over. A component that several changes of a
+// step touch is walked once, and one whose rows changed without a change of records,
+// values and order not at all. A value that links none is not walked. With history a
+// change costs the rows of the records that were ever linked with it (OutcomesInTime);
+// of a value that more than `most` carry for ever only what carried it before is read.
 //
 // kInternal at Flush: a row was taken back that is not there.
 Result<std::unique_ptr<Operator>> NewComponents(ComponentsSpec spec,

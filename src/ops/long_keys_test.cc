@@ -4,6 +4,7 @@
 
 #include "ops/aggregate.h"
 #include "ops/asof.h"
+#include "ops/components.h"
 #include "ops/testing.h"
 #include "ops/window.h"
 
@@ -204,6 +205,30 @@ TEST_F(LongKeyTest, FirstRowsReadThemAndWhatIsNear) {
   EXPECT_EQ(Step(op, {"- 1 20 2"}), "- 1 20 2, + 1 30 3");
   EXPECT_EQ(Step(op, {"- 1 10 1, - 1 30 3, + 1 200010 0"}),
             "- 1 10 1, - 1 30 3, + 1 40 4, + 1 50 5");
+}
+
+// A value that too many records carry, and a change of one of them: those that carried it
+// while it linked are all that is read of it.
+TEST_F(LongKeyTest, ValuesThatLinkNoneAreNotWalked) {
+  const data::Schema input = SchemaFromText("r int, v int, at int, until int"),
+                     output = SchemaFromText("r int, f int, since int, until int");
+  const ComponentsSpec spec{
+      .record = {0}, .values = {1}, .sequence = 2, .most = 3, .from = 2, .to = 3};
+  OperatorTest op = New({input}, output, [=](state::Store* store) {
+    return NewComponents(spec, input, output, store, "op/c", 1 << 30);
+  });
+  std::string rows = "+ 0 7 5 NULL, + 0 8 6 NULL";
+  for (int i = 1; i <= kRows; ++i) rows += fmt::format(", + {} 7 {} NULL", i, 10 * i);
+  op.Step({rows});
+  op.Commit();
+  op.Restart();
+  EXPECT_EQ(Step(op, {"+ 30000 7 100005 NULL"}), "+ 30000 30000 100005 NULL");
+  EXPECT_EQ(Step(op, {"- 10000 7 100000 NULL"}), "- 10000 10000 100000 NULL");
+  // The third comes earlier: the time from which on the value links none, too.
+  EXPECT_EQ(Step(op, {"- 20000 7 200000 NULL, + 20000 7 15 NULL"}),
+            "+ 1 0 10 20, - 1 0 10 30, + 1 1 20 NULL, - 1 1 30 NULL, "
+            "- 2 0 20 30, + 2 2 20 NULL, - 2 2 30 NULL, "
+            "+ 20000 0 15 20, + 20000 20000 20 NULL, - 20000 20000 200000 NULL");
 }
 
 }  // namespace

@@ -637,6 +637,7 @@ class Planner {
     add(BlockKindName(plan.kind));
     for (const Stage& stage : plan.stages) {
       add(BlockKindName(stage.kind));
+      if (stage.components.from >= 0) add("values in order of time");
       for (const Port& port : stage.ports) add(port.sql);
       add(stage.recompute_sql);
     }
