@@ -4,6 +4,8 @@
 #include <arrow/compute/initialize.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -242,6 +244,56 @@ TEST(DuckTest, StringsOutliveTheBatchTheyCameFrom) {
       "a text of more than twelve bytes 0 | 1667 | a text of more than twelve bytes 0!\n"
       "a text of more than twelve bytes 1 | 1667 | a text of more than twelve bytes 1!\n"
       "a text of more than twelve bytes 2 | 1666 | a text of more than twelve bytes 2!");
+}
+
+// A buffer whose last byte is followed by memory that ends the process when it is read.
+class BufferAtAnEdge {
+ public:
+  explicit BufferAtAnEdge(const arrow::Buffer& content) {
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    pages_ = static_cast<uint8_t*>(mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    EXPECT_NE(pages_, MAP_FAILED);
+    EXPECT_EQ(mprotect(pages_ + page, page, PROT_NONE), 0);
+    uint8_t* const begin = pages_ + page - content.size();
+    std::copy_n(content.data(), content.size(), begin);
+    buffer_ = std::make_shared<arrow::Buffer>(begin, content.size());
+  }
+  ~BufferAtAnEdge() { munmap(pages_, 2 * static_cast<size_t>(sysconf(_SC_PAGESIZE))); }
+
+  const std::shared_ptr<arrow::Buffer>& buffer() const { return buffer_; }
+
+ private:
+  uint8_t* pages_;
+  std::shared_ptr<arrow::Buffer> buffer_;
+};
+
+TEST(DuckTest, NothingIsReadBehindTheValidityOfASlice) {
+  const Schema schema{
+      {{"a", Simple(Kind::kInt64)}, {"l", data::ListOf(Simple(Kind::kInt64))}}};
+  auto element = std::make_shared<arrow::Int64Builder>();
+  arrow::ListBuilder l(arrow::default_memory_pool(), element);
+  arrow::Int64Builder a;
+  for (int i = 0; i < 8; ++i) {
+    (void)(i % 3 == 0 ? a.AppendNull() : a.Append(i));
+    (void)l.Append();
+    (void)(i % 2 == 0 ? element->AppendNull() : element->Append(i));
+  }
+  const auto numbers = (*a.Finish())->data()->Copy();
+  const auto lists = (*l.Finish())->data()->Copy();
+  const auto elements = lists->child_data[0]->Copy();
+  const BufferAtAnEdge number_bits(*arrow::SliceBuffer(numbers->buffers[0], 0, 1));
+  const BufferAtAnEdge element_bits(*arrow::SliceBuffer(elements->buffers[0], 0, 1));
+  numbers->buffers[0] = number_bits.buffer();
+  elements->buffers[0] = element_bits.buffer();
+  lists->child_data[0] = elements;
+  const auto whole = arrow::RecordBatch::Make(data::ToArrow(schema), 8,
+                                              arrow::ArrayDataVector{numbers, lists});
+  const auto session = OpenSession();
+  ASSERT_EQ(ErrorOf(session->DeclareInput("t", schema)), "");
+  ASSERT_EQ(ErrorOf(session->SetInput("t", {whole->Slice(3, 5)})), "");
+  EXPECT_EQ(Ask(*session, "SELECT a, l[1] AS e FROM t"),
+            "NULL | 3\n4 | NULL\n5 | 5\nNULL | NULL\n7 | 7");
 }
 
 class CountingSource final : public BatchSource {

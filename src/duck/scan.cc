@@ -1,7 +1,12 @@
 #include "duck/scan_internal.h"
 
+#include <arrow/array/data.h>
+#include <arrow/buffer.h>
 #include <arrow/c/bridge.h>
+#include <arrow/util/bit_util.h>
 #include <arrow/util/key_value_metadata.h>
+
+#include <cstring>
 
 #include "data/arrow.h"
 #include "duck/types_internal.h"
@@ -64,6 +69,35 @@ Result<ScanShape*> ShapeFor(duckdb_connection connection, Relation& relation,
   return relation.shapes.back().get();
 }
 
+// The column with one byte behind its validity bits, where it lacks one. DuckDB shifts
+// bits that begin inside a byte, and for that reads a byte more than they take: nothing
+// in buffers of Arrow's allocators, which are padded, but what DuckDB itself handed out
+// ends where its bits end. Bits of children begin anywhere, those of a column at its
+// offset.
+Result<std::shared_ptr<arrow::ArrayData>> WithByteBehindValidity(
+    const std::shared_ptr<arrow::ArrayData>& column, bool child) {
+  std::shared_ptr<arrow::ArrayData> out = column;
+  const auto own = [&] {
+    if (out == column) out = column->Copy();
+    return out.get();
+  };
+  const arrow::Buffer* bits =
+      column->buffers.empty() ? nullptr : column->buffers[0].get();
+  const int64_t used = arrow::bit_util::BytesForBits(column->offset + column->length);
+  if (bits != nullptr && column->null_count != 0 && (child || column->offset % 8 != 0) &&
+      bits->capacity() <= used) {
+    std::shared_ptr<arrow::Buffer> copy = WEIR_ARROW(arrow::AllocateBuffer(used + 1));
+    std::memcpy(copy->mutable_data(), bits->data(), static_cast<size_t>(used));
+    copy->mutable_data()[used] = 0;
+    own()->buffers[0] = std::move(copy);
+  }
+  for (size_t i = 0; i < column->child_data.size(); ++i) {
+    auto padded = WEIR_TRY(WithByteBehindValidity(column->child_data[i], true));
+    if (padded != column->child_data[i]) own()->child_data[i] = std::move(padded);
+  }
+  return out;
+}
+
 // One run of weir_scan over one relation.
 struct ScanState {
   std::shared_ptr<Relation> relation;
@@ -87,11 +121,12 @@ struct ScanState {
       }
       if (next_batch == relation->batches.size()) return false;
       const arrow::RecordBatch& batch = *relation->batches[next_batch++];
-      arrow::ArrayVector arrays;
-      arrays.reserve(shape->columns.size());
-      for (const int c : shape->columns) arrays.push_back(batch.column(c));
+      arrow::ArrayDataVector columns;
+      columns.reserve(shape->columns.size());
+      for (const int c : shape->columns)
+        columns.push_back(WEIR_TRY(WithByteBehindValidity(batch.column_data(c), false)));
       current =
-          arrow::RecordBatch::Make(shape->arrow, batch.num_rows(), std::move(arrays));
+          arrow::RecordBatch::Make(shape->arrow, batch.num_rows(), std::move(columns));
     }
     return true;
   }

@@ -165,7 +165,8 @@ std::string WindowSql(const ops::WindowSpec& spec, const ops::WindowCall& call,
 // ports give, with weights where the stage only hands rows on) to the stage's rows and
 // their weights.
 std::string OperatorSql(const Stage& stage, size_t number) {
-  const data::Schema& input = stage.ports[0].schema;
+  static const data::Schema kNone;  // constant rows have no port
+  const data::Schema& input = stage.ports.empty() ? kNone : stage.ports[0].schema;
   std::string keys, select;
   switch (stage.kind) {
     case BlockKind::kRowWise:
@@ -394,7 +395,8 @@ TEST_P(PieceTest, AddUpToTheWholeAndDecideTies) {
     for (const std::string& name : plan.inputs) {
       InputTable table = name == "silver.changing" ? Changing() : RideEvents();
       if (name == "silver.trips")
-        table = {"silver.trips", plans.Find("silver.trips")->output, {"trip_id"}, {}, false};
+        table = {
+            "silver.trips", plans.Find("silver.trips")->output, {"trip_id"}, {}, false};
       tables[name] = random.Make(table, rows, ties);
     }
     return tables;
