@@ -15,7 +15,7 @@ import time
 import zstandard
 
 from answers import read
-from harness import SANITIZED, WEIR, Failure
+from harness import PATIENCE, SANITIZED, WEIR, Failure
 
 CONTRACT = """apiVersion: v3.1.0
 kind: DataContract
@@ -265,7 +265,7 @@ def up(t, project, *more, **kinds):
 
 def stop(t, process, code=0):
     process.send_signal(signal.SIGTERM)
-    t.equal(process.wait(60), code, f"exit code of a stopped server; it said:\n{process.err_path.read_text()[-3000:]}")
+    t.equal(process.wait(60 * PATIENCE), code, f"exit code of a stopped server; it said:\n{process.err_path.read_text()[-3000:]}")
 
 
 def wait_until(t, what, claim, seconds=60):

@@ -6,7 +6,7 @@ import sqlite3
 
 from answers import SOURCE, check_all, connect, difference, read, catalog
 from gateway import serve
-from harness import ROOT, PROJECT
+from harness import PATIENCE, PROJECT, ROOT
 
 
 def copy_project(t, name="project"):
@@ -159,7 +159,7 @@ def test_explain_analyze_and_show_state(t):
     server, _ = serve(t)
     t.equal(entries(), kept, "the same while a server has the state")
     server.terminate()
-    t.equal(server.wait(60), 0, "exit code of the server")
+    t.equal(server.wait(60 * PATIENCE), 0, "exit code of the server")
     t.ok(not list((lake / "tmp").glob("state-*")), "the copy is gone")
     done = t.weir("show", "state", "no.such", "--data", lake, code=2)
     t.ok("weir show state" in done.err, done.err)

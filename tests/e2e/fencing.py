@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from answers import SOURCE, read
-from harness import PROJECT, Failure
+from harness import PATIENCE, PROJECT, Failure
 
 LEASE = ["--set", "weir.lease=1s", "--set", "weir.epoch.interval=200ms"]
 BATCH = 10
@@ -284,7 +284,7 @@ def stop_wake_rounds(t, seed, rounds):
             taken += 1
             time.sleep(rnd.uniform(0, .5))
             owner.send_signal(signal.SIGCONT)
-            code = owner.wait(60)
+            code = owner.wait(60 * PATIENCE)
             [x.join() for x in waiting]
             t.equal(wires.acknowledged_later(), 0, "answers with 200 of which something came after the process had been replaced and woken")
             settled += sum(len(answers_in(x)) for x in wires.got.values())
@@ -303,7 +303,7 @@ def stop_wake_rounds(t, seed, rounds):
         raise
     clients.end()
     owner.send_signal(signal.SIGTERM)
-    t.equal(owner.wait(60), 0, f"exit code of the last owner; it said:\n{owner.err_path.read_text()[-3000:]}")
+    t.equal(owner.wait(60 * PATIENCE), 0, f"exit code of the last owner; it said:\n{owner.err_path.read_text()[-3000:]}")
     drain(t, lake)
     # Events that were posted to a stopped process only: in or not, but never acknowledged and lost.
     acked = {id for _, id, _ in clients.acked}
@@ -339,10 +339,10 @@ def answers_wait_round(t, lake, requests, lines):
     if found is None:
         return False
     successor = found[0]
-    t.equal(owner.wait(60), 1, "exit code of the one that woke")
+    t.equal(owner.wait(60 * PATIENCE), 1, "exit code of the one that woke")
     t.equal(wires.acknowledged_later(), 0, "answers with 200 of which something came after the process had been replaced and woken")
     successor.send_signal(signal.SIGTERM)
-    t.equal(successor.wait(60), 0, f"exit code of the successor; it said:\n{successor.err_path.read_text()[-2000:]}")
+    t.equal(successor.wait(60 * PATIENCE), 0, f"exit code of the successor; it said:\n{successor.err_path.read_text()[-2000:]}")
     return True
 
 
@@ -374,7 +374,7 @@ def test_a_second_process_is_refused_and_reading_goes_on(t):
         t.weir(*command, *common)
     t.weir("explain", "silver.trips", "--project", PROJECT)
     owner.send_signal(signal.SIGTERM)
-    t.equal(owner.wait(60), 0, "exit code of the first process")
+    t.equal(owner.wait(60 * PATIENCE), 0, "exit code of the first process")
     drain(t, lake)
     check_lake(t, lake, clients)
 
@@ -389,6 +389,6 @@ def test_one_that_wakes_before_anybody_followed_goes_on(t):
     waiting.join()
     t.equal(len(clients.acked), 2 * BATCH, "events acknowledged, half of them after the pause")
     owner.send_signal(signal.SIGTERM)
-    t.equal(owner.wait(60), 0, f"exit code; it said:\n{owner.err_path.read_text()[-2000:]}")
+    t.equal(owner.wait(60 * PATIENCE), 0, f"exit code; it said:\n{owner.err_path.read_text()[-2000:]}")
     drain(t, lake)
     check_lake(t, lake, clients)

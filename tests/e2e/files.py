@@ -228,7 +228,7 @@ def test_kills_leave_reference_data_and_models_exact(t):
         time.sleep(rnd.uniform(0.05, 1.5 * PATIENCE))
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
-        process.wait(60)
+        process.wait(60 * PATIENCE)
     t.ok(kills > 0, "no run was killed before its end")
     run(t, project, "weir.lease=1s")
     t.equal({r["zone"]: r["city"] for r in read(lake, "bronze.zones").to_pylist()}, zones, f"bronze.zones after {kills} kills")
@@ -407,7 +407,7 @@ def test_arrivals_count_what_a_file_gave_over_restarts_and_kills(t):
         process = t.start(*args)
         time.sleep(rnd.uniform(0.2, 1.2 * PATIENCE))
         process.send_signal(signal.SIGKILL if rnd.random() < .5 else signal.SIGTERM)
-        process.wait(60)
+        process.wait(60 * PATIENCE)
     run(t, project, "weir.lease=1s")
     arrivals = sorted((r["ordinal"], r["rows"], r["accepted"], r["duplicate"], r["state"]) for r in read(lake, "bronze.trips$arrivals").to_pylist())
     t.equal(arrivals, [(i, 1000 + 10 * i, 1000, 10 * i, "read") for i in range(4)], "arrivals")
@@ -533,7 +533,7 @@ def test_parquet_files_are_events_and_reference_data(t):
         process = t.start(*args)
         time.sleep(rnd.uniform(0.3, 1.5 * PATIENCE))
         process.send_signal(signal.SIGKILL)
-        process.wait(60)
+        process.wait(60 * PATIENCE)
     run(t, project, "weir.lease=1s", code=None)
     bronze = {r["id"]: r for r in read(lake, "bronze.trips").to_pylist()}
     t.equal(len(bronze), 3000, "trips in bronze")

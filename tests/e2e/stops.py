@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from answers import SOURCE, check_all, count
-from harness import PROJECT, alone, counts_of
+from harness import PATIENCE, PROJECT, alone, counts_of
 
 SMALL_STEPS = ["--set", "weir.step.rows=200", "--set", "weir.epoch.steps=2", "--set", "weir.lease=1s"]
 
@@ -35,7 +35,7 @@ def test_resumes_inside_a_file(t):
         wait_for_commit(t, process, lake)
         time.sleep(.3)
         process.send_signal(how)
-        t.equal(process.wait(60), code, f"exit code after {how.name}; stderr:\n{process.err_path.read_text()[-2000:]}")
+        t.equal(process.wait(60 * PATIENCE), code, f"exit code after {how.name}; stderr:\n{process.err_path.read_text()[-2000:]}")
         after = count(lake, f"bronze.{SOURCE}")
         t.ok(before <= after < counts_of(data)["accepted"], f"bronze has {after} rows after {how.name}, {before} before: not inside the file")
     report = t.weir(*arguments(data / "events.ndjson", lake)).json
@@ -61,7 +61,7 @@ def stop_at_random_moments(t, data, source, stops, seed):
         except subprocess.TimeoutExpired:
             process.send_signal(how)
             hits += 1
-        code = process.wait(60)
+        code = process.wait(60 * PATIENCE)
         t.ok(code in (0, -how), f"seed {seed}, stop {i} by {how.name}: exit code {code}\n{process.err_path.read_text()[-3000:]}")
     t.ok(hits * 2 >= stops, f"seed {seed}: only {hits} of {stops} stops met a running process")
     t.weir(*arguments(source, lake))

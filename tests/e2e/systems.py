@@ -18,7 +18,7 @@ import subprocess
 import time
 
 from answers import catalog, connect, table_names
-from harness import ROOT, long
+from harness import PATIENCE, ROOT, long
 
 EXAMPLES = ROOT / "examples"
 STEPS = (1, 1_000, 100_000)
@@ -219,7 +219,7 @@ def run_killed(system, lake, kills, seed, **how):
         except subprocess.TimeoutExpired:
             process.kill()
             hits += 1
-        code = process.wait(60)
+        code = process.wait(60 * PATIENCE)
         t.ok(code in (0, -9), f"seed {seed}: exit code {code}\n{process.err_path.read_text()[-3000:]}")
     t.ok(hits * 2 >= kills, f"seed {seed}: only {hits} of {kills} kills met a running process")
     system.run(lake, **how)
