@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kBatchRows = 64 << 10;
 constexpr size_t kRows = 0, kMarks = 1;  // ranges of a key
-constexpr int64_t kMarkRows = 64;        // from one mark to the next, at least
+constexpr int64_t kMarkRows = 24;        // from one mark to the next, at least
 
 // An entry: peer key, tie key, row, uint32 bytes of the peer key, uint32 bytes of both
 // keys.
