@@ -13,11 +13,11 @@ namespace {
 
 using enum WindowKind;
 
-// Counts the rows that scans of another store visit.
+// Counts the scans of another store, and the rows that they visit.
 class CountingStore final : public state::Store {
  public:
-  CountingStore(state::Store& store, int64_t* visited)
-      : store_(store), visited_(visited) {}
+  CountingStore(state::Store& store, int64_t* visited, int64_t* scans)
+      : store_(store), visited_(visited), scans_(scans) {}
 
   Status Apply(const state::Delta& delta, Epoch epoch) override {
     return store_.Apply(delta, epoch);
@@ -48,6 +48,7 @@ class CountingStore final : public state::Store {
 
  private:
   Visit Counted(const Visit& visit) {
+    ++*scans_;
     return [this, &visit](std::string_view key, std::string_view value) {
       ++*visited_;
       return visit(key, value);
@@ -56,6 +57,7 @@ class CountingStore final : public state::Store {
 
   state::Store& store_;
   int64_t* const visited_;
+  int64_t* const scans_;
 };
 
 constexpr int kRows = 20'000;
@@ -69,7 +71,7 @@ class LongKeyTest : public testing::Test {
                    const Make& make) {
     return {std::move(inputs), std::move(output),
             [this, make](state::Store* store) -> Result<std::unique_ptr<Operator>> {
-              counting_ = std::make_unique<CountingStore>(*store, &visited_);
+              counting_ = std::make_unique<CountingStore>(*store, &visited_, &scans_);
               return make(counting_.get());
             }};
   }
@@ -110,7 +112,7 @@ class LongKeyTest : public testing::Test {
     return out;
   }
 
-  int64_t visited_ = 0;  // since it was set
+  int64_t visited_ = 0, scans_ = 0;  // since they were set
 
  private:
   std::unique_ptr<CountingStore> counting_;
@@ -192,6 +194,30 @@ TEST_F(LongKeyTest, AsofJoinsReadWhatIsNear) {
             "- 1 100005 9 1 100000 4, + 1 100005 9 1 100003 7");
   EXPECT_EQ(Step(op, {"", "- 1 100003 7, - 1 100000 4"}),
             "- 1 100005 9 1 100003 7, + 1 100005 9 1 99990 3");
+}
+
+// Both sides of an ASOF join stand beside each other.
+TEST_F(LongKeyTest, AShortKeyComesBackByOneScan) {
+  const data::Schema input = SchemaFromText("k int, t int, n int");
+  data::Schema output = input;
+  for (const data::Field& field : input.fields) output.fields.push_back(field);
+  const AsofSpec spec{
+      .left_keys = {0}, .right_keys = {0}, .left_time = 1, .right_time = 1};
+  OperatorTest op = New({input, input}, output, [=](state::Store* store) {
+    return NewAsofJoin(spec, input, input, store, "op/a", 1 << 30);
+  });
+  op.Step({"+ 1 10 1, + 1 20 2, + 1 30 3", "+ 1 5 9, + 1 25 8"});
+  op.Commit();
+  op.Restart();
+  scans_ = 0;
+  EXPECT_EQ(op.Step({"- 1 20 2, + 1 26 4", "+ 1 28 7"}),
+            "- 1 20 2 1 5 9, + 1 26 4 1 25 8, - 1 30 3 1 25 8, + 1 30 3 1 28 7");
+  EXPECT_EQ(scans_, 1);
+  op.Commit();
+  op.Restart();
+  scans_ = 0;
+  EXPECT_EQ(op.Step({"", "- 1 5 9"}), "- 1 10 1 1 5 9");
+  EXPECT_EQ(scans_, 1);
 }
 
 TEST_F(LongKeyTest, FirstRowsReadThemAndWhatIsNear) {
