@@ -165,7 +165,7 @@ void AppendRangeEnds(const CallLayout& call, std::span<Group* const> groups,
       continue;
     }
     const auto [null, cell] =
-        RangeEntryValue(call.smallest ? range->First().key : range->Last().key);
+        RangeEntryValue(call.smallest ? range->First().key() : range->Last().key());
     if (null)
       out->AppendNull();
     else
@@ -239,7 +239,7 @@ void AppendBetween(const CallLayout& call, std::string_view low, double part,
 
 void AppendQuantile(const CallLayout& call, const SortedCounts& range, CellColumn* out) {
   const auto cell_at = [&](int64_t place) {
-    return RangeEntryValue(range.AtWeight(place).key).cell;
+    return RangeEntryValue(range.AtWeight(place).key()).cell;
   };
   const int64_t n = range.total_weight();
   if (call.kind == AggregateKind::kQuantileDisc)
@@ -259,7 +259,7 @@ void AppendList(const CallLayout& call, const SortedCounts& range, CellColumn* o
   };
   put_size(call.distinct ? range.size() : range.total_weight());
   range.ForEach([&](const SortedCounts::Entry& entry) {
-    const RangeValue value = RangeEntryValue(entry.key);
+    const RangeValue value = RangeEntryValue(entry.key());
     for (int64_t i = call.distinct ? 1 : entry.weight; i > 0; --i) {
       if (value.null) {
         cell.push_back(1);
@@ -280,7 +280,7 @@ void AppendText(const CallLayout& call, const SortedCounts& range, CellColumn* o
   std::string text;
   bool first = true;
   range.ForEach([&](const SortedCounts::Entry& entry) {
-    const RangeValue value = RangeEntryValue(entry.key);
+    const RangeValue value = RangeEntryValue(entry.key());
     for (int64_t i = call.distinct ? 1 : entry.weight; i > 0; --i) {
       if (!first) text.append(call.separator);
       text.append(value.cell);
@@ -308,8 +308,8 @@ void AppendValues(const CallLayout& call, std::span<Group* const> groups,
         break;
       case AggregateKind::kMode:
         out->Append(
-            RangeEntryValue(std::string_view(FrequenciesOf(group, call)->First().key)
-                                .substr(sizeof(uint64_t)))
+            RangeEntryValue(
+                FrequenciesOf(group, call)->First().key().substr(sizeof(uint64_t)))
                 .cell);
         break;
       default:

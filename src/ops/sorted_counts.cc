@@ -1,52 +1,68 @@
 #include "ops/sorted_counts.h"
 
 #include <algorithm>
-#include <iterator>
+#include <cstring>
 
 namespace weir::ops {
-namespace {
-
-auto LowerBound(auto& entries, std::string_view key) {
-  return std::lower_bound(entries.begin(), entries.end(), key,
-                          [](const SortedCounts::Entry& entry, std::string_view k) {
-                            return std::string_view(entry.key) < k;
-                          });
+SortedCounts::~SortedCounts() {
+  for (const Chunk& chunk : chunks_) {
+    for (const Entry& entry : chunk.entries) delete[] entry.bytes_;
+  }
 }
 
-// A string whose bytes stay in place when it is moved: it has more than a string keeps
-// inside itself.
-std::string Kept(std::string_view key) {
-  std::string out;
-  out.reserve(std::max(key.size(), sizeof(std::string)));
-  out.assign(key);
+uint64_t SortedCounts::HeadOf(std::string_view key) {
+  uint64_t head = 0;
+  if (!key.empty()) std::memcpy(&head, key.data(), std::min(key.size(), sizeof head));
+  return __builtin_bswap64(head);
+}
+
+SortedCounts::Entry SortedCounts::Make(const Sought& sought, int64_t weight) {
+  char* bytes = new char[sought.key.size()];
+  std::copy(sought.key.begin(), sought.key.end(), bytes);
+  Entry out;
+  out.weight = weight;
+  out.bytes_ = bytes;
+  out.head_ = sought.head;
+  out.size_ = static_cast<uint32_t>(sought.key.size());
   return out;
 }
 
-}  // namespace
+// The last chunk that begins at or before the string; the first one if all begin after.
+size_t SortedCounts::ChunkOf(const Sought& sought) const {
+  // Often it is the last one: strings that come in order.
+  size_t from = 0, to = chunks_.size();
+  for (size_t at = to - 1; to - from > 1; at = from + (to - from) / 2) {
+    const Entry& first = chunks_[at].entries.front();
+    const bool after =
+        first.head_ != sought.head ? first.head_ > sought.head : first.key() > sought.key;
+    (after ? to : from) = at;
+  }
+  return from;
+}
 
-// The last chunk that begins at or before `key`; the first one if all begin after it.
-size_t SortedCounts::ChunkOf(std::string_view key) const {
-  const auto after = std::upper_bound(
-      chunks_.begin(), chunks_.end(), key, [](std::string_view k, const Chunk& chunk) {
-        return k < std::string_view(chunk.entries.front().key);
-      });
-  return after == chunks_.begin() ? 0 : static_cast<size_t>(after - chunks_.begin()) - 1;
+size_t SortedCounts::PlaceIn(const std::vector<Entry>& entries, const Sought& sought) {
+  if (StandsBefore(entries.back(), sought)) return entries.size();
+  return static_cast<size_t>(
+      std::lower_bound(entries.begin(), entries.end(), sought, StandsBefore) -
+      entries.begin());
 }
 
 SortedCounts::Entry* SortedCounts::Find(std::string_view key) {
   if (chunks_.empty()) return nullptr;
-  auto& entries = chunks_[ChunkOf(key)].entries;
-  const auto it = LowerBound(entries, key);
-  return it != entries.end() && it->key == key ? &*it : nullptr;
+  const Sought sought{key, HeadOf(key)};
+  auto& entries = chunks_[ChunkOf(sought)].entries;
+  const size_t at = PlaceIn(entries, sought);
+  return at < entries.size() && entries[at].key() == key ? &entries[at] : nullptr;
 }
 
 SortedCounts::Cursor SortedCounts::From(std::string_view key) const {
   Cursor out;
   out.counts_ = this;
   if (chunks_.empty()) return out;
-  out.chunk_ = ChunkOf(key);
+  const Sought sought{key, HeadOf(key)};
+  out.chunk_ = ChunkOf(sought);
   const auto& entries = chunks_[out.chunk_].entries;
-  out.at_ = static_cast<size_t>(LowerBound(entries, key) - entries.begin());
+  out.at_ = PlaceIn(entries, sought);
   if (out.at_ == entries.size()) {
     ++out.chunk_;
     out.at_ = 0;
@@ -69,35 +85,28 @@ const SortedCounts::Entry& SortedCounts::AtWeight(int64_t at) const {
 
 SortedCounts::Entry* SortedCounts::Add(std::string_view key, int64_t weight) {
   if (weight == 0) return Find(key);
+  const Sought sought{key, HeadOf(key)};
   weight_ += weight;
-  if (chunks_.empty()) {
-    chunks_.push_back({{Entry{Kept(key), weight}}, weight});
-    count_ = 1;
-    bytes_ += kEntryBytes + static_cast<int64_t>(key.size());
-    return &chunks_[0].entries[0];
-  }
-  const size_t index = ChunkOf(key);
+  if (chunks_.empty()) chunks_.emplace_back();
+  const size_t index = ChunkOf(sought);
   Chunk& chunk = chunks_[index];
   auto& entries = chunk.entries;
   chunk.weight += weight;
-  auto it = LowerBound(entries, key);
-  if (it != entries.end() && it->key == key) {
-    it->weight += weight;
-    if (it->weight != 0) return &*it;
-    Erase(index, static_cast<size_t>(it - entries.begin()));
+  const size_t at = entries.empty() ? 0 : PlaceIn(entries, sought);
+  if (at < entries.size() && entries[at].key() == key) {
+    entries[at].weight += weight;
+    if (entries[at].weight != 0) return &entries[at];
+    Erase(index, at);
     return nullptr;
   }
-  it = entries.insert(it, Entry{Kept(key), weight});
+  entries.insert(entries.begin() + static_cast<ptrdiff_t>(at), Make(sought, weight));
   ++count_;
   bytes_ += kEntryBytes + static_cast<int64_t>(key.size());
-  if (entries.size() <= kChunkMax) return &*it;
+  if (entries.size() <= kChunkMax) return &entries[at];
 
-  auto at = static_cast<size_t>(it - entries.begin());
   const size_t half = entries.size() / 2;
   Chunk upper;
-  upper.entries.assign(
-      std::make_move_iterator(entries.begin() + static_cast<ptrdiff_t>(half)),
-      std::make_move_iterator(entries.end()));
+  upper.entries.assign(entries.begin() + static_cast<ptrdiff_t>(half), entries.end());
   for (const Entry& entry : upper.entries) upper.weight += entry.weight;
   chunk.weight -= upper.weight;
   entries.resize(half);
@@ -109,7 +118,8 @@ SortedCounts::Entry* SortedCounts::Add(std::string_view key, int64_t weight) {
 void SortedCounts::Erase(size_t index, size_t at) {
   auto& entries = chunks_[index].entries;
   --count_;
-  bytes_ -= kEntryBytes + static_cast<int64_t>(entries[at].key.size());
+  bytes_ -= kEntryBytes + static_cast<int64_t>(entries[at].size_);
+  delete[] entries[at].bytes_;
   entries.erase(entries.begin() + static_cast<ptrdiff_t>(at));
   if (entries.empty()) chunks_.erase(chunks_.begin() + static_cast<ptrdiff_t>(index));
 }

@@ -1,10 +1,12 @@
 // A multiset of byte strings in byte order: each with the sum of its weights. A weight
 // that falls to zero takes its string away. The bytes of a string stay where they are
 // until it goes.
+//
+// Entries stand in chunks, each with the first bytes of its string as a number: most
+// comparisons look no further, which would be a cache miss each.
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,13 +14,28 @@ namespace weir::ops {
 
 class SortedCounts {
  public:
-  struct Entry {
-    std::string key;
+  class Entry {
+   public:
+    std::string_view key() const { return {bytes_, size_}; }
+
     int64_t weight = 0;
+
+   private:
+    friend class SortedCounts;
+    const char* bytes_ = nullptr;  // the set's
+    uint64_t head_ = 0;            // HeadOf them
+    uint32_t size_ = 0;
+
+   public:
     // The owner's marks; a string that went away and came back is unmarked.
     bool dirty = false;
     bool gap = false;  // strings may be missing between the one before and this
   };
+
+  SortedCounts() = default;
+  ~SortedCounts();
+  SortedCounts(const SortedCounts&) = delete;
+  SortedCounts& operator=(const SortedCounts&) = delete;
 
   // Adds `weight`; returns the entry, or nullptr when it went away. The pointer holds
   // until the next Add.
@@ -91,9 +108,23 @@ class SortedCounts {
     int64_t weight = 0;  // of all of them
   };
   static constexpr size_t kChunkMax = 128;
-  static constexpr int64_t kEntryBytes = 64;
+  static constexpr int64_t kEntryBytes = 56;
 
-  size_t ChunkOf(std::string_view key) const;
+  // Strings in the order of their heads are in byte order, but for those of equal ones.
+  static uint64_t HeadOf(std::string_view key);
+  // A string to look for.
+  struct Sought {
+    std::string_view key;
+    uint64_t head;
+  };
+  static bool StandsBefore(const Entry& entry, const Sought& sought) {
+    return entry.head_ != sought.head ? entry.head_ < sought.head
+                                      : entry.key() < sought.key;
+  }
+  static size_t PlaceIn(const std::vector<Entry>& entries, const Sought& sought);
+  static Entry Make(const Sought& sought, int64_t weight);
+
+  size_t ChunkOf(const Sought& sought) const;
   void Erase(size_t chunk, size_t at);
 
   std::vector<Chunk> chunks_;  // none is empty; each ends before the next begins

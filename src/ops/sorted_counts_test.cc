@@ -24,7 +24,7 @@ TEST(SortedCountsTest, AgreesWithAMap) {
       ASSERT_EQ(entry != nullptr, model.contains(key));
       if (entry != nullptr) {
         ASSERT_EQ(entry->weight, model[key]);
-        ASSERT_EQ(entry->key, key);
+        ASSERT_EQ(entry->key(), key);
       }
       if (random() % 1000 == 0 && !model.empty()) {
         model.erase(std::prev(model.end()));
@@ -32,13 +32,13 @@ TEST(SortedCountsTest, AgreesWithAMap) {
       }
       ASSERT_EQ(counts.size(), static_cast<int64_t>(model.size()));
       if (model.empty()) continue;
-      ASSERT_EQ(counts.First().key, model.begin()->first);
-      ASSERT_EQ(counts.Last().key, model.rbegin()->first);
+      ASSERT_EQ(counts.First().key(), model.begin()->first);
+      ASSERT_EQ(counts.Last().key(), model.rbegin()->first);
     }
     int64_t total = 0;
     auto expected = model.begin();
     counts.ForEach([&](const SortedCounts::Entry& entry) {
-      EXPECT_EQ(entry.key, expected->first);
+      EXPECT_EQ(entry.key(), expected->first);
       total += (expected++)->second;
       return true;
     });
@@ -65,7 +65,7 @@ TEST(SortedCountsTest, EveryPlaceFallsToItsString) {
   }
   int64_t place = 0;
   for (const auto& [key, weight] : model) {
-    for (int64_t i = 0; i < weight; ++i) ASSERT_EQ(counts.AtWeight(place++).key, key);
+    for (int64_t i = 0; i < weight; ++i) ASSERT_EQ(counts.AtWeight(place++).key(), key);
   }
   ASSERT_EQ(place, counts.total_weight());
 }

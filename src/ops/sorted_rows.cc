@@ -138,7 +138,7 @@ Status SortedRows::FillFirst(Group* group, size_t range) {
 // Both sides of an entry, whether it is there or not.
 Status SortedRows::Surround(Group* group, size_t range, const std::string& entry) {
   const SortedCounts::Cursor at = Range(group, range).From(entry);
-  if (at.AtEnd() || at->key != entry)
+  if (at.AtEnd() || at->key() != entry)
     return Fill(group, range, entry, kAroundRows, kAroundRows);
   WEIR_TRY(Fill(group, range, entry, kAroundRows, 0));
   return Fill(group, range, entry + '\0', 0, kAroundRows);
@@ -154,8 +154,8 @@ Status SortedRows::Fill(Group* group, size_t range, std::optional<std::string> p
   if (!HasGap(group, range, at)) return {};
   const bool was_empty = rows.empty();
   std::optional<std::string> next, previous;
-  if (!at.AtEnd()) next = at->key;
-  if (at.Back()) previous = at->key;
+  if (!at.AtEnd()) next.emplace(at->key());
+  if (at.Back()) previous.emplace(at->key());
 
   struct Stored {
     std::string entry;
@@ -238,7 +238,7 @@ std::optional<std::string_view> SortedRows::Before(Group* group, size_t range,
   }
   const SortedCounts::Entry* found = Range(group, range).Before(place);
   if (found == nullptr || !read_.ok()) return std::nullopt;
-  return found->key;
+  return found->key();
 }
 
 // What was read meanwhile moved the entries, whose bytes stay where they are.
@@ -253,7 +253,7 @@ void SortedRows::Cursor::Find() {
 void SortedRows::Cursor::Show() {
   end_ = at_.AtEnd() || !rows_->read_.ok();
   if (end_) return;
-  entry_ = at_->key;
+  entry_ = at_->key();
   weight_ = at_->weight;
 }
 

@@ -235,7 +235,7 @@ class TopOfAppended final : public Operator {
     int64_t left = spec_.n;
     RowsOf(group)->ForEach([&](const SortedCounts::Entry& entry) {
       const int64_t count = std::min(left, entry.weight);
-      if (count > 0) out.emplace_back(entry.key, count);
+      if (count > 0) out.emplace_back(entry.key(), count);
       left -= std::max<int64_t>(count, 0);
       return left > 0;
     });
@@ -248,7 +248,7 @@ class TopOfAppended final : public Operator {
 
     SortedCounts& rows = *RowsOf(group);
     const bool full = rows.total_weight() >= spec_.n;
-    if (full && entry_ >= rows.Last().key) return;
+    if (full && entry_ >= rows.Last().key()) return;
     if (group->touched_step != step_) {
       group->touched_step = step_;
       touched_.push_back({group, ChosenOf(group)});
@@ -260,7 +260,7 @@ class TopOfAppended final : public Operator {
     if (entry == nullptr || !entry->dirty) dirty_entries_.emplace_back(group, entry_);
     if (entry != nullptr) entry->dirty = true;
     while (rows.total_weight() - rows.Last().weight >= spec_.n) {
-      if (!rows.Last().dirty) dirty_entries_.emplace_back(group, rows.Last().key);
+      if (!rows.Last().dirty) dirty_entries_.emplace_back(group, rows.Last().key());
       rows.RemoveLast();
     }
     rows_bytes_ += rows.bytes() - bytes;
