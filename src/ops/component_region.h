@@ -32,6 +32,8 @@ struct Region {
     std::array<bool, 2> there;
   };
 
+  bool with_values = true;  // else only what is known by record
+
   // By record.
   std::array<std::vector<std::string>, 2> first;  // least order key; empty: not there
   std::vector<CellColumn> cells;                  // the record columns

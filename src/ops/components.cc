@@ -107,12 +107,15 @@ class Components final : public Operator {
  public:
   Components(ComponentsSpec spec, const data::Schema& output,
              std::unique_ptr<KeyedRows> rows, std::unique_ptr<KeyedRows> carriers,
-             std::unique_ptr<SortedRows> carriages, int64_t memory_bytes_max)
+             std::unique_ptr<SortedRows> carriages, std::unique_ptr<KeyedRows> firsts,
+             std::unique_ptr<KeyedRows> members, int64_t memory_bytes_max)
       : spec_(std::move(spec)),
         output_(data::ToArrow(output)),
         rows_(std::move(rows)),
         carriers_(std::move(carriers)),
         carriages_(std::move(carriages)),
+        firsts_(std::move(firsts)),
+        members_(std::move(members)),
         reader_(rows_->schema()),
         memory_bytes_max_(memory_bytes_max) {
     if (spec_.sequence >= 0 || has_history())
@@ -139,34 +142,40 @@ class Components final : public Operator {
   Status Flush(Emitter& out) override {
     WEIR_TRY(rows_->CheckStep());
     if (!has_history()) WEIR_TRY(carriers_->CheckStep());
-    Region region = WEIR_TRY(has_history() ? WalkInTime() : Walk());
-    if (region.records() > 0) {
-      const auto outcomes = [&](int time) {
-        return has_history() ? OutcomesInTime(region, time, spec_.most)
-                             : Outcomes(region, static_cast<size_t>(time));
-      };
-      WEIR_TRY(EmitChanges(region, outcomes(0), outcomes(1), out));
+    if (has_history()) {
+      const Region region = WEIR_TRY(WalkInTime());
+      WEIR_TRY(EmitChanges(region, OutcomesInTime(region, 0, spec_.most),
+                           OutcomesInTime(region, 1, spec_.most), out));
+      rows_->EndStep();
+      return carriages_->BeginStep();
     }
-    rows_->EndStep();
-    if (has_history()) return carriages_->BeginStep();
-    carriers_->EndStep();
+    StepChanges changes = WEIR_TRY(ChangesOfStep());
+    HashSet walked(changes.cut.begin(), changes.cut.end());
+    const Region region = WEIR_TRY(Walk(&walked));
+    WEIR_TRY(EmitChanges(region, Outcomes(region, 0), Outcomes(region, 1), out));
+    WEIR_TRY(Join(changes, walked, out));
+    for (KeyedRows* kept : Kept()) kept->EndStep();
     return {};
   }
 
   Status Checkpoint(state::Delta& delta) override {
-    WEIR_TRY(rows_->Checkpoint(delta));
-    return has_history() ? carriages_->Checkpoint(delta) : carriers_->Checkpoint(delta);
+    for (KeyedRows* kept : Kept()) WEIR_TRY(kept->Checkpoint(delta));
+    return has_history() ? carriages_->Checkpoint(delta) : Status();
   }
 
   void Committed() override {
-    rows_->Committed(memory_bytes_max_ / 2);
-    const int64_t left =
-        std::max(memory_bytes_max_ / 2, memory_bytes_max_ - rows_->bytes());
-    has_history() ? carriages_->Committed(left) : carriers_->Committed(left);
+    int64_t left = memory_bytes_max_, shares = has_history() ? 2 : 4;
+    for (KeyedRows* kept : Kept()) {
+      kept->Committed(left / shares--);
+      left -= std::min(left, kept->bytes());
+    }
+    if (has_history()) carriages_->Committed(left);
   }
 
   int64_t state_bytes() const override {
-    return rows_->bytes() + (has_history() ? carriages_->bytes() : carriers_->bytes());
+    int64_t bytes = has_history() ? carriages_->bytes() : 0;
+    for (const KeyedRows* kept : Kept()) bytes += kept->bytes();
+    return bytes;
   }
   int64_t state_keys() const override {
     return rows_->keys() + (has_history() ? carriages_->keys() : carriers_->keys());
@@ -174,6 +183,10 @@ class Components final : public Operator {
 
  private:
   bool has_history() const { return spec_.from >= 0; }
+  std::vector<KeyedRows*> Kept() const {
+    if (has_history()) return {rows_.get()};
+    return {rows_.get(), carriers_.get(), firsts_.get(), members_.get()};
+  }
 
   struct Values {
     std::vector<Hash128> hashes;
@@ -230,24 +243,76 @@ class Components final : public Operator {
     return {};
   }
 
-  // Records that came or went, have another place in the order, or carry other values
-  // than when the step began.
-  Result<std::vector<Hash128>> ChangedRecords() {
-    HashSet changed, touched;
+  // What a step did to records, values and order.
+  struct StepChanges {
+    std::vector<Hash128> cut;     // records whose component may lose links or its first
+    std::vector<Hash128> joined;  // others that came or are earlier in the order
+    struct Link {
+      Hash128 value, record;
+    };
+    // With another record that carried the value when the step began.
+    std::vector<Link> links;
+    std::vector<Hash128> begin;  // values that link their records from now on
+    // Records that were read for this, without their values, and their numbers.
+    Region known;
+    std::unordered_map<Hash128, uint32_t, Hash128Hasher> numbers;
+  };
+
+  Status ReadKnown(std::span<const Hash128> records, StepChanges* changes) {
+    for (const Hash128& record : records)
+      changes->numbers.emplace(record, static_cast<uint32_t>(changes->numbers.size()));
+    return ReadRecords(records, &changes->known);
+  }
+
+  Result<StepChanges> ChangesOfStep() {
+    StepChanges out;
+    out.known = NewRegion();
+    out.known.with_values = false;
+    HashSet cut, joined, begin;
+    const auto numbers = CarrierChanges();
     for (const auto& [group, row] : carriers_->touched_rows()) {
-      if ((carriers_->Before(*row) > 0) != (row->weight > 0)) changed.insert(row->hash);
+      const int64_t now = KeyOf(group).row_count, before = now - numbers.at(group->hash);
+      const bool was = carriers_->Before(*row) > 0, is = row->weight > 0;
+      if (was == is) continue;
+      joined.insert(row->hash);
+      if (Links(before) && (was || !Links(now))) cut.insert(row->hash);
+      if (Links(now) && !Links(before)) begin.insert(group->hash);
+      if (Links(now) && Links(before) && is)
+        out.links.push_back({group->hash, row->hash});
     }
     for (const auto& [group, row] : rows_->touched_rows()) {
-      const bool was = rows_->Before(*row) > 0, is = row->weight > 0;
-      if (was != is && !changed.contains(group->hash)) touched.insert(group->hash);
+      if ((rows_->Before(*row) > 0) != (row->weight > 0)) joined.insert(group->hash);
     }
-    const std::vector<Hash128> unclear(touched.begin(), touched.end());
-    Region region = NewRegion();
-    WEIR_TRY(ReadRecords(unclear, &region));
-    for (size_t i = 0; i < unclear.size(); ++i) {
-      if (region.first[0][i] != region.first[1][i]) changed.insert(unclear[i]);
+    // One that goes or comes later in the order may have been the first.
+    const std::vector<Hash128> records(joined.begin(), joined.end());
+    WEIR_TRY(ReadKnown(records, &out));
+    for (size_t i = 0; i < records.size(); ++i) {
+      const std::string &before = out.known.first[0][i], &now = out.known.first[1][i];
+      if (cut.contains(records[i])) continue;
+      if (!before.empty() && (now.empty() || before < now)) {
+        const Hash128 first = WEIR_TRY(FirstOf(records[i]));
+        if (now.empty() || first == records[i]) cut.insert(records[i]);
+      }
+      if (!now.empty() && (before.empty() || now < before))
+        out.joined.push_back(records[i]);
     }
-    return std::vector<Hash128>(changed.begin(), changed.end());
+    out.cut.assign(cut.begin(), cut.end());
+    out.begin.assign(begin.begin(), begin.end());
+    return out;
+  }
+
+  // The only row of a record's.
+  Result<const KeptRow*> FirstRowOf(const Hash128& record) {
+    WEIR_TRY(firsts_->Load(std::span(&record, 1), KeyedRows::Depth::kRows));
+    const KeptRow* out = nullptr;
+    KeyedRows::ForEachRow(firsts_->Find(record), [&](const KeptRow& row) {
+      if (row.weight > 0) out = &row;
+    });
+    if (out == nullptr) return Corrupt("the first record of a component is not stored");
+    return out;
+  }
+  Result<Hash128> FirstOf(const Hash128& record) {
+    return WEIR_TRY(FirstRowOf(record))->hash;
   }
 
   // By how much the number of records that carry a value changed in this step.
@@ -373,11 +438,12 @@ class Components final : public Operator {
     return Reach{std::max(untils[0], untils[1])};
   }
 
-  Result<Region> Walk() {
+  // All that links lead to from these records, before the step or now; becomes them.
+  Result<Region> Walk(HashSet* walked) {
+    HashSet& records = *walked;
     Region region = NewRegion();
-    std::vector<Hash128> frontier = WEIR_TRY(ChangedRecords());
+    std::vector<Hash128> frontier(records.begin(), records.end());
     const auto changes = CarrierChanges();
-    HashSet records(frontier.begin(), frontier.end());
     while (!frontier.empty()) {
       WEIR_TRY(ReadRecords(frontier, &region));
       std::vector<Hash128> reached(
@@ -457,6 +523,7 @@ class Components final : public Operator {
         }
       }
     }
+    if (!region->with_values) return {};
     if (has_history()) WEIR_TRY(AddTimes(batch, order, rows, region));
     for (size_t v = 0; v < spec_.values.size(); ++v) {
       const Values of_rows = WEIR_TRY(ValuesOf(batch, v));
@@ -501,14 +568,146 @@ class Components final : public Operator {
     return {};
   }
 
+  // A component that gets records or links, or a record that makes one.
+  struct Part {
+    Hash128 first;  // as it was; of a new record itself
+    bool is_new;
+    Hash128 now;            // the first as it is
+    std::string order;      // of that
+    uint32_t next = kNone;  // with what it is one component now
+  };
+
+  // Components that only get more: of those that become one the records whose first one
+  // becomes another are read, and no others.
+  Status Join(StepChanges& changes, const HashSet& walked, Emitter& out) {
+    std::vector<Part> parts;
+    std::unordered_map<Hash128, uint32_t, Hash128Hasher> numbers;  // by first
+    HashSet came;
+    const auto number_of = [&](const Hash128& record) -> Result<uint32_t> {
+      const bool is_new = came.contains(record);
+      const Hash128 first = is_new ? record : WEIR_TRY(FirstOf(record));
+      const auto [at, is_first] =
+          numbers.emplace(first, static_cast<uint32_t>(parts.size()));
+      if (is_first) parts.push_back({first, is_new, first, {}});
+      return at->second;
+    };
+    const auto find = [&](uint32_t i) {
+      while (parts[i].next != kNone) {
+        const uint32_t next = parts[parts[i].next].next;
+        if (next != kNone) parts[i].next = next;
+        i = parts[i].next;
+      }
+      return i;
+    };
+    const auto unite = [&](uint32_t a, uint32_t b) {
+      a = find(a), b = find(b);
+      if (a != b) parts[a].next = b;
+    };
+    std::vector<Hash128> joined;
+    for (const Hash128& record : changes.joined) {
+      if (walked.contains(record)) continue;
+      joined.push_back(record);
+      if (rows_->Before(rows_->Find(record)) == 0) came.insert(record);
+    }
+    std::vector<Hash128> known_before;
+    for (const Hash128& record : joined) {
+      if (!came.contains(record)) known_before.push_back(record);
+    }
+    for (const auto& [value, record] : changes.links) {
+      if (!came.contains(record) && !walked.contains(record))
+        known_before.push_back(record);
+    }
+    WEIR_TRY(firsts_->Load(known_before, KeyedRows::Depth::kRows));
+    for (const Hash128& record : joined) WEIR_TRY(number_of(record));
+    std::unordered_map<Hash128, uint32_t, Hash128Hasher> carriers;  // by value: a part
+    for (const auto& [value, record] : changes.links) {
+      if (walked.contains(record)) continue;
+      auto at = carriers.find(value);
+      if (at == carriers.end()) {
+        const KeptRow* kept = WEIR_TRY(carriers_->AnyKept(value));
+        if (kept == nullptr)
+          return Corrupt("a record that carries a value is not stored");
+        at = carriers.emplace(value, WEIR_TRY(number_of(kept->hash))).first;
+      }
+      unite(at->second, WEIR_TRY(number_of(record)));
+    }
+    WEIR_TRY(carriers_->Load(changes.begin, KeyedRows::Depth::kRows));
+    for (const Hash128& value : changes.begin) {
+      std::vector<Hash128> records;
+      KeyedRows::ForEachRow(carriers_->Find(value), [&](const KeptRow& row) {
+        if (row.weight > 0) records.push_back(row.hash);
+      });
+      if (walked.contains(records[0])) continue;  // so are all
+      for (const Hash128& record : records)
+        unite(WEIR_TRY(number_of(records[0])), WEIR_TRY(number_of(record)));
+    }
+
+    // Who is first now.
+    std::vector<Hash128> unknown;
+    for (const Part& part : parts) {
+      if (!changes.numbers.contains(part.first)) unknown.push_back(part.first);
+    }
+    WEIR_TRY(ReadKnown(unknown, &changes));
+    const Region& known = changes.known;
+    const auto offer = [&](uint32_t part, const Hash128& record) {
+      Part& root = parts[find(part)];
+      const std::string& order = known.first[1][changes.numbers.at(record)];
+      if (!root.order.empty() && root.order <= order) return;
+      root.order = order;
+      root.now = record;
+    };
+    for (uint32_t i = 0; i < parts.size(); ++i) offer(i, parts[i].first);
+    for (const Hash128& record : joined) offer(WEIR_TRY(number_of(record)), record);
+
+    const size_t cells = known.cells.size();
+    const auto append = [&](size_t from, const Hash128& record) {
+      for (size_t c = 0; c < cells; ++c)
+        columns_[from + c].AppendFrom(known.cells[c], changes.numbers.at(record));
+    };
+    for (uint32_t i = 0; i < parts.size(); ++i) {
+      const Part& part = parts[i];
+      const Hash128 now = parts[find(i)].now;
+      if (part.is_new) {
+        append(0, part.first);
+        append(cells, now);
+        weights_.push_back(1);
+      } else if (now != part.first) {
+        WEIR_TRY(members_->Load(std::span(&part.first, 1), KeyedRows::Depth::kRows));
+        Status status;
+        KeyedRows::ForEachRow(members_->Find(part.first), [&](const KeptRow& row) {
+          if (row.weight == 0 || !status.ok()) return;
+          for (const int32_t weight : {-1, 1}) {
+            if (status.ok())
+              status = DecodeRow(row.bytes(), std::span(columns_).first(cells));
+            append(cells, weight < 0 ? part.first : now);
+            weights_.push_back(weight);
+          }
+        });
+        WEIR_TRY(std::move(status));
+      }
+      if (weights_.size() >= kBatchRows) WEIR_TRY(Emit(out));
+    }
+    return weights_.empty() ? Status() : Emit(out);
+  }
+
+  // What was appended to the columns and weights.
+  Status Emit(Emitter& out) {
+    data::Batch batch{WEIR_TRY(FinishRows(output_, columns_)), std::move(weights_)};
+    weights_.clear();
+    if (!has_history()) {
+      std::vector<int> record(spec_.record.size()), first(record.size());
+      std::iota(record.begin(), record.end(), 0);
+      std::iota(first.begin(), first.end(), static_cast<int>(record.size()));
+      const std::vector<Hash128> records = WEIR_TRY(data::HashKeys(*batch.rows, record)),
+                                 firsts = WEIR_TRY(data::HashKeys(*batch.rows, first));
+      WEIR_TRY(firsts_->Add(data::SelectColumns(batch, first), records, {}));
+      WEIR_TRY(members_->Add(data::SelectColumns(batch, record), firsts, {}));
+    }
+    return out.Emit(std::move(batch));
+  }
+
   Status EmitChanges(const Region& region, std::span<const Outcome> before,
                      std::span<const Outcome> now, Emitter& out) {
-    std::vector<int32_t> weights;
-    const auto emit = [&]() -> Status {
-      data::Batch batch{WEIR_TRY(FinishRows(output_, columns_)), std::move(weights)};
-      weights.clear();
-      return out.Emit(std::move(batch));
-    };
     const auto add = [&](const Outcome& outcome, int32_t weight) -> Status {
       const size_t cells = region.cells.size();
       for (size_t c = 0; c < cells; ++c) {
@@ -523,8 +722,8 @@ class Components final : public Operator {
           columns_[c].AppendFrom(region.time_cells[0], time);
         }
       }
-      weights.push_back(weight);
-      return weights.size() >= kBatchRows ? emit() : Status();
+      weights_.push_back(weight);
+      return weights_.size() >= kBatchRows ? Emit(out) : Status();
     };
     // Both are in order.
     while (!before.empty() || !now.empty()) {
@@ -536,7 +735,7 @@ class Components final : public Operator {
       if (order <= 0) before = before.subspan(1);
       if (order >= 0) now = now.subspan(1);
     }
-    return weights.empty() ? Status() : emit();
+    return weights_.empty() ? Status() : Emit(out);
   }
 
   const ComponentsSpec spec_;
@@ -544,10 +743,14 @@ class Components final : public Operator {
   const std::unique_ptr<KeyedRows> rows_;        // by record
   const std::unique_ptr<KeyedRows> carriers_;    // records by value, without history
   const std::unique_ptr<SortedRows> carriages_;  // the same in order of time, with it
+  // What was put out, without history: by record the first of its component, and by that
+  // its records.
+  const std::unique_ptr<KeyedRows> firsts_, members_;
   KeptRowReader reader_;
   const int64_t memory_bytes_max_;
-  std::vector<int> order_;  // columns that decide which record is first
-  std::vector<CellColumn> columns_;
+  std::vector<int> order_;           // columns that decide which record is first
+  std::vector<CellColumn> columns_;  // about to be put out
+  std::vector<int32_t> weights_;
 };
 
 }  // namespace
@@ -588,16 +791,18 @@ Result<std::unique_ptr<Operator>> NewComponents(ComponentsSpec spec,
   if (output.fields.size() != 2 * spec.record.size() + (history ? 2 : 0))
     return Invalid("components put out a record and the first of its component");
   auto rows = WEIR_TRY(KeyedRows::Make(input, true, store, space, '0'));
-  std::unique_ptr<KeyedRows> carriers;
+  std::unique_ptr<KeyedRows> carriers, firsts, members;
   std::unique_ptr<SortedRows> carriages;
   if (history) {
     carriages = WEIR_TRY(SortedRows::Make(1, store, std::move(space)));
   } else {
-    carriers = WEIR_TRY(KeyedRows::Make(record, true, store, std::move(space), '1'));
+    carriers = WEIR_TRY(KeyedRows::Make(record, true, store, space, '1'));
+    firsts = WEIR_TRY(KeyedRows::Make(record, true, store, space, '2'));
+    members = WEIR_TRY(KeyedRows::Make(record, true, store, std::move(space), '3'));
   }
   return std::unique_ptr<Operator>(std::make_unique<Components>(
       std::move(spec), output, std::move(rows), std::move(carriers), std::move(carriages),
-      memory_bytes_max));
+      std::move(firsts), std::move(members), memory_bytes_max));
 }
 
 }  // namespace weir::ops

@@ -33,13 +33,13 @@ struct ComponentsSpec {
 // (NULL: for ever) behind them; the sequence is `from` if there is none. What comes out
 // depends on the rows that are there alone, never on the order in which they came.
 //
-// Kept are the rows by record, and the records by value, with history in order of time. A
-// change costs the components that it touches, as they were and as they are: their rows
-// are in memory together until the step is over. A component that several changes of a
-// step touch is walked once, and one whose rows changed without a change of records,
-// values and order not at all. A value that links none is not walked. With history a
-// change costs the rows of the records that were ever linked with it (OutcomesInTime);
-// of a value that more than `most` carry for ever only what carried it before is read.
+// Kept are the rows by record, and the records by value, with history in order of time;
+// without, also what was put out. A step that adds records and links costs these and the
+// records whose first one becomes another. A component that loses links, or its first
+// record, is walked once, as it was and as it is: its rows are in memory together until
+// the step is over. A value that links none is not walked. With history a change costs
+// the rows of the records that were ever linked with it (OutcomesInTime); of a value that
+// more than `most` carry for ever only what carried it before is read.
 //
 // kInternal at Flush: a row was taken back that is not there.
 Result<std::unique_ptr<Operator>> NewComponents(ComponentsSpec spec,

@@ -378,7 +378,7 @@ Status KeyedRows::LoadRows(std::span<const Hash128> keys) {
       if (FindRow(group, key.row_hashes) == nullptr)
         only_ones.emplace_back(group, key.row_hashes);
     } else if (key.row_count > 1) {
-      WEIR_TRY(ScanRows(group));
+      WEIR_TRY(ScanRows(group, [](const KeptRow&) { return false; }));
     }
   }
   WEIR_TRY(LoadNamedRows(only_ones));
@@ -389,7 +389,26 @@ Status KeyedRows::LoadRows(std::span<const Hash128> keys) {
   return {};
 }
 
-Status KeyedRows::ScanRows(Group* group) {
+Result<const KeptRow*> KeyedRows::AnyKept(Hash128 key) {
+  if (cold_) WEIR_TRY(LoadTotals(std::span(&key, 1)));
+  Group* group = table_.Find(key);
+  const KeptRow* out = nullptr;
+  if (group == nullptr) return out;
+  const auto is_kept = [&](const KeptRow& row) {
+    if (Before(row) > 0 && row.weight > 0) out = &row;
+    return out != nullptr;
+  };
+  const KeptRowSet& set = KeyOf(group).rows;
+  if (set.capacity == 0 && set.one != nullptr) is_kept(*set.one);
+  for (uint32_t i = 0; i < set.capacity && out == nullptr; ++i) {
+    if (set.places[i].row != nullptr) is_kept(*set.places[i].row);
+  }
+  if (out == nullptr && KeyOf(group).complete == 0) WEIR_TRY(ScanRows(group, is_kept));
+  return out;
+}
+
+Status KeyedRows::ScanRows(Group* group,
+                           const std::function<bool(const KeptRow&)>& enough) {
   const std::string prefix = RowRecord(group->hash);
   bool malformed = false;
   WEIR_TRY(
@@ -399,16 +418,16 @@ Status KeyedRows::ScanRows(Group* group) {
         if (malformed) return false;
         // What is in memory is newer.
         const auto hash = ReadAs<Hash128>(name.data() + prefix.size());
-        if (FindRow(group, hash) == nullptr) Restore(group, hash, record);
-        return true;
+        return FindRow(group, hash) != nullptr || !enough(*Restore(group, hash, record));
       }));
   return malformed ? Status(Corrupt("a stored row of a key is malformed")) : Status();
 }
 
-void KeyedRows::Restore(Group* group, Hash128 hash, std::string_view record) {
+KeptRow* KeyedRows::Restore(Group* group, Hash128 hash, std::string_view record) {
   KeptRow* row = InsertRow(group, hash, record.substr(sizeof(int64_t)));
   row->weight = ReadAs<int64_t>(record.data());
   row->stored = true;
+  return row;
 }
 
 Status KeyedRows::Checkpoint(state::Delta& delta) {

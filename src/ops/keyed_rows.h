@@ -95,6 +95,10 @@ class KeyedRows {
   // Brings these keys into memory as far as they are stored.
   Status Load(std::span<const Hash128> keys, Depth depth);
 
+  // One of the rows that were there when the step began and are there now; nullptr: there
+  // is none. Reads no more of the key than that takes.
+  Result<const KeptRow*> AnyKept(Hash128 key);
+
   // Visits the keys that have rows in the store, as the last commit left it.
   Status ForEachStoredKey(const std::function<void(Hash128)>& visit) const;
 
@@ -151,8 +155,9 @@ class KeyedRows {
   // Of rows that are not in memory; those that are not stored stay away.
   Status LoadNamedRows(std::vector<NamedRow> rows);
   Status LoadRowsOf(std::span<const Hash128> keys, std::span<const Hash128> rows);
-  Status ScanRows(Group* group);
-  void Restore(Group* group, Hash128 hash, std::string_view record);
+  // Brings stored rows into memory until `enough` of one is true.
+  Status ScanRows(Group* group, const std::function<bool(const KeptRow&)>& enough);
+  KeptRow* Restore(Group* group, Hash128 hash, std::string_view record);
 
   void Touch(Group* group);
   // Of a group that is touched and whose total is changed.

@@ -257,5 +257,26 @@ TEST_F(LongKeyTest, ValuesThatLinkNoneAreNotWalked) {
             "+ 20000 0 15 20, + 20000 20000 20 NULL, - 20000 20000 200000 NULL");
 }
 
+// A record that joins a large component, and one that joins two of them: what is read are
+// the records whose first one becomes another.
+TEST_F(LongKeyTest, LargeComponentsAreNotReadForOneThatJoins) {
+  const data::Schema input = SchemaFromText("r int, v int, w int"),
+                     output = SchemaFromText("r int, f int");
+  const ComponentsSpec spec{.record = {0}, .values = {1, 2}};
+  OperatorTest op = New({input}, output, [=](state::Store* store) {
+    return NewComponents(spec, input, output, store, "op/c", 1 << 30);
+  });
+  std::string rows = "+ 30000 8 NULL, + 30001 8 NULL";
+  for (int i = 1; i <= kRows; ++i)  // by one value, and a chain of others
+    rows += fmt::format(", + {} 7 {}", i, i / 2);
+  op.Step({rows});
+  op.Commit();
+  op.Restart();
+  EXPECT_EQ(Step(op, {"+ 40000 7 NULL, + 40001 NULL 5000"}), "+ 40000 1, + 40001 1");
+  EXPECT_EQ(Step(op, {"+ 40002 8 77"}),
+            "+ 30000 1, - 30000 30000, + 30001 1, - 30001 30000, + 40002 1");
+  EXPECT_EQ(Step(op, {"+ 1 9 NULL, + 50000 9 NULL"}), "+ 50000 1");
+}
+
 }  // namespace
 }  // namespace weir::ops

@@ -637,7 +637,8 @@ class Planner {
     add(BlockKindName(plan.kind));
     for (const Stage& stage : plan.stages) {
       add(BlockKindName(stage.kind));
-      if (stage.components.from >= 0) add("values in order of time");
+      if (stage.kind == BlockKind::kComponents)
+        add(stage.components.from >= 0 ? "values in order of time" : "first records");
       for (const Port& port : stage.ports) add(port.sql);
       add(stage.recompute_sql);
     }
