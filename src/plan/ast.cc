@@ -120,15 +120,20 @@ Json OrderTerm(Json expr) {
           {"expression", std::move(expr)}};
 }
 
-Json IntegerConstant(int64_t value) {
+namespace {
+Json Constant(std::string_view type, Json value) {
   return {{"class", "CONSTANT"},
           {"type", "VALUE_CONSTANT"},
           {"alias", ""},
           {"value",
-           {{"type", {{"id", "INTEGER"}, {"type_info", nullptr}}},
+           {{"type", {{"id", type}, {"type_info", nullptr}}},
             {"is_null", false},
-            {"value", value}}}};
+            {"value", std::move(value)}}}};
 }
+}  // namespace
+
+Json IntegerConstant(int64_t value) { return Constant("INTEGER", value); }
+Json BoolConstant(bool value) { return Constant("BOOLEAN", value); }
 
 std::optional<int64_t> AsInteger(const Json& expr) {
   if (!IsClass(expr, "CONSTANT")) return std::nullopt;

@@ -53,6 +53,7 @@ Json Not(Json expr);
 Json Try(Json expr);        // NULL where `expr` fails
 Json OrderTerm(Json expr);  // ASC NULLS LAST
 Json IntegerConstant(int64_t value);
+Json BoolConstant(bool value);
 std::optional<int64_t> AsInteger(const Json& expr);
 
 // The same tree without positions, and without the outermost alias: equal texts are equal

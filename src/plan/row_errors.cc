@@ -27,7 +27,6 @@ bool FailsByName(std::string_view name) {
                                                             "make_date",
                                                             "make_time",
                                                             "make_timestamp",
-                                                            "error",
                                                             "sqrt",
                                                             "ln",
                                                             "log",
@@ -109,14 +108,15 @@ bool HasAllDigits(const std::string& type) {
   return type == "HUGEINT" || type.starts_with("DECIMAL(38,");
 }
 
-bool HasUnnestCall(const Json& expr) {
+bool HasCall(const Json& expr, std::string_view name) {
   bool has = false;
   Visit(expr, [&](const Json& json) {
-    has |= IsCall(json) && CallName(json) == "unnest";
+    has |= IsCall(json) && CallName(json) == name;
     return !has;
   });
   return has;
 }
+bool HasUnnestCall(const Json& expr) { return HasCall(expr, "unnest"); }
 
 bool HasStar(const Json& expr) {
   bool has = false;
@@ -136,10 +136,11 @@ std::string Literal(std::string_view text) {
   return out + "'";
 }
 
-// TRY({'v': e}) IS NOT NULL: also true where e is NULL.
-Json Check(Json expr) {
-  expr["alias"] = "v";
-  return IsNotNull(Try(Call("struct_pack", {std::move(expr)})));
+// Types that a text is cast to where `=` or IN compares it with one of them.
+bool IsCastTo(const std::string& type) {
+  return IsInteger(type) || type.starts_with("DECIMAL") || type.starts_with("TIME") ||
+         type == "DOUBLE" || type == "FLOAT" || type == "BOOLEAN" || type == "DATE" ||
+         type == "INTERVAL" || type == "UUID" || type == "BLOB";
 }
 
 class Checker {
@@ -208,6 +209,7 @@ class Checker {
       for (const Json& child : json) look(child);
     };
     look(node["select_list"]);
+    look(node["having"]);
     return may;
   }
 
@@ -236,6 +238,10 @@ class Checker {
     types_ = *std::move(types);
     checks_.clear();
     Json checked = node;
+    std::vector<FailingRows> failing = TryConditions(
+        &checked,
+        [&](const Json& expr, const Json* compared) { return Part(expr, compared); },
+        [&](const Json& expr, const Json& ref) { return BindsIn(expr, ref, ctes); });
     // As a key of GROUP BY ALL, TRY ends DuckDB's binder (1.5.5); it is computed behind
     // WHERE anyway.
     const bool all_keys = node.value("aggregate_handling", "") == "FORCE_AGGREGATES";
@@ -257,14 +263,21 @@ class Checker {
         for (Json& target : modifier["distinct_on_targets"]) Collect(target);
       }
     }
-    if (checks_.empty()) return false;
-    Json failed = WEIR_TRY(Failed(checked, ctes, is_root));
-    // Lateral subqueries and the like see more than what they read.
-    if (!bodies_.Describe(WEIR_TRY(ast_.Print(WithoutUses(failed)))).ok()) return false;
+    if (checks_.empty() && failing.empty()) return false;
+    if (failing.empty()) failing.push_back({{}, checked["where_clause"], {}});
+    for (const Json& check : checks_) failing[0].conditions.push_back({{}, {}, {check}});
+    std::vector<Json> failed;
+    for (const FailingRows& rows : failing) {
+      if (rows.conditions.empty()) continue;
+      failed.push_back(WEIR_TRY(Failed(checked, rows, ctes, is_root)));
+      // Lateral subqueries and the like see more than what they read.
+      if (!bodies_.Describe(WEIR_TRY(ast_.Print(WithoutUses(failed.back())))).ok())
+        return false;
+    }
     for (const Json& check : checks_)
-      checked["where_clause"] = And(std::move(checked["where_clause"]), Check(check));
+      checked["where_clause"] = And(std::move(checked["where_clause"]), RowCheck(check));
     *out = std::move(checked);
-    failed_.push_back(std::move(failed));
+    failed_.insert(failed_.end(), failed.begin(), failed.end());
     return true;
   }
 
@@ -283,9 +296,16 @@ class Checker {
       if (IsArithmetic(json) && HasColumn(json) && !functions_.HasAggregate(json) &&
           !HasWindow(json) && !HasSubquery(json))
         asked.emplace(Plain(json).dump(), json);
+      for (const Json* operand : Compared(json)) {
+        if (!HasSubquery(json) && !HasWatermark(json) && !functions_.HasAggregate(json) &&
+            !HasWindow(json))
+          asked.emplace(Plain(*operand).dump(), *operand);
+      }
       for (const Json& child : json) ask(child);
     };
-    for (const char* part : {"select_list", "group_expressions"}) ask(node[part]);
+    for (const char* part : {"select_list", "group_expressions", "where_clause"})
+      ask(node[part]);
+    AskOn(node["from_table"], ask);
     std::map<std::string, std::string> types;
     if (asked.empty()) return types;
     auto bare = Bare(node, ctes);
@@ -311,11 +331,75 @@ class Checker {
     return types;
   }
 
+  // Of joins whose two sides can both be named.
+  static void AskOn(const Json& ref, const std::function<void(const Json&)>& ask) {
+    if (!IsType(ref, "JOIN")) return;
+    AskOn(ref["left"], ask);
+    const std::string type = ref.value("join_type", "");
+    if (type == "SEMI" || type == "ANTI") return;
+    AskOn(ref["right"], ask);
+    ask(ref["condition"]);
+  }
+
+  // What is cast to one type to be compared.
+  static std::vector<const Json*> Compared(const Json& json) {
+    std::vector<const Json*> out;
+    for (const char* type : {"COMPARE_EQUAL", "COMPARE_NOTEQUAL", "COMPARE_DISTINCT_FROM",
+                             "COMPARE_NOT_DISTINCT_FROM"}) {
+      if (IsType(json, type)) out = {&json["left"], &json["right"]};
+    }
+    if (IsType(json, "COMPARE_IN") || IsType(json, "COMPARE_NOT_IN")) {
+      for (const Json& child : json["children"]) out.push_back(&child);
+    }
+    return out;
+  }
+
+  std::string TypeOf(const Json& expr) const {
+    const auto type = types_.find(Plain(expr).dump());
+    return type == types_.end() ? "" : type->second;
+  }
+
+  // Of a condition: see FailingPart.
+  std::optional<Json> Part(const Json& expr, const Json* compared) {
+    if (compared != nullptr && TypeOf(expr) == "VARCHAR" && HasColumn(expr) &&
+        IsCastTo(TypeOf(*compared))) {
+      auto cast = Cast(expr, TypeOf(*compared));
+      if (cast.ok()) return *std::move(cast);
+    }
+    if (Fails(expr)) return Plain(expr);
+    return std::nullopt;
+  }
+
+  Result<Json> Cast(const Json& expr, const std::string& type) {
+    return Plain(WEIR_TRY(ast_.ParseExpr(
+        fmt::format("CAST({} AS {})", WEIR_TRY(ast_.PrintExpr(expr)), type))));
+  }
+
+  bool BindsIn(const Json& expr, const Json& ref, const Json& ctes) {
+    auto select = ast_.Parse("SELECT 1 FROM t");
+    if (!select.ok()) return false;
+    Json column = expr;
+    column["alias"] = "";
+    (*select)["select_list"] = Json::array({std::move(column)});
+    (*select)["from_table"] = ref;
+    (*select)["cte_map"]["map"] = ctes;
+    const auto sql = ast_.Print(*select);
+    return sql.ok() && bodies_.Describe(*sql).ok();
+  }
+
   bool Fails(const Json& expr) const {
+    if (HasCall(expr, "error")) return false;  // DuckDB takes none into TRY
     bool fails = false;
     const std::function<void(const Json&)> look = [&](const Json& json) {
       if (fails || !json.is_structured() || IsType(json, "OPERATOR_TRY")) return;
       if (IsExpr(json) && !HasColumn(json)) return;
+      const std::vector<const Json*> compared = Compared(json);
+      const auto is = [&](const auto& test) {
+        return std::any_of(compared.begin(), compared.end(), test);
+      };
+      fails |=
+          is([&](const Json* e) { return HasColumn(*e) && TypeOf(*e) == "VARCHAR"; }) &&
+          is([&](const Json* e) { return IsCastTo(TypeOf(*e)); });
       if (IsCheckedCast(json)) {
         const auto type = types_.find(Plain(json["child"]).dump());
         fails |= type == types_.end() ||
@@ -432,17 +516,24 @@ class Checker {
     return out;
   }
 
-  // The rows of `checked`, which has no conditions yet, for which an expression fails.
-  Result<Json> Failed(const Json& checked, const Json& ctes, bool is_root) {
+  // The SELECT of `rows`, whose SELECT is `checked`.
+  Result<Json> Failed(const Json& checked, const FailingRows& rows, const Json& ctes,
+                      bool is_root) {
     std::string texts;
-    Json all;
     std::map<std::string, Json> inputs;
-    for (const Json& check : checks_) {
-      texts += fmt::format(", CASE WHEN NOT ({}) THEN {} END",
-                           WEIR_TRY(ast_.PrintExpr(Check(check))),
-                           Literal(WEIR_TRY(ast_.PrintExpr(check))));
-      all = And(std::move(all), Check(check));
-      CollectColumns(check, &inputs);
+    std::set<std::string> told;
+    for (const TriedCondition& condition : rows.conditions) {
+      for (const Json& part : condition.parts) {
+        CollectColumns(part, &inputs);
+        Json fails = Not(RowCheck(part));
+        // Where others decide, a part that fails means nothing.
+        if (!condition.plain)
+          fails = And(Not(OrFalse(condition.holds)), std::move(fails));
+        const std::string text =
+            fmt::format(", CASE WHEN {} THEN {} END", WEIR_TRY(ast_.PrintExpr(fails)),
+                        Literal(WEIR_TRY(ast_.PrintExpr(part))));
+        if (told.insert(text).second) texts += text;
+      }
     }
     std::string fields;
     for (const auto& [name, column] : inputs) {
@@ -457,16 +548,18 @@ class Checker {
         fields.empty() ? std::string("'{}'")
                        : fmt::format("CAST(to_json({{{}}}) AS VARCHAR)", fields)};
     Json inner = WEIR_TRY(Bare(checked, ctes));
-    inner["where_clause"] = And(std::move(inner["where_clause"]), Not(std::move(all)));
-    const bool has_values = is_root && !IsAggregated(checked, functions_) &&
-                            !HasWindow(checked["select_list"]) &&
-                            !HasUnnestCall(checked["select_list"]);
-    if (has_values) inner["select_list"] = checked["select_list"];
-    inner[kUses] = {{"list", checked["select_list"]},
-                    {"groups", checked["group_expressions"]},
-                    {"having", checked["having"]},
-                    {"qualify", checked["qualify"]},
-                    {"modifiers", checked["modifiers"]}};
+    inner["where_clause"] = And(rows.where, Not(NothingFails(rows.conditions)));
+    std::set<std::string> known;  // columns of the query that they have
+    if (is_root && !IsAggregated(checked, functions_) &&
+        !HasWindow(checked["select_list"]) && !HasUnnestCall(checked["select_list"])) {
+      WEIR_TRY(Values(checked["select_list"], rows, ctes, &inner, &known));
+    }
+    if (!rows.from.is_null()) inner["from_table"] = rows.from;
+    inner[kUses] = {
+        {"list", checked["select_list"]},    {"where", checked["where_clause"]},
+        {"on", OnOf(checked["from_table"])}, {"groups", checked["group_expressions"]},
+        {"having", checked["having"]},       {"qualify", checked["qualify"]},
+        {"modifiers", checked["modifiers"]}};
     for (size_t i = 0; i < names.size(); ++i) {
       Json item = WEIR_TRY(ast_.ParseExpr(values[i]));
       item["alias"] = names[i];
@@ -475,7 +568,9 @@ class Checker {
     std::string list;
     for (const data::Field& field : output_.fields) {
       list += fmt::format("CAST({} AS {}) AS {}, ",
-                          has_values ? duck::QuoteName(field.name) : "NULL",
+                          known.contains(data::LowerName(field.name))
+                              ? duck::QuoteName(field.name)
+                              : "NULL",
                           duck::TypeInSql(field.type), duck::QuoteName(field.name));
     }
     for (const std::string& name : names)
@@ -483,6 +578,33 @@ class Checker {
     Json out = WEIR_TRY(ast_.Parse(fmt::format("SELECT {} FROM (SELECT 1) AS f", list)));
     out["from_table"]["subquery"]["node"] = std::move(inner);
     return out;
+  }
+
+  // What of the query's list the rows have.
+  Status Values(const Json& items, const FailingRows& rows, const Json& ctes, Json* inner,
+                std::set<std::string>* known) {
+    if (rows.from.is_null()) {
+      (*inner)["select_list"] = items;
+      for (const data::Field& field : output_.fields)
+        known->insert(data::LowerName(field.name));
+      return {};
+    }
+    for (const Json& item : items) {
+      if (HasStar(item) || HasSubquery(item) || !BindsIn(item, rows.from, ctes)) continue;
+      const std::string name = !AliasOf(item).empty() ? AliasOf(item)
+                               : IsClass(item, "COLUMN_REF")
+                                   ? NamesOf(item).back()
+                                   : WEIR_TRY(ast_.PrintExpr(item));
+      if (!known->insert(data::LowerName(name)).second) continue;
+      (*inner)["select_list"].push_back(item);
+      (*inner)["select_list"].back()["alias"] = name;
+    }
+    return {};
+  }
+
+  static Json OnOf(const Json& ref) {
+    if (!IsType(ref, "JOIN")) return Json();
+    return Json::array({OnOf(ref["left"]), OnOf(ref["right"]), ref["condition"]});
   }
 
   static Json PlainNamed(Json item) {

@@ -15,7 +15,7 @@ namespace weir::plan {
 // A query none of whose rows fails where one of the original did.
 struct Checked {
   // In each SELECT that fails row by row, `TRY(e)` for the expressions e that can fail,
-  // and in its WHERE `TRY({'v': e}) IS NOT NULL`.
+  // and in its WHERE `TRY({'v': e}) IS NOT NULL` for those that are not part of it.
   Json query;
   // SELECTs that give the rows that those conditions keep out: columns like the query's
   // (null where a value is not known), then RejectedColumns. With a member of their own
@@ -47,6 +47,42 @@ Result<std::optional<LiftedGroups>> LiftGroups(
 // wins.
 Result<Json> SpellAliases(const Json& select, Ast& ast,
                           const std::function<bool(const std::string&)>& is_column);
+
+// A condition that can fail, as conditions that cannot. It depends on a part that fails
+// unless what else it says decides: by an AND with what is not true, an OR with what is.
+struct TriedCondition {
+  Json holds;               // NULL or false where it depends on a part that fails
+  Json may_hold;            // true there
+  std::vector<Json> parts;  // what can fail: none, or it is the condition as it was
+  bool plain = true;        // no AND and no OR: it depends on each of its parts
+};
+
+// Rows for which conditions of WHERE or ON fail.
+struct FailingRows {
+  Json from;   // the one table of FROM that they are of; null: rows of all of it
+  Json where;  // what else they pass, and what they may pass
+  std::vector<TriedCondition> conditions;  // one of which depends on a part that fails
+};
+
+// What can fail in an expression of a condition, itself or as it is cast for comparing it
+// with `compared` (null: it is not compared); nullopt: nothing.
+using FailingPart =
+    std::function<std::optional<Json>(const Json& expr, const Json* compared)>;
+// Whether an expression has a meaning when the table `ref` is all there is.
+using BindsIn = std::function<bool(const Json& expr, const Json& ref)>;
+
+// Makes the conditions of `*select` ones that do not fail, where it can. Empty: there
+// were none to change. Else the first is about rows of all of FROM, perhaps with no
+// conditions, and the others about rows of single tables in it.
+std::vector<FailingRows> TryConditions(Json* select, const FailingPart& can_fail,
+                                       const BindsIn& binds);
+
+// Whether a row that passes, or may pass, the conditions depends on no part that fails.
+Json NothingFails(const std::vector<TriedCondition>& conditions);
+Json OrFalse(Json condition);  // false where it is NULL
+
+// TRY({'v': e}) IS NOT NULL: also true where e is NULL.
+Json RowCheck(Json expr);
 
 // The e of such a condition; null: it is none.
 const Json* CheckedExpr(const Json& condition);

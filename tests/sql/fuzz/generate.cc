@@ -34,9 +34,9 @@ bool IsKeyType(Ty type) { return type != Ty::kWild; }
 
 class Generator {
  public:
-  Generator(const std::vector<Relation>& relations, const Features& features,
-            std::mt19937_64& random)
-      : relations_(relations), features_(features), random_(random) {}
+  Generator(const std::vector<Relation>& relations, const std::vector<Macro>& macros,
+            const Features& features, std::mt19937_64& random)
+      : relations_(relations), macros_(macros), features_(features), random_(random) {}
 
   Generated Make(int depth) {
     is_top_ = true;
@@ -47,6 +47,40 @@ class Generator {
     for (const Column& column : out.columns) {
       if (column.type == Ty::kWild) out.approximate.insert(column.name);
     }
+    return out;
+  }
+
+  Macro MakeMacro() {
+    static const std::vector<Ty> kTypes = {Ty::kInt,  Ty::kInt,  Ty::kBig, Ty::kText,
+                                           Ty::kText, Ty::kBool, Ty::kTs,  Ty::kDate};
+    Macro out;
+    out.name = fmt::format("f{}", macros_.size());
+    Scope parameters;
+    for (uint64_t n = 1 + Below(2); n > 0; --n) {
+      out.parameters.push_back(Pick(kTypes));
+      parameters.push_back(
+          {fmt::format("p{}", parameters.size()), out.parameters.back()});
+    }
+    if (!OneIn(3)) {
+      out.type = OneIn(2) ? out.parameters[0] : Pick(kTypes);
+      out.body = Sql(Value(out.type, parameters, 2));
+      return out;
+    }
+    Shape shape = RowWise(0, {});
+    Scope scope;  // of what it reads, and the parameters
+    for (const Column& column : shape.columns)
+      scope.push_back({"q." + column.name, column.type, column.constant});
+    const Scope columns = scope;
+    scope.insert(scope.end(), parameters.begin(), parameters.end());
+    Query outer;
+    outer.from.push_back({"", "q", {std::move(shape.query)}, "", {}, {}});
+    may_fail_ = false;  // of arguments that are constants
+    outer.where.push_back(Condition(scope, 1));
+    for (const Visible& v : columns) {
+      out.columns.push_back({v.text.substr(2), v.type, v.constant});
+      outer.items.push_back({Leaf(v.type, v.text), out.columns.back().name});
+    }
+    out.body = "TABLE " + Sql(outer);
     return out;
   }
 
@@ -125,6 +159,19 @@ class Generator {
       return Call(type, "nullif($0, $1)",
                   {Value(type, scope, depth - 1), Value(type, scope, depth - 1)});
     const auto of = [&](Ty t) { return Value(t, scope, depth - 1); };
+    if (!macros_.empty() && OneIn(3)) {
+      const Macro& macro = Pick(macros_);
+      if (macro.columns.empty() && macro.type == type) {
+        Expr call = Call(type, macro.name + "(", {});
+        for (const Ty parameter : macro.parameters) {
+          call.text +=
+              fmt::format("{}${}", call.args.empty() ? "" : ", ", call.args.size());
+          call.args.push_back(of(parameter));
+        }
+        call.text += ")";
+        return call;
+      }
+    }
     switch (type) {
       case Ty::kBool:
         return Condition(scope, depth - 1);
@@ -259,6 +306,9 @@ class Generator {
     }
     if (depth > 0 && OneIn(10))
       return Call(Ty::kBool, "(NOT $0)", {Condition(scope, depth - 1)});
+    if (may_fail_ && Maybe(Feature::kRowErrors, 5)) {
+      if (auto failing = FailingCondition(scope)) return *std::move(failing);
+    }
     const Ty type = SomeType(scope, IsFlat);
     const Expr a = Value(type, scope, depth - 1);
     switch (Below(9)) {
@@ -290,6 +340,22 @@ class Generator {
     }
   }
 
+  // One that fails for some rows.
+  std::optional<Expr> FailingCondition(const Scope& scope) {
+    const auto texts = ColumnsOf(scope, [](Ty t) { return t == Ty::kText; });
+    const auto ints = ColumnsOf(scope, [](Ty t) { return t == Ty::kInt; });
+    if (texts.empty()) return std::nullopt;
+    const Expr text = Pick(texts), number = ints.empty() ? Literal(Ty::kInt) : Pick(ints);
+    return Call(
+        Ty::kBool,
+        PickText({"(CAST($0 AS INTEGER) > $1)", "($0 = $1)", "(CAST($0 AS INTEGER) <> 1)",
+                  "(CAST($0 AS INTEGER) IS NULL)", "($0 IN (1, $1))",
+                  "(CAST($0 AS INTEGER) BETWEEN 1 AND $1)",
+                  "(CAST($0 AS INTEGER) IS DISTINCT FROM $1)", "($1 + $1 + 1 > 1)",
+                  "CASE WHEN $1 > 1 THEN CAST($0 AS INTEGER) > 2 END"}),
+        {text, number});
+  }
+
   // ---- aggregates
 
   std::string Direction() {
@@ -308,10 +374,13 @@ class Generator {
       const auto times = ColumnsOf(scope, [](Ty t) { return t == Ty::kTsTz; });
       if (!times.empty()) {
         // It is a logarithm: what is near 0 differs by more of itself.
-        out = Call(Ty::kWild,
-                   PickText({"(decay_sum(1, $0, INTERVAL 1 HOUR) + 1000)",
-                             "(decay_sum(abs($1 % 5), $0, INTERVAL 12 HOUR) + 1000)"}),
-                   {Pick(times), ColumnOr(Ty::kInt, scope)});
+        out = Call(
+            Ty::kWild,
+            PickText({"(decay_sum(1, $0, INTERVAL 1 HOUR) + 1000)",
+                      Has(Feature::kRowErrors)
+                          ? "(decay_sum($1 % 5, $0, INTERVAL 12 HOUR) + 1000)"
+                          : "(decay_sum(abs($1 % 5), $0, INTERVAL 12 HOUR) + 1000)"}),
+            {Pick(times), ColumnOr(Ty::kInt, scope)});
         return out;
       }
     }
@@ -610,6 +679,19 @@ class Generator {
     if ((Has(Feature::kTimeWindows) || Has(Feature::kResolve)) && OneIn(9)) {
       if (auto made = TableFunction(scope)) return *std::move(made);
     }
+    if (!macros_.empty() && OneIn(6)) {
+      const Macro& macro = Pick(macros_);
+      if (!macro.columns.empty()) {
+        Source out;
+        out.table = macro.name + "(";
+        for (const Ty parameter : macro.parameters)
+          out.table += (out.table.ends_with('(') ? "" : ", ") + Sql(Literal(parameter));
+        out.table += ")";
+        out.alias = NewAlias();
+        *scope = ScopeOf(out.alias, macro.columns);
+        return out;
+      }
+    }
     if (depth > 0 && Maybe(Feature::kSubquery, 2)) {
       Source out;
       Shape inner =
@@ -734,10 +816,29 @@ class Generator {
         out->on.clear();
         return both;
       }
+      if (may_fail_ && !out->join.starts_with("FULL") && Maybe(Feature::kRowErrors, 6)) {
+        if (auto key = FailingKey(left, right))
+          out->on[0] =
+              OneIn(2) ? *key : Call(Ty::kBool, "($0 AND $1)", {out->on[0], *key});
+      }
       if (OneIn(4) && !out->join.starts_with("FULL"))
         out->on[0] = Call(Ty::kBool, "($0 AND $1)", {out->on[0], Condition(both, 0)});
     }
     return out->join == "SEMI JOIN" || out->join == "ANTI JOIN" ? left : both;
+  }
+
+  // An equality of the two sides that fails for some rows of one.
+  std::optional<Expr> FailingKey(const Scope& left, const Scope& right) {
+    const bool swapped = OneIn(2);
+    const auto texts =
+        ColumnsOf(swapped ? right : left, [](Ty t) { return t == Ty::kText; });
+    const auto ints =
+        ColumnsOf(swapped ? left : right, [](Ty t) { return t == Ty::kInt; });
+    if (texts.empty() || ints.empty()) return std::nullopt;
+    return Call(Ty::kBool,
+                PickText({"($0 = $1)", "(CAST($0 AS INTEGER) = $1)",
+                          "(CAST($0 AS INTEGER) = $1)", "(CAST($0 AS INTEGER) > $1)"}),
+                {Pick(texts), Pick(ints)});
   }
 
   Expr JoinCondition(const Scope& left, const Scope& right) {
@@ -758,7 +859,23 @@ class Generator {
 
   // ---- conditions with queries
 
+  // What fails in a subquery of an expression halts the model.
+  template <class F>
+  auto WithoutFailing(F&& make) {
+    const bool before = std::exchange(may_fail_, false);
+    auto out = make();
+    may_fail_ = before;
+    return out;
+  }
+
   Expr QueryCondition(const Scope& scope, int depth) {
+    return WithoutFailing([&] { return AnyQueryCondition(scope, depth); });
+  }
+  Expr ScalarQuery(const Scope& scope, int depth) {
+    return WithoutFailing([&] { return AnyScalarQuery(scope, depth); });
+  }
+
+  Expr AnyQueryCondition(const Scope& scope, int depth) {
     Expr out;
     out.type = Ty::kBool;
     const bool correlated = Maybe(Feature::kCorrelated, 2);
@@ -776,7 +893,7 @@ class Generator {
   }
 
   // A query of one row and one column.
-  Expr ScalarQuery(const Scope& scope, int depth) {
+  Expr AnyScalarQuery(const Scope& scope, int depth) {
     Query query;
     Scope inner;
     query.from.push_back(Single(depth - 1, &inner));
@@ -926,6 +1043,12 @@ class Generator {
       out.query.having.push_back(
           Call(Ty::kBool, PickText({"($0 > $1)", "($0 IS NOT NULL)", "($0 <= $1)"}),
                {aggregate, Literal(aggregate.type)}));
+      const auto texts = ColumnsOf(scope, [](Ty t) { return t == Ty::kText; });
+      if (may_fail_ && !texts.empty() && Maybe(Feature::kRowErrors, 3))
+        out.query.having[0] = Call(Ty::kBool,
+                                   PickText({"(CAST(max($0) AS INTEGER) > 2)",
+                                             "(CAST(min($0) AS INTEGER) <> 1 OR $1)"}),
+                                   {Pick(texts), out.query.having[0]});
     }
     out.query.group = keys;
     if (keys.size() > 1 && Maybe(Feature::kGroupingSets, 4))
@@ -1103,11 +1226,13 @@ class Generator {
   }
 
   const std::vector<Relation>& relations_;
+  const std::vector<Macro>& macros_;
   const Features& features_;
   std::mt19937_64& random_;
   std::vector<Relation> ctes_;
   int aliases_ = 0;
   bool is_top_ = false, body_is_top_ = false;
+  bool may_fail_ = true;       // conditions, where that rejects a row
   bool is_outermost_ = false;  // in the aggregates of the query as a whole
 };
 
@@ -1159,9 +1284,23 @@ std::optional<std::string> GenerateCdc(const Relation& relation, bool append_onl
   return out;
 }
 
-Generated GenerateQuery(const std::vector<Relation>& relations, const Features& features,
+std::string Macro::Text() const {
+  std::string out = "CREATE MACRO " + name + "(";
+  for (size_t i = 0; i < parameters.size(); ++i)
+    out += fmt::format("{}p{}", i == 0 ? "" : ", ", i);
+  return out + ") AS " + body;
+}
+
+Macro GenerateMacro(const std::vector<Relation>& relations,
+                    const std::vector<Macro>& before, const Features& features,
+                    std::mt19937_64& random) {
+  return Generator(relations, before, features, random).MakeMacro();
+}
+
+Generated GenerateQuery(const std::vector<Relation>& relations,
+                        const std::vector<Macro>& macros, const Features& features,
                         int depth, std::mt19937_64& random) {
-  return Generator(relations, features, random).Make(depth);
+  return Generator(relations, macros, features, random).Make(depth);
 }
 
 }  // namespace weir::sqltest

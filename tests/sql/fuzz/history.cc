@@ -251,6 +251,10 @@ Project RandomProject(const Features& features, int models, int depth,
     relation.name = out.tables.back().name;
     relations.push_back(std::move(relation));
   }
+  if (features.contains(Feature::kMacros) && dice.OneIn(3)) {
+    for (uint64_t n = 1 + dice.Below(3); n > 0; --n)
+      out.macros.push_back(GenerateMacro(relations, out.macros, features, random));
+  }
   for (int i = 0; i < models; ++i) {
     const size_t table = dice.Below(out.tables.size());
     std::vector<Column> columns;
@@ -264,7 +268,7 @@ Project RandomProject(const Features& features, int models, int depth,
       continue;
     }
     const int most = 1 + static_cast<int>(dice.Below(static_cast<uint64_t>(depth)));
-    Generated made = GenerateQuery(relations, features, most, random);
+    Generated made = GenerateQuery(relations, out.macros, features, most, random);
     FuzzModel model{
         fmt::format("m.q{}", i), std::move(made.query),
         features.contains(Feature::kConstraints) ? RandomConstraints(made, dice) : "",
@@ -340,6 +344,8 @@ Case ToCase(const Project& project, const History& history) {
   Case out;
   out.name = "found";
   out.tables = project.tables;
+  for (const Macro& macro : project.macros)
+    out.statements.push_back({"macro", macro.name, macro.Text()});
   for (const FuzzModel& model : project.models)
     out.models.push_back({model.name, "", model.Text(), 0});
   out.approximate = project.approximate;

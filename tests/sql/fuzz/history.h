@@ -44,6 +44,7 @@ struct FuzzModel {
 
 struct Project {
   std::vector<plan::InputTable> tables;
+  std::vector<Macro> macros;
   std::vector<FuzzModel> models;
   std::map<std::string, std::vector<std::string>> approximate;  // columns of models
 };

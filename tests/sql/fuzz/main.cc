@@ -63,7 +63,8 @@ const std::map<std::string, Feature>& FeatureNames() {
       {"lateral", Feature::kLateral},
       {"decay", Feature::kDecay},
       {"resolve", Feature::kResolve},
-      {"cdc", Feature::kCdc}};
+      {"cdc", Feature::kCdc},
+      {"macros", Feature::kMacros}};
   return kNames;
 }
 

@@ -117,6 +117,7 @@ enum class Feature : uint8_t {
   kDecay,        // decay_sum
   kResolve,      // RESOLVE, RESOLVE_HISTORY
   kCdc,          // AUTO CDC
+  kMacros,       // calls of macros
 };
 using Features = std::set<Feature>;
 
@@ -128,6 +129,17 @@ struct Column {
 struct Relation {
   std::string name;
   std::vector<Column> columns;
+};
+
+// A macro of a project: of values, or of rows (then it gives these columns).
+struct Macro {
+  std::string name;
+  std::vector<Ty> parameters;
+  std::string body;  // behind AS
+  Ty type = Ty::kInt;
+  std::vector<Column> columns;
+
+  std::string Text() const;  // CREATE MACRO …
 };
 
 struct Generated {
@@ -142,8 +154,14 @@ std::optional<std::string> GenerateCdc(const Relation& relation, bool append_onl
                                        std::mt19937_64& random,
                                        std::vector<Column>* columns);
 
+// A random macro, which may call those before it.
+Macro GenerateMacro(const std::vector<Relation>& relations,
+                    const std::vector<Macro>& before, const Features& features,
+                    std::mt19937_64& random);
+
 // A random query over these relations.
-Generated GenerateQuery(const std::vector<Relation>& relations, const Features& features,
+Generated GenerateQuery(const std::vector<Relation>& relations,
+                        const std::vector<Macro>& macros, const Features& features,
                         int depth, std::mt19937_64& random);
 
 }  // namespace weir::sqltest
