@@ -112,6 +112,15 @@ class LongKeyTest : public testing::Test {
     return out;
   }
 
+  // Keys that the store has.
+  int64_t StoredKeys() {
+    int64_t keys = 0;
+    const auto spaces = counting_->Spaces();
+    EXPECT_TRUE(spaces.ok());
+    for (const auto& space : *spaces) keys += space.keys;
+    return keys;
+  }
+
   int64_t visited_ = 0, scans_ = 0;  // since they were set
 
  private:
@@ -151,6 +160,20 @@ TEST_F(LongKeyTest, RunningValuesAreKnownFromMarks) {
   // Far from the end, as long as what is behind stays as it is.
   EXPECT_EQ(Step(op, {"- 1 100000 4, + 1 100001 4"}),
             "- 1 100000 4 10000 29998 6, + 1 100001 4 10000 29998 6");
+}
+
+// It would be another one with each row that comes there.
+TEST_F(LongKeyTest, ThereIsNoMarkAtTheEnd) {
+  OperatorTest op = NewWindowOf({{.kind = kRowNumber}});
+  std::string rows;
+  for (int i = 1; i <= 48; ++i) rows += fmt::format("{}+ 1 {} 0", i == 1 ? "" : ", ", i);
+  op.Step({rows});
+  op.Commit();
+  const int64_t group = 1;
+  EXPECT_EQ(StoredKeys(), group + 48 + 1);  // the mark of row 24
+  EXPECT_EQ(op.Step({"+ 1 49 0"}), "+ 1 49 0 49");
+  op.Commit();
+  EXPECT_EQ(StoredKeys(), group + 49 + 2);
 }
 
 // Rows that an operator without marks kept look like those of one from before there were

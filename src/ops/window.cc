@@ -329,7 +329,8 @@ class Window final : public Operator {
 
   void MarkIfDue(std::string_view entry, Walk* walk, Marks* fresh) const {
     for (const UnitRow& row : walk->unit) walk->unmarked += row.weight;
-    if (!remembers_ || walk->unmarked < kMarkRows) return;
+    // A mark at the end of the key would serve no row, and go with the next one there.
+    if (!remembers_ || walk->unmarked < kMarkRows || walk->rows.AtEnd()) return;
     fresh->push_back(EncodeMark(entry, walk->state));
     walk->unmarked = 0;
   }
