@@ -23,7 +23,7 @@ class Aggregate final : public Operator {
  public:
   Aggregate(AggregateLayout layout, bool retracts, data::Schema input,
             const data::Schema& output, state::Store* store, std::string space,
-            int64_t memory_bytes_max, bool cold)
+            int64_t memory_bytes_max, StoredKeys stored)
       : layout_(std::move(layout)),
         retracts_(retracts),
         input_(std::move(input)),
@@ -31,7 +31,7 @@ class Aggregate final : public Operator {
         store_(store),
         space_(std::move(space)),
         memory_bytes_max_(memory_bytes_max),
-        cold_(cold),
+        stored_(std::move(stored)),
         table_(layout_.slot_bytes),
         update_(layout_, table_) {
     for (const data::Field& field : output.fields) output_types_.push_back(field.type);
@@ -54,7 +54,7 @@ class Aggregate final : public Operator {
     WEIR_TRY(update_.Load(changes, input_));
     const std::vector<Hash128> hashes =
         WEIR_TRY(data::HashKeys(*changes.rows, key_columns_));
-    if (cold_) WEIR_TRY(Restore(hashes));
+    if (stored_.any()) WEIR_TRY(Restore(hashes));
     for (size_t begin = 0; begin < hashes.size(); begin += kChunkRows) {
       const size_t rows = std::min(kChunkRows, hashes.size() - begin);
       WEIR_TRY(
@@ -95,7 +95,9 @@ class Aggregate final : public Operator {
 
   void Committed() override { Evict(); }
 
-  int64_t state_bytes() const override { return table_.bytes() + update_.range_bytes(); }
+  int64_t state_bytes() const override {
+    return table_.bytes() + update_.range_bytes() + stored_.bytes();
+  }
   int64_t state_keys() const override { return table_.count(); }
 
  private:
@@ -259,7 +261,7 @@ class Aggregate final : public Operator {
   Status MakeGlobalGroup() {
     has_global_ = true;
     const std::vector<Hash128> hashes(1);
-    if (cold_) WEIR_TRY(Restore(hashes));
+    if (stored_.any()) WEIR_TRY(Restore(hashes));
     if (table_.Find(hashes[0]) != nullptr) return {};
     fresh_.clear();
     Touch(table_.Insert(hashes[0]));
@@ -268,7 +270,7 @@ class Aggregate final : public Operator {
 
   // Fetches the groups that are not in memory.
   Status Restore(std::span<const Hash128> hashes) {
-    return FindMissing(*store_, space_, table_, hashes,
+    return FindMissing(*store_, space_, stored_, table_, hashes,
                        [&](Hash128 hash, std::string_view value) -> Status {
                          Group* group = table_.Insert(hash);
                          WEIR_TRY(DecodeGroup(layout_, value, table_, group));
@@ -334,8 +336,8 @@ class Aggregate final : public Operator {
         Group* group = table_.At(hand_);
         if (group == nullptr || group->Is(Group::kDirty)) continue;
         if (group->Is(Group::kRecent) && !recent) continue;
+        stored_.LetGo(group->hash);
         RemoveGroup(group);
-        cold_ = true;
       }
     }
     if (layout_.keys.empty()) has_global_ = table_.count() > 0;
@@ -359,7 +361,7 @@ class Aggregate final : public Operator {
   state::Store* const store_;
   const std::string space_;
   const int64_t memory_bytes_max_;
-  bool cold_;  // the store may hold groups that are not in memory
+  StoredKeys stored_;  // beside those in memory
   std::vector<data::Type> output_types_;
   std::vector<int> key_columns_;
 
@@ -384,10 +386,11 @@ Result<std::unique_ptr<Operator>> NewAggregate(AggregateSpec spec,
                                                state::Store* store, std::string space,
                                                int64_t memory_bytes_max) {
   AggregateLayout layout = WEIR_TRY(AggregateLayout::Make(spec, input));
-  const bool cold = store != nullptr && WEIR_TRY(HasRows(*store, space));
+  StoredKeys stored = WEIR_TRY(
+      StoredKeys::Make(store, space, std::string(kGroupPrefix), memory_bytes_max));
   return std::unique_ptr<Operator>(std::make_unique<Aggregate>(
       std::move(layout), spec.input_retracts, input, spec.output, store, std::move(space),
-      memory_bytes_max, cold));
+      memory_bytes_max, std::move(stored)));
 }
 
 Result<std::unique_ptr<Operator>> NewDistinct(const data::Schema& input,

@@ -790,15 +790,17 @@ Result<std::unique_ptr<Operator>> NewComponents(ComponentsSpec spec,
   }
   if (output.fields.size() != 2 * spec.record.size() + (history ? 2 : 0))
     return Invalid("components put out a record and the first of its component");
-  auto rows = WEIR_TRY(KeyedRows::Make(input, true, store, space, '0'));
+  auto rows =
+      WEIR_TRY(KeyedRows::Make(input, true, store, space, '0', memory_bytes_max / 2));
   std::unique_ptr<KeyedRows> carriers, firsts, members;
   std::unique_ptr<SortedRows> carriages;
   if (history) {
     carriages = WEIR_TRY(SortedRows::Make(1, store, std::move(space)));
   } else {
-    carriers = WEIR_TRY(KeyedRows::Make(record, true, store, space, '1'));
-    firsts = WEIR_TRY(KeyedRows::Make(record, true, store, space, '2'));
-    members = WEIR_TRY(KeyedRows::Make(record, true, store, std::move(space), '3'));
+    const int64_t each = memory_bytes_max / 6;
+    carriers = WEIR_TRY(KeyedRows::Make(record, true, store, space, '1', each));
+    firsts = WEIR_TRY(KeyedRows::Make(record, true, store, space, '2', each));
+    members = WEIR_TRY(KeyedRows::Make(record, true, store, std::move(space), '3', each));
   }
   return std::unique_ptr<Operator>(std::make_unique<Components>(
       std::move(spec), output, std::move(rows), std::move(carriers), std::move(carriages),

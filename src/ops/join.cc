@@ -318,8 +318,9 @@ Result<std::unique_ptr<Operator>> NewJoin(JoinSpec spec, const data::Schema& lef
   if (spec.kind == JoinKind::kRight || spec.kind == JoinKind::kFull)
     sides[1].alone = Alone::kUnmatched;
   for (size_t i = 0; i < 2; ++i) {
-    sides[i].rows = WEIR_TRY(KeyedRows::Make(sides[i].schema, i == 0 || !only_left, store,
-                                             space, static_cast<char>('0' + i)));
+    sides[i].rows =
+        WEIR_TRY(KeyedRows::Make(sides[i].schema, i == 0 || !only_left, store, space,
+                                 static_cast<char>('0' + i), memory_bytes_max / 2));
     sides[i].reader = std::make_unique<KeptRowReader>(sides[i].schema);
   }
   return std::unique_ptr<Operator>(

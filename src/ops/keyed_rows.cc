@@ -39,27 +39,23 @@ size_t RowBytes(uint32_t size) { return sizeof(KeptRow) + size; }
 
 Result<std::unique_ptr<KeyedRows>> KeyedRows::Make(const data::Schema& schema,
                                                    bool with_rows, state::Store* store,
-                                                   std::string space, char tag) {
-  bool cold = false;
-  if (store != nullptr) {
-    const char prefix[] = {kKeyRecord, tag};
-    WEIR_TRY(store->Scan(space, {prefix, sizeof prefix}, [&](auto, auto) {
-      cold = true;
-      return false;
-    }));
-  }
+                                                   std::string space, char tag,
+                                                   int64_t bytes_max) {
+  StoredKeys stored =
+      WEIR_TRY(StoredKeys::Make(store, space, {kKeyRecord, tag}, bytes_max));
   return std::unique_ptr<KeyedRows>(
-      new KeyedRows(schema, with_rows, store, std::move(space), tag, cold));
+      new KeyedRows(schema, with_rows, store, std::move(space), tag, std::move(stored)));
 }
 
 KeyedRows::KeyedRows(const data::Schema& schema, bool with_rows, state::Store* store,
-                     std::string space, char tag, bool cold)
+                     std::string space, char tag, StoredKeys stored)
     : schema_(schema),
       with_rows_(with_rows),
       store_(store),
       space_(std::move(space)),
       tag_(tag),
-      cold_(cold),
+      stored_(std::move(stored)),
+      cold_(stored_.any()),
       all_columns_(schema.fields.size()),
       table_(sizeof(KeptKey)) {
   std::iota(all_columns_.begin(), all_columns_.end(), 0);
@@ -308,10 +304,11 @@ Status KeyedRows::ForEachStoredKey(const std::function<void(Hash128)>& visit) co
 Status KeyedRows::LoadTotals(std::span<const Hash128> keys) {
   std::vector<Hash128> missing;
   for (const Hash128& key : keys) {
-    if (table_.Find(key) == nullptr) missing.push_back(key);
+    if (table_.Find(key) == nullptr && stored_.MayHave(key)) missing.push_back(key);
   }
   std::sort(missing.begin(), missing.end());
   missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  size_t in_vain = 0;
   for (size_t from = 0; from < missing.size(); from += kKeysAtOnce) {
     const auto block =
         std::span(missing).subspan(from, std::min(kKeysAtOnce, missing.size() - from));
@@ -320,6 +317,7 @@ Status KeyedRows::LoadTotals(std::span<const Hash128> keys) {
     const std::vector<std::string_view> views(names.begin(), names.end());
     const auto values = WEIR_TRY(store_->GetMany(space_, views));
     for (size_t i = 0; i < block.size(); ++i) {
+      in_vain += values[i].has_value() ? 0 : 1;
       if (!values[i].has_value()) continue;
       if (values[i]->size() != sizeof(StoredTotals))
         return Corrupt("the stored totals of a key are malformed");
@@ -331,7 +329,7 @@ Status KeyedRows::LoadTotals(std::span<const Hash128> keys) {
       KeyOf(group).row_hashes = totals.row_hashes;
     }
   }
-  return {};
+  return stored_.LookedInVain(in_vain);
 }
 
 // The rows that are about to be changed.
@@ -508,6 +506,7 @@ void KeyedRows::Committed(int64_t bytes_max) {
   for (const uint32_t kept : {Group::kDirty | Group::kRecent, +Group::kDirty}) {
     sweep([&](Group* group) {
       if ((group->flags & kept) != 0) return;
+      stored_.LetGo(group->hash);
       FreeRows(group);
       table_.Remove(group);
     });

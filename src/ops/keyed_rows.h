@@ -19,6 +19,7 @@
 #include "ops/byte_pool.h"
 #include "ops/cells.h"
 #include "ops/group_table.h"
+#include "ops/stored_keys.h"
 #include "state/state.h"
 
 namespace weir::ops {
@@ -74,10 +75,12 @@ class KeyedRows {
   };
 
   // `tag` tells the collections of one space apart. Without rows only the totals of each
-  // key are kept. An error is the store's.
+  // key are kept. `bytes_max` is what Committed will be given, or so. An error is the
+  // store's.
   static Result<std::unique_ptr<KeyedRows>> Make(const data::Schema& schema,
                                                  bool with_rows, state::Store* store,
-                                                 std::string space, char tag);
+                                                 std::string space, char tag,
+                                                 int64_t bytes_max);
   ~KeyedRows();
   KeyedRows(const KeyedRows&) = delete;
   KeyedRows& operator=(const KeyedRows&) = delete;
@@ -141,13 +144,15 @@ class KeyedRows {
   // are in memory.
   void Committed(int64_t bytes_max);
 
-  int64_t bytes() const { return table_.bytes() + pool_.bytes() + set_bytes_; }
+  int64_t bytes() const {
+    return table_.bytes() + pool_.bytes() + set_bytes_ + stored_.bytes();
+  }
   int64_t keys() const { return table_.count(); }
   const data::Schema& schema() const { return schema_; }
 
  private:
   KeyedRows(const data::Schema& schema, bool with_rows, state::Store* store,
-            std::string space, char tag, bool cold);
+            std::string space, char tag, StoredKeys stored);
 
   Status LoadTotals(std::span<const Hash128> keys);
   Status LoadRows(std::span<const Hash128> keys);
@@ -183,7 +188,8 @@ class KeyedRows {
   state::Store* const store_;
   const std::string space_;
   const char tag_;
-  bool cold_;  // the store may hold keys that are not in memory
+  StoredKeys stored_;  // beside those in memory
+  bool cold_;          // what the store has of keys or rows may not be in memory
   std::vector<int> all_columns_;
 
   GroupTable table_;

@@ -5,6 +5,7 @@
 #include "ops/aggregate.h"
 #include "ops/asof.h"
 #include "ops/components.h"
+#include "ops/counting_store.h"
 #include "ops/testing.h"
 #include "ops/window.h"
 
@@ -12,53 +13,6 @@ namespace weir::ops {
 namespace {
 
 using enum WindowKind;
-
-// Counts the scans of another store, and the rows that they visit.
-class CountingStore final : public state::Store {
- public:
-  CountingStore(state::Store& store, int64_t* visited, int64_t* scans)
-      : store_(store), visited_(visited), scans_(scans) {}
-
-  Status Apply(const state::Delta& delta, Epoch epoch) override {
-    return store_.Apply(delta, epoch);
-  }
-  Status ApplyBehind(state::Delta&& delta, Epoch epoch) override {
-    return store_.ApplyBehind(std::move(delta), epoch);
-  }
-  Status Flush() override { return store_.Flush(); }
-  Epoch applied() const override { return store_.applied(); }
-  Result<std::vector<std::optional<std::string>>> GetMany(
-      std::string_view space, std::span<const std::string_view> keys) override {
-    return store_.GetMany(space, keys);
-  }
-  Status ScanFrom(std::string_view space, std::string_view prefix, std::string_view from,
-                  const Visit& visit) override {
-    return store_.ScanFrom(space, prefix, from, Counted(visit));
-  }
-  Status ScanBack(std::string_view space, std::string_view prefix,
-                  std::string_view before, const Visit& visit) override {
-    return store_.ScanBack(space, prefix, before, Counted(visit));
-  }
-  Result<std::vector<SpaceInfo>> Spaces() override { return store_.Spaces(); }
-  void NoteDamage(std::string_view why) override { store_.NoteDamage(why); }
-  bool damaged() const override { return store_.damaged(); }
-  io::Io& io() override { return store_.io(); }
-  const std::string& dir() const override { return store_.dir(); }
-  bool deterministic() const override { return store_.deterministic(); }
-
- private:
-  Visit Counted(const Visit& visit) {
-    ++*scans_;
-    return [this, &visit](std::string_view key, std::string_view value) {
-      ++*visited_;
-      return visit(key, value);
-    };
-  }
-
-  state::Store& store_;
-  int64_t* const visited_;
-  int64_t* const scans_;
-};
 
 constexpr int kRows = 20'000;
 constexpr int64_t kReadMax = 400;  // of them for a change
@@ -71,7 +25,7 @@ class LongKeyTest : public testing::Test {
                    const Make& make) {
     return {std::move(inputs), std::move(output),
             [this, make](state::Store* store) -> Result<std::unique_ptr<Operator>> {
-              counting_ = std::make_unique<CountingStore>(*store, &visited_, &scans_);
+              counting_ = std::make_unique<CountingStore>(*store, &reads_);
               return make(counting_.get());
             }};
   }
@@ -103,10 +57,10 @@ class LongKeyTest : public testing::Test {
   }
   // What comes of a step, which reads little.
   std::string Step(OperatorTest& op, std::initializer_list<std::string_view> ports) {
-    visited_ = 0;
+    reads_ = {};
     std::string out = op.Step(ports);
-    EXPECT_LE(visited_, kReadMax);
-    EXPECT_GT(visited_, 0) << "the key was in memory";
+    EXPECT_LE(reads_.visited, kReadMax);
+    EXPECT_GT(reads_.visited, 0) << "the key was in memory";
     op.Commit();
     op.Restart();
     return out;
@@ -121,7 +75,7 @@ class LongKeyTest : public testing::Test {
     return keys;
   }
 
-  int64_t visited_ = 0, scans_ = 0;  // since they were set
+  StoreReads reads_;  // since they were set
 
  private:
   std::unique_ptr<CountingStore> counting_;
@@ -192,7 +146,7 @@ TEST_F(LongKeyTest, RowsWithoutMarksGetThem) {
   kind = kRowNumber;  // from the restart on
   Fill(op);
   EXPECT_EQ(op.Step({"+ 1 200005 8"}), "+ 1 200005 8 20001");
-  EXPECT_GT(visited_, kRows);
+  EXPECT_GT(reads_.visited, kRows);
   op.Commit();
   op.Restart();
   EXPECT_EQ(Step(op, {"+ 1 200006 8"}), "+ 1 200006 8 20002");
@@ -232,15 +186,15 @@ TEST_F(LongKeyTest, AShortKeyComesBackByOneScan) {
   op.Step({"+ 1 10 1, + 1 20 2, + 1 30 3", "+ 1 5 9, + 1 25 8"});
   op.Commit();
   op.Restart();
-  scans_ = 0;
+  reads_.scans = 0;
   EXPECT_EQ(op.Step({"- 1 20 2, + 1 26 4", "+ 1 28 7"}),
             "- 1 20 2 1 5 9, + 1 26 4 1 25 8, - 1 30 3 1 25 8, + 1 30 3 1 28 7");
-  EXPECT_EQ(scans_, 1);
+  EXPECT_EQ(reads_.scans, 1);
   op.Commit();
   op.Restart();
-  scans_ = 0;
+  reads_.scans = 0;
   EXPECT_EQ(op.Step({"", "- 1 5 9"}), "- 1 10 1 1 5 9");
-  EXPECT_EQ(scans_, 1);
+  EXPECT_EQ(reads_.scans, 1);
 }
 
 TEST_F(LongKeyTest, FirstRowsReadThemAndWhatIsNear) {

@@ -217,10 +217,11 @@ Result<std::unique_ptr<Operator>> NewRecompute(RecomputeSpec spec,
       if (key_type(i, k) != key_type(0, k))
         return Invalid("the keys of a recomputation have different types");
     }
-    ports.push_back({schemas[i], spec.keys[i],
-                     WEIR_TRY(KeyedRows::Make(schemas[i], true, store, space,
-                                              static_cast<char>('0' + i))),
-                     std::make_unique<KeptRowReader>(schemas[i])});
+    ports.push_back(
+        {schemas[i], spec.keys[i],
+         WEIR_TRY(KeyedRows::Make(schemas[i], true, store, space,
+                                  static_cast<char>('0' + i), memory_bytes_max)),
+         std::make_unique<KeptRowReader>(schemas[i])});
   }
   bool has_result = false;
   if (store != nullptr && (spec.keys.empty() || spec.keys[0].empty())) {

@@ -5,19 +5,19 @@
 namespace weir::ops {
 namespace {
 
-constexpr char kGroupKey = 'g', kRangeKey = 'x';
+constexpr std::string_view kRangePrefix = "x";
 constexpr size_t kKeysAtOnce = 4096;
 
-std::string KeyOf(char kind, Hash128 hash) {
-  std::string key(1, kind);
+std::string KeyOf(std::string_view prefix, Hash128 hash) {
+  std::string key(prefix);
   key.append(reinterpret_cast<const char*>(&hash), sizeof hash);
   return key;
 }
 
 }  // namespace
 
-std::string GroupKeyOf(Hash128 hash) { return KeyOf(kGroupKey, hash); }
-std::string RangePrefixOf(Hash128 hash) { return KeyOf(kRangeKey, hash); }
+std::string GroupKeyOf(Hash128 hash) { return KeyOf(kGroupPrefix, hash); }
+std::string RangePrefixOf(Hash128 hash) { return KeyOf(kRangePrefix, hash); }
 
 Result<bool> HasRows(state::Store& store, std::string_view space) {
   bool any = false;
@@ -28,15 +28,16 @@ Result<bool> HasRows(state::Store& store, std::string_view space) {
   return any;
 }
 
-Status FindMissing(state::Store& store, std::string_view space, const GroupTable& table,
-                   std::span<const Hash128> hashes,
+Status FindMissing(state::Store& store, std::string_view space, StoredKeys& stored,
+                   const GroupTable& table, std::span<const Hash128> hashes,
                    const std::function<Status(Hash128, std::string_view)>& found) {
   std::vector<Hash128> missing;
   for (const Hash128& hash : hashes) {
-    if (table.Find(hash) == nullptr) missing.push_back(hash);
+    if (table.Find(hash) == nullptr && stored.MayHave(hash)) missing.push_back(hash);
   }
   std::sort(missing.begin(), missing.end());
   missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  size_t in_vain = 0;
   for (size_t from = 0; from < missing.size(); from += kKeysAtOnce) {
     const auto block =
         std::span(missing).subspan(from, std::min(kKeysAtOnce, missing.size() - from));
@@ -45,10 +46,11 @@ Status FindMissing(state::Store& store, std::string_view space, const GroupTable
     const std::vector<std::string_view> views(keys.begin(), keys.end());
     const auto values = WEIR_TRY(store.GetMany(space, views));
     for (size_t i = 0; i < block.size(); ++i) {
+      in_vain += values[i].has_value() ? 0 : 1;
       if (values[i].has_value()) WEIR_TRY(found(block[i], *values[i]));
     }
   }
-  return {};
+  return stored.LookedInVain(in_vain);
 }
 
 Status ScanRange(state::Store& store, std::string_view space, Hash128 hash,

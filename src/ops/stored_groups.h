@@ -7,10 +7,12 @@
 #include <string_view>
 
 #include "ops/group_table.h"
+#include "ops/stored_keys.h"
 #include "state/state.h"
 
 namespace weir::ops {
 
+inline constexpr std::string_view kGroupPrefix = "g";
 std::string GroupKeyOf(Hash128 hash);  // 'g' hash -> the group
 std::string RangePrefixOf(
     Hash128 hash);  // 'x' hash, … -> the weight of one entry of one of its ranges
@@ -18,10 +20,11 @@ std::string RangePrefixOf(
 // Whether the space has any row.
 Result<bool> HasRows(state::Store& store, std::string_view space);
 
-// Looks up the groups that are not in `table`; `found` is told of those that are stored.
+// Looks up the groups that are not in `table` and may be stored; `found` is told of those
+// that are.
 Status FindMissing(
-    state::Store& store, std::string_view space, const GroupTable& table,
-    std::span<const Hash128> hashes,
+    state::Store& store, std::string_view space, StoredKeys& stored,
+    const GroupTable& table, std::span<const Hash128> hashes,
     const std::function<Status(Hash128 hash, std::string_view value)>& found);
 
 // Visits the range entries stored for a group: what follows RangePrefixOf in the key, and

@@ -274,7 +274,7 @@ Result<std::unique_ptr<Operator>> NewTemporal(TemporalSpec spec,
       return Invalid("the time of a row is bounded by " + field.name + " of type " +
                      data::TypeName(field.type) + ", which is no timestamp");
   }
-  auto rows = WEIR_TRY(KeyedRows::Make(input, true, store, space, '0'));
+  auto rows = WEIR_TRY(KeyedRows::Make(input, true, store, space, '0', memory_bytes_max));
   std::set<int64_t> buckets;
   WEIR_TRY(rows->ForEachStoredKey(
       [&](Hash128 key) { buckets.insert(static_cast<int64_t>(key.low)); }));
@@ -292,7 +292,8 @@ Result<std::unique_ptr<Operator>> NewTemporal(TemporalSpec spec,
 }
 
 Result<Micros> OldestTime(state::Store& store, const std::string& space) {
-  const auto rows = WEIR_TRY(KeyedRows::Make(data::Schema(), true, &store, space, '0'));
+  const auto rows = WEIR_TRY(KeyedRows::Make(data::Schema(), true, &store, space, '0',
+                                             /*bytes_max=*/0));
   Micros oldest = kNoTime;
   WEIR_TRY(rows->ForEachStoredKey([&](Hash128 key) {
     const Micros begin = static_cast<int64_t>(key.low) << kBucketBits;

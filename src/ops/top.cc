@@ -136,13 +136,13 @@ class TopOfChanging final : public Operator {
 class TopOfAppended final : public Operator {
  public:
   TopOfAppended(TopSpec spec, const data::Schema& input, state::Store* store,
-                std::string space, int64_t memory_bytes_max, bool cold)
+                std::string space, int64_t memory_bytes_max, StoredKeys stored)
       : spec_(std::move(spec)),
         input_(input),
         store_(store),
         space_(std::move(space)),
         memory_bytes_max_(memory_bytes_max),
-        cold_(cold),
+        stored_(std::move(stored)),
         order_{spec_.order, spec_.descending, true, true},
         all_columns_(input.fields.size()),
         differences_(input),
@@ -165,7 +165,7 @@ class TopOfAppended final : public Operator {
     for (const int column : all_columns_) inputs_.push_back(columns_.Column(column));
     const std::vector<Hash128> hashes =
         WEIR_TRY(data::HashKeys(*changes.rows, spec_.keys));
-    if (cold_) WEIR_TRY(Restore(hashes));
+    if (stored_.any()) WEIR_TRY(Restore(hashes));
     for (size_t row = 0; row < hashes.size(); ++row) {
       Group* group = table_.Find(hashes[row]);
       if (group == nullptr) {
@@ -268,7 +268,8 @@ class TopOfAppended final : public Operator {
 
   Status Restore(std::span<const Hash128> hashes) {
     return FindMissing(
-        *store_, space_, table_, hashes, [&](Hash128 hash, std::string_view) -> Status {
+        *store_, space_, stored_, table_, hashes,
+        [&](Hash128 hash, std::string_view) -> Status {
           auto* rows = new SortedCounts;
           RowsOf(table_.Insert(hash)) = rows;
           WEIR_TRY(ScanRange(*store_, space_, hash,
@@ -293,8 +294,8 @@ class TopOfAppended final : public Operator {
       hand_ = hand_ + 1 < table_.index_end() ? hand_ + 1 : 0;
       Group* group = table_.At(hand_);
       if (group == nullptr || group->Is(Group::kDirty)) continue;
+      stored_.LetGo(group->hash);
       RemoveGroup(group);
-      cold_ = true;
     }
   }
 
@@ -309,7 +310,7 @@ class TopOfAppended final : public Operator {
   state::Store* const store_;
   const std::string space_;
   const int64_t memory_bytes_max_;
-  bool cold_;  // the store may hold groups that are not in memory
+  StoredKeys stored_;  // beside those in memory
   const OrderSpec order_;
   std::vector<int> all_columns_;
   Differences differences_;
@@ -346,9 +347,11 @@ Result<std::unique_ptr<Operator>> NewTop(TopSpec spec, const data::Schema& input
     return std::unique_ptr<Operator>(std::make_unique<TopOfChanging>(
         std::move(spec), input, std::move(rows), memory_bytes_max));
   }
-  const bool cold = store != nullptr && WEIR_TRY(HasRows(*store, space));
-  return std::unique_ptr<Operator>(std::make_unique<TopOfAppended>(
-      std::move(spec), input, store, std::move(space), memory_bytes_max, cold));
+  StoredKeys stored = WEIR_TRY(
+      StoredKeys::Make(store, space, std::string(kGroupPrefix), memory_bytes_max));
+  return std::unique_ptr<Operator>(
+      std::make_unique<TopOfAppended>(std::move(spec), input, store, std::move(space),
+                                      memory_bytes_max, std::move(stored)));
 }
 
 }  // namespace weir::ops
