@@ -1,8 +1,10 @@
 #include "state/sorted_delta.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 
@@ -10,6 +12,42 @@ namespace weir::state {
 namespace {
 
 constexpr size_t kPrefetchAhead = 16, kCacheLine = 64;
+
+struct Place {
+  uint64_t first_bytes;  // of the key: most comparisons end here
+  uint32_t index;
+};
+
+// Sorts by `less`, which goes by the first bytes first. Most keys are hashes, so that
+// what falls into one of about as many buckets as there are places is little.
+template <class Less>
+void SortByBuckets(std::vector<Place>& places, std::vector<Place>& scratch,
+                   const Less& less) {
+  uint64_t least = ~uint64_t{0}, greatest = 0;
+  for (const Place& place : places) {
+    least = std::min(least, place.first_bytes);
+    greatest = std::max(greatest, place.first_bytes);
+  }
+  const int bits = static_cast<int>(std::bit_width(places.size()));
+  const int shift =
+      std::max(static_cast<int>(std::bit_width(greatest - least)) - bits, 0);
+  const auto bucket_of = [&](const Place& place) {
+    return static_cast<size_t>((place.first_bytes - least) >> shift);
+  };
+  std::vector<uint32_t> ends(size_t{1} << bits);
+  for (const Place& place : places) ++ends[bucket_of(place)];
+  uint32_t sum = 0;
+  for (uint32_t& end : ends) end = std::exchange(sum, sum + end);
+  scratch.resize(places.size());
+  for (const Place& place : places) scratch[ends[bucket_of(place)]++] = place;
+  places.swap(scratch);
+  auto begin = places.begin();
+  for (const uint32_t end : ends) {
+    const auto next = places.begin() + end;
+    if (next - begin > 1) std::sort(begin, next, less);
+    begin = next;
+  }
+}
 
 }  // namespace
 
@@ -23,11 +61,7 @@ void SortedDelta::Add(const Delta::Record& record) {
 }
 
 Status SortedDelta::ForEach(const std::function<Status(const Row&)>& visit) {
-  struct Place {
-    uint64_t first_bytes;  // of the key: most comparisons end here
-    uint32_t index;
-  };
-  std::vector<Place> order;
+  std::vector<Place> order, scratch;
   for (const auto& [space, entries] : spaces_) {
     WEIR_CHECK(entries.size() <= std::numeric_limits<uint32_t>::max());
     order.resize(entries.size());
@@ -37,7 +71,7 @@ Status SortedDelta::ForEach(const std::function<Status(const Row&)>& visit) {
                   std::min<size_t>(sizeof first_bytes, entries[i].key_bytes));
       order[i] = {__builtin_bswap64(first_bytes), static_cast<uint32_t>(i)};
     }
-    std::sort(order.begin(), order.end(), [&](const Place& a, const Place& b) {
+    SortByBuckets(order, scratch, [&](const Place& a, const Place& b) {
       if (a.first_bytes != b.first_bytes) return a.first_bytes < b.first_bytes;
       const int keys = entries[a.index].Key().compare(entries[b.index].Key());
       return keys != 0 ? keys < 0 : a.index < b.index;
