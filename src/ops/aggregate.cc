@@ -79,6 +79,7 @@ class Aggregate final : public Operator {
     std::string value;
     for (Group* group : dirty_) {
       group->flags = (group->flags & ~Group::kDirty) | Group::kRecent;
+      MoveRanges(group, delta);
       const std::string key = GroupKeyOf(group->hash);
       if (!Exists(group)) {
         delta.Erase(space_, key);
@@ -270,24 +271,33 @@ class Aggregate final : public Operator {
 
   // Fetches the groups that are not in memory.
   Status Restore(std::span<const Hash128> hashes) {
-    return FindMissing(*store_, space_, stored_, table_, hashes,
-                       [&](Hash128 hash, std::string_view value) -> Status {
-                         Group* group = table_.Insert(hash);
-                         WEIR_TRY(DecodeGroup(layout_, value, table_, group));
-                         group->flags = Group::kEmitted;
-                         if (layout_.ranges.empty()) return {};
-                         return ScanRange(*store_, space_, hash,
-                                          [&](std::string_view entry, int64_t weight) {
-                                            return RestoreEntry(group, entry, weight);
-                                          });
-                       });
+    return FindMissing(
+        *store_, space_, stored_, table_, hashes,
+        [&](Hash128 hash, std::string_view value) -> Status {
+          Group* group = table_.Insert(hash);
+          update_.AddRangeBytes(WEIR_TRY(DecodeGroup(layout_, value, table_, group)));
+          group->flags |= Group::kEmitted;
+          if (!AnyStandsApart(group)) return {};
+          return ScanRange(*store_, space_, hash,
+                           [&](std::string_view entry, int64_t weight) {
+                             return RestoreEntry(group, entry, weight);
+                           });
+        });
+  }
+
+  bool AnyStandsApart(const Group* group) const {
+    for (size_t i = 0; i < layout_.ranges.size(); ++i) {
+      if (StandsApart(group, static_cast<int>(i))) return true;
+    }
+    return false;
   }
 
   Status RestoreEntry(Group* group, std::string_view call_and_entry, int64_t weight) {
     if (call_and_entry.size() < 2) return Corrupt("a stored range entry is malformed");
     const auto call = static_cast<size_t>(static_cast<uint8_t>(call_and_entry[0]) << 8 |
                                           static_cast<uint8_t>(call_and_entry[1]));
-    if (call >= layout_.calls.size() || !layout_.calls[call].has_range)
+    if (call >= layout_.calls.size() || !layout_.calls[call].has_range ||
+        !StandsApart(group, layout_.calls[call].range_number))
       return Corrupt("a stored range entry has no call");
     int64_t bytes;
     AddToRange(group, layout_.calls[call], call_and_entry.substr(2), weight, &bytes);
@@ -295,28 +305,60 @@ class Aggregate final : public Operator {
     return {};
   }
 
+  std::string EntryKey(const Group* group, int call, std::string_view entry) const {
+    std::string key = RangePrefixOf(group->hash);
+    key.push_back(static_cast<char>(call >> 8));
+    key.push_back(static_cast<char>(call));
+    return key.append(entry);
+  }
+  void PutEntry(const std::string& key, int64_t weight, state::Delta& delta) const {
+    delta.Put(space_, key, {reinterpret_cast<const char*>(&weight), sizeof weight});
+  }
+
+  // What changed of the ranges that stood apart.
   Status CheckpointRanges(state::Delta& delta) {
     for (const DirtyEntry& dirty : update_.dirty()) {
-      std::string key = RangePrefixOf(dirty.group->hash);
-      key.push_back(static_cast<char>(dirty.call >> 8));
-      key.push_back(static_cast<char>(dirty.call));
-      key.append(dirty.entry);
-      SortedCounts::Entry* entry =
-          RangeOf(dirty.group, layout_.calls[static_cast<size_t>(dirty.call)])
-              ->Find(dirty.entry);
-      if (entry == nullptr) {
-        delta.Erase(space_, key);
-        continue;
+      const CallLayout& call = layout_.calls[static_cast<size_t>(dirty.call)];
+      SortedCounts::Entry* entry = RangeOf(dirty.group, call)->Find(dirty.entry);
+      if (entry != nullptr) {
+        if (entry->weight < 0)
+          return Internal("a value was taken back that is not there in group " +
+                          GroupText(layout_, dirty.group));
+        entry->dirty = false;
       }
-      if (entry->weight < 0)
-        return Internal("a value was taken back that is not there in group " +
-                        GroupText(layout_, dirty.group));
-      entry->dirty = false;
-      delta.Put(space_, key,
-                {reinterpret_cast<const char*>(&entry->weight), sizeof entry->weight});
+      if (!StandsApart(dirty.group, call.range_number)) continue;
+      const std::string key = EntryKey(dirty.group, dirty.call, dirty.entry);
+      if (entry == nullptr || !BelongsApart(layout_, dirty.group, call.range_number)) {
+        delta.Erase(space_, key);
+      } else {
+        PutEntry(key, entry->weight, delta);
+      }
     }
     update_.dirty().clear();
     return {};
+  }
+
+  // Ranges that grew beyond one entry, or shrank to that.
+  void MoveRanges(Group* group, state::Delta& delta) {
+    for (size_t i = 0; i < layout_.ranges.size(); ++i) {
+      const int number = static_cast<int>(i), call = layout_.ranges[i];
+      const bool before = StandsApart(group, number),
+                 now = BelongsApart(layout_, group, number);
+      if (before == now) continue;
+      SetStandsApart(group, number, now);
+      const SortedCounts* range =
+          RangeOf(group, layout_.calls[static_cast<size_t>(call)]);
+      if (range == nullptr) continue;
+      range->ForEach([&](const SortedCounts::Entry& entry) {
+        const std::string key = EntryKey(group, call, entry.key());
+        if (now) {
+          PutEntry(key, entry.weight, delta);
+        } else {
+          delta.Erase(space_, key);
+        }
+        return true;
+      });
+    }
   }
 
   // After a commit: the store has every group that is not dirty.

@@ -9,7 +9,9 @@ namespace {
 
 using data::Kind;
 
-constexpr char kGroupFormat = 1;
+constexpr char kGroupFormat = 1, kGroupWithRangesFormat = 2;
+// Of a range of a stored group.
+constexpr char kNoEntry = 0, kOneEntry = 1, kApart = 2;
 constexpr int kInt64Digits = 18;
 
 bool IsInteger(const data::Type& type) {
@@ -314,7 +316,10 @@ Status AddCall(const AggregateCall& call, const data::Schema& input, bool retrac
     layout->refs.push_back({out.offset + 24, -1});
     layout->refs.push_back({out.offset + 60, -1});
   }
-  if (out.has_range) layout->ranges.push_back(static_cast<int>(layout->calls.size()));
+  if (out.has_range) {
+    out.range_number = static_cast<int>(layout->ranges.size());
+    layout->ranges.push_back(static_cast<int>(layout->calls.size()));
+  }
   layout->calls.push_back(std::move(out));
   return {};
 }
@@ -421,9 +426,49 @@ uint32_t AddHeapItem(GroupTable& table, Group* group, const AggregateLayout& lay
   return GroupTable::AddItem(group->heap, item);
 }
 
+namespace {
+
+// Group::flags has a bit for each range from here on; ranges beyond always stand apart.
+constexpr int kFirstApartBit = 8, kRangesMax = 24;
+
+const SortedCounts* RangeAt(const AggregateLayout& layout, Group* group, size_t number) {
+  return RangeOf(group, layout.calls[static_cast<size_t>(layout.ranges[number])]);
+}
+
+}  // namespace
+
+bool StandsApart(const Group* group, int range_number) {
+  return range_number >= kRangesMax ||
+         (group->flags >> (kFirstApartBit + range_number) & 1) != 0;
+}
+
+void SetStandsApart(Group* group, int range_number, bool apart) {
+  if (range_number >= kRangesMax) return;
+  const uint32_t bit = uint32_t{1} << (kFirstApartBit + range_number);
+  group->flags = apart ? group->flags | bit : group->flags & ~bit;
+}
+
+bool BelongsApart(const AggregateLayout& layout, Group* group, int range_number) {
+  if (range_number >= kRangesMax) return true;
+  const SortedCounts* range = RangeAt(layout, group, static_cast<size_t>(range_number));
+  return range != nullptr && range->size() > 1;
+}
+
 void EncodeGroup(const AggregateLayout& layout, Group* group, std::string* out) {
-  out->push_back(kGroupFormat);
+  out->push_back(layout.ranges.empty() ? kGroupFormat : kGroupWithRangesFormat);
   out->append(reinterpret_cast<const char*>(&group->rows), sizeof group->rows);
+  for (size_t i = 0; i < layout.ranges.size(); ++i) {
+    const SortedCounts* range = RangeAt(layout, group, i);
+    const bool apart = StandsApart(group, static_cast<int>(i));
+    const bool one = !apart && range != nullptr && !range->empty();
+    out->push_back(apart ? kApart : one ? kOneEntry : kNoEntry);
+    if (!one) continue;
+    const SortedCounts::Entry& entry = range->First();
+    const auto size = static_cast<uint32_t>(entry.key().size());
+    out->append(reinterpret_cast<const char*>(&entry.weight), sizeof entry.weight);
+    out->append(reinterpret_cast<const char*>(&size), sizeof size);
+    out->append(entry.key());
+  }
   const size_t slots_at = out->size(), heap_at = slots_at + layout.slot_bytes;
   out->append(group->slots(), layout.slot_bytes);
   out->resize(heap_at + LiveBytes(layout, group));
@@ -437,19 +482,54 @@ void EncodeGroup(const AggregateLayout& layout, Group* group, std::string* out) 
   }
 }
 
-Status DecodeGroup(const AggregateLayout& layout, std::string_view bytes,
-                   GroupTable& table, Group* group) {
-  const size_t slots_at = 1 + sizeof group->rows;
-  if (bytes.size() < slots_at + layout.slot_bytes || bytes[0] != kGroupFormat)
-    return Corrupt("a stored group is malformed");
+Result<int64_t> DecodeGroup(const AggregateLayout& layout, std::string_view bytes,
+                            GroupTable& table, Group* group) {
+  const auto malformed = [] { return Corrupt("a stored group is malformed"); };
+  constexpr size_t kHead = 1 + sizeof group->rows;
+  if (bytes.size() < kHead ||
+      (bytes[0] != kGroupFormat && bytes[0] != kGroupWithRangesFormat))
+    return malformed();
+  const bool with_ranges = bytes[0] == kGroupWithRangesFormat;
   group->rows = ReadAs<int64_t>(bytes.data() + 1);
-  std::memcpy(group->slots(), bytes.data() + slots_at, layout.slot_bytes);
-  const std::string_view items = bytes.substr(slots_at + layout.slot_bytes);
-  if (items.empty()) return {};
+  bytes.remove_prefix(kHead);
+
+  struct Single {
+    const CallLayout* call;
+    int64_t weight;
+    std::string_view entry;
+  };
+  std::vector<Single> singles;
+  for (size_t i = 0; i < layout.ranges.size(); ++i) {
+    char how = kApart;
+    if (with_ranges) {
+      if (bytes.empty()) return malformed();
+      how = bytes[0];
+      bytes.remove_prefix(1);
+    }
+    SetStandsApart(group, static_cast<int>(i), how == kApart);
+    if (how == kApart || how == kNoEntry) continue;
+    constexpr size_t kEntryHead = sizeof(int64_t) + sizeof(uint32_t);
+    if (how != kOneEntry || bytes.size() < kEntryHead) return malformed();
+    const auto size = ReadAs<uint32_t>(bytes.data() + sizeof(int64_t));
+    if (bytes.size() - kEntryHead < size) return malformed();
+    singles.push_back({&layout.calls[static_cast<size_t>(layout.ranges[i])],
+                       ReadAs<int64_t>(bytes.data()), bytes.substr(kEntryHead, size)});
+    bytes.remove_prefix(kEntryHead + size);
+  }
+  if (bytes.size() < layout.slot_bytes) return malformed();
+  std::memcpy(group->slots(), bytes.data(), layout.slot_bytes);
+  int64_t range_bytes = 0;
+  for (const Single& single : singles) {
+    int64_t added;
+    AddToRange(group, *single.call, single.entry, single.weight, &added);
+    range_bytes += added;
+  }
+  const std::string_view items = bytes.substr(layout.slot_bytes);
+  if (items.empty()) return range_bytes;
   table.FreeHeap(table.RenewHeap(group, items.size()));
   std::memcpy(group->heap.bytes, items.data(), items.size());
   group->heap.size = static_cast<uint32_t>(items.size());
-  return {};
+  return range_bytes;
 }
 
 namespace {

@@ -50,6 +50,7 @@ struct CallLayout {
   // call stands before the slot, which counts every value once.
   bool has_range = false;
   uint32_t range_offset = 0;
+  int range_number = -1;  // into AggregateLayout::ranges
   bool distinct = false;
   std::string separator;
   Fraction fraction;
@@ -100,10 +101,18 @@ struct AggregateLayout {
 uint32_t AddHeapItem(GroupTable& table, Group* group, const AggregateLayout& layout,
                      std::string_view item);
 
-// The group without its header, as docs/formats/state.md has it; ranges are stored apart.
+// A range of at most one entry is stored with its group: a group of few rows is one
+// record then, not one and some of its ranges. The entries of others stand in records of
+// their own. Which it is for the group as it is stored, and as it is now.
+bool StandsApart(const Group* group, int range_number);
+void SetStandsApart(Group* group, int range_number, bool apart);
+bool BelongsApart(const AggregateLayout& layout, Group* group, int range_number);
+
+// The group without its header, as docs/formats/state.md has it, with the ranges that do
+// not stand apart; and back, with the bytes that these take.
 void EncodeGroup(const AggregateLayout& layout, Group* group, std::string* out);
-Status DecodeGroup(const AggregateLayout& layout, std::string_view bytes,
-                   GroupTable& table, Group* group);
+Result<int64_t> DecodeGroup(const AggregateLayout& layout, std::string_view bytes,
+                            GroupTable& table, Group* group);
 
 inline SortedCounts*& RangeOf(Group* group, const CallLayout& call) {
   return *reinterpret_cast<SortedCounts**>(group->slots() + call.range_offset);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ops/cells.h"
 #include "ops/testing.h"
 
 namespace weir::ops {
@@ -216,6 +217,90 @@ TEST(AggregateTest, ExtremesFallBackWhenTheWinnerIsTakenAway) {
   t.Restart();
   EXPECT_EQ(t.Feed("- a y 2"), "") << "there were two of it";
   EXPECT_EQ(t.Feed("- a y 2, - a x 1, + a w 0"), "- a y 1, + a w 0");
+}
+
+class RangeTest : public AggregateTest {
+ public:
+  RangeTest()
+      : AggregateTest("name string, n int", 1,
+                      {Call(kMin, 1, "int"), Call(kMax, 1, "int")}) {}
+
+  // What it emitted; then the operator goes on from the store.
+  std::string FeedAndRestart(std::string_view rows) {
+    std::string out = Feed(rows);
+    Commit();
+    Restart();
+    return out;
+  }
+  // How many entries of ranges stand in records of their own.
+  int Apart() {
+    int entries = 0;
+    EXPECT_TRUE(store()
+                    .Scan("op/t", "x",
+                          [&](std::string_view, std::string_view) {
+                            ++entries;
+                            return true;
+                          })
+                    .ok());
+    return entries;
+  }
+};
+
+TEST(AggregateTest, ARangeOfOneEntryIsStoredWithItsGroup) {
+  RangeTest t;
+  EXPECT_EQ(t.FeedAndRestart("+ ann 7, + bob 1, + cid NULL"),
+            "+ ann 7 7, + bob 1 1, + cid NULL NULL");
+  EXPECT_EQ(t.Apart(), 0);
+  EXPECT_EQ(t.FeedAndRestart("+ ann 7"), "");  // once more the same
+  EXPECT_EQ(t.Apart(), 0);
+  EXPECT_EQ(t.FeedAndRestart("+ ann 9"), "- ann 7 7, + ann 7 9");
+  EXPECT_EQ(t.Apart(), 4);
+  EXPECT_EQ(t.FeedAndRestart("+ ann 8, - ann 9"), "- ann 7 9, + ann 7 8");
+  EXPECT_EQ(t.Apart(), 4);
+  EXPECT_EQ(t.FeedAndRestart("- ann 7, - ann 7"), "- ann 7 8, + ann 8 8");
+  EXPECT_EQ(t.Apart(), 0);
+  EXPECT_EQ(t.FeedAndRestart("+ bob 2, - bob 1"), "- bob 1 1, + bob 2 2");
+  EXPECT_EQ(t.FeedAndRestart("+ ann 3, + ann 4"), "- ann 8 8, + ann 3 8");
+  EXPECT_EQ(t.Apart(), 6);
+  EXPECT_EQ(t.FeedAndRestart("- ann 3, - ann 4, - ann 8"), "- ann 3 8");
+  EXPECT_EQ(t.Apart(), 0);
+  EXPECT_EQ(t.FeedAndRestart("+ ann 5, - bob 2"), "- bob 2 2, + ann 5 5");
+  EXPECT_EQ(t.Apart(), 0);
+}
+
+// As a store has it that was written before one entry could stand with its group.
+TEST(AggregateTest, AGroupOfTheFirstFormatHasAllItsEntriesApart) {
+  RangeTest t;
+  EXPECT_EQ(t.FeedAndRestart("+ ann 7"), "+ ann 7 7");
+  state::Delta delta;
+  ASSERT_TRUE(t.store()
+                  .Scan("op/t", "g",
+                        [&](std::string_view key, std::string_view value) {
+                          constexpr size_t kHead = 9;  // format, rows
+                          std::string group(value.substr(0, kHead));
+                          group[0] = 1;
+                          std::string_view rest = value.substr(kHead);
+                          for (const char call : {0, 1}) {
+                            EXPECT_EQ(rest[0], 1);  // one entry
+                            const auto weight = rest.substr(1, 8);
+                            const auto size = ReadAs<uint32_t>(rest.data() + 9);
+                            std::string entry = "x" + std::string(key.substr(1));
+                            entry.push_back(0);
+                            entry.push_back(call);
+                            delta.Put("op/t", entry.append(rest.substr(13, size)),
+                                      weight);
+                            rest.remove_prefix(13 + size);
+                          }
+                          delta.Put("op/t", key, group.append(rest));
+                          return true;
+                        })
+                  .ok());
+  ASSERT_TRUE(t.store().Apply(delta, Next(t.store().applied())).ok());
+  t.Restart();
+  EXPECT_EQ(t.Apart(), 2);
+  EXPECT_EQ(t.FeedAndRestart("+ ann 7"), "");
+  EXPECT_EQ(t.Apart(), 0);
+  EXPECT_EQ(t.FeedAndRestart("- ann 7, - ann 7, + ann 1"), "- ann 7 7, + ann 1 1");
 }
 
 TEST(AggregateTest, BooleansRetract) {
