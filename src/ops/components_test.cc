@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <random>
+#include <set>
 
 #include "base/time.h"
 #include "ops/testing.h"
@@ -49,6 +51,46 @@ TEST(ComponentsTest, ARowThatIsNotThereIsAnError) {
   EXPECT_THAT(c.Feed("- crm 1 x NULL 1"), testing::HasSubstr("not there"));
 }
 
+using Below = std::function<int(int)>;
+
+// Feeds one step of random changes to `*rows`: each takes one away or adds what `make`
+// gives. What it emits is added to `*out`.
+template <class Row, class Make>
+void RandomStep(OperatorTest& c, const data::Schema& input, const data::Schema& output,
+                const Below& below, const Make& make, std::multiset<Row>* rows,
+                std::map<std::string, int>* out) {
+  std::string feed;
+  for (int change = 1 + below(6); change > 0; --change) {
+    if (!rows->empty() && below(5) < 2) {
+      auto row = rows->begin();
+      std::advance(row, below(static_cast<int>(rows->size())));
+      feed += fmt::format("{}- {}", feed.empty() ? "" : ", ", row->Text());
+      rows->erase(row);
+    } else {
+      const Row row = make();
+      feed += fmt::format("{}+ {}", feed.empty() ? "" : ", ", row.Text());
+      rows->insert(row);
+    }
+  }
+  ASSERT_TRUE(c.Process(BatchFromText(input, feed)).ok());
+  ASSERT_TRUE(c.Flush().ok());
+  for (const data::Batch& batch : c.TakeEmitted()) {
+    for (int64_t i = 0; i < batch.num_rows(); ++i) {
+      const data::Batch one{batch.rows->Slice(i, 1), {}};
+      const std::string text = TextFromBatch(output, one).substr(2);
+      if (((*out)[text] += batch.weight(i)) == 0) out->erase(text);
+    }
+  }
+}
+
+void CommitOrRestartAtTimes(OperatorTest& c, const Below& below) {
+  if (below(3) == 0) c.Commit();
+  if (below(6) == 0) {
+    c.Commit();
+    c.Restart();
+  }
+}
+
 // What the operator has put out adds up to what union-find makes of all rows, for any
 // batching, memory and restarts.
 TEST(ComponentsTest, RandomGraphsAgainstUnionFind) {
@@ -76,29 +118,14 @@ TEST(ComponentsTest, RandomGraphsAgainstUnionFind) {
     std::multiset<Row> rows;
     std::map<std::string, int> out;
     for (int step = 0; step < 25; ++step) {
-      std::string feed;
-      for (int change = 1 + below(6); change > 0; --change) {
-        if (!rows.empty() && below(5) < 2) {
-          auto row = rows.begin();
-          std::advance(row, below(static_cast<int>(rows.size())));
-          feed += fmt::format("{}- {}", feed.empty() ? "" : ", ", row->Text());
-          rows.erase(row);
-        } else {
-          const Row row{below(records), below(records) - 2 < 0 ? -1 : below(records),
-                        below(3) == 0 ? below(4) : -1, below(12) - 1 < 0 ? -1 : below(9)};
-          feed += fmt::format("{}+ {}", feed.empty() ? "" : ", ", row.Text());
-          rows.insert(row);
-        }
-      }
-      ASSERT_TRUE(c.Process(BatchFromText(SchemaFromText(kInput), feed)).ok());
-      ASSERT_TRUE(c.Flush().ok());
-      for (const data::Batch& batch : c.TakeEmitted()) {
-        for (int64_t i = 0; i < batch.num_rows(); ++i) {
-          const data::Batch one{batch.rows->Slice(i, 1), {}};
-          const std::string text = TextFromBatch(SchemaFromText(kOutput), one).substr(2);
-          if ((out[text] += batch.weight(i)) == 0) out.erase(text);
-        }
-      }
+      RandomStep(
+          c, SchemaFromText(kInput), SchemaFromText(kOutput), below,
+          [&]() -> Row {
+            return {below(records), below(records) - 2 < 0 ? -1 : below(records),
+                    below(3) == 0 ? below(4) : -1, below(12) - 1 < 0 ? -1 : below(9)};
+          },
+          &rows, &out);
+      if (HasFatalFailure()) return;
       // The reference.
       std::map<int, std::pair<std::pair<int, std::string>, int>> parent;  // order, root
       std::map<std::pair<int, int>, std::set<int>> carriers;
@@ -132,11 +159,7 @@ TEST(ComponentsTest, RandomGraphsAgainstUnionFind) {
                              Row{first[root(id)], 0, 0, 0}.Name())] = 1;
       }
       ASSERT_EQ(out, expected) << "history " << history << ", step " << step;
-      if (below(3) == 0) c.Commit();
-      if (below(6) == 0) {
-        c.Commit();
-        c.Restart();
-      }
+      CommitOrRestartAtTimes(c, below);
     }
   }
 }
@@ -222,33 +245,18 @@ TEST(ComponentsTest, RandomHistoriesAgainstUnionFind) {
     std::multiset<Row> rows;
     std::map<std::string, int> out;
     for (int step = 0; step < 20; ++step) {
-      std::string feed;
-      for (int change = 1 + below(6); change > 0; --change) {
-        if (!rows.empty() && below(5) < 2) {
-          auto row = rows.begin();
-          std::advance(row, below(static_cast<int>(rows.size())));
-          feed += fmt::format("{}- {}", feed.empty() ? "" : ", ", row->Text());
-          rows.erase(row);
-        } else {
-          const Row row{below(records),
-                        below(4) == 0 ? -1 : below(1 + records / 2),
-                        below(3) == 0 ? below(2) : -1,
-                        below(6) - 1,
-                        below(12) == 0 ? -1 : below(moments),
-                        below(3) == 0 ? below(moments) : -1};
-          feed += fmt::format("{}+ {}", feed.empty() ? "" : ", ", row.Text());
-          rows.insert(row);
-        }
-      }
-      ASSERT_TRUE(c.Process(BatchFromText(input, feed)).ok());
-      ASSERT_TRUE(c.Flush().ok());
-      for (const data::Batch& batch : c.TakeEmitted()) {
-        for (int64_t i = 0; i < batch.num_rows(); ++i) {
-          const data::Batch one{batch.rows->Slice(i, 1), {}};
-          const std::string text = TextFromBatch(output, one).substr(2);
-          if ((out[text] += batch.weight(i)) == 0) out.erase(text);
-        }
-      }
+      RandomStep(
+          c, input, output, below,
+          [&]() -> Row {
+            return {below(records),
+                    below(4) == 0 ? -1 : below(1 + records / 2),
+                    below(3) == 0 ? below(2) : -1,
+                    below(6) - 1,
+                    below(12) == 0 ? -1 : below(moments),
+                    below(3) == 0 ? below(moments) : -1};
+          },
+          &rows, &out);
+      if (HasFatalFailure()) return;
       // The reference: by record the first of its component, and since when.
       std::map<std::string, int> expected;
       std::map<int, std::pair<int, int>> open;
@@ -291,11 +299,7 @@ TEST(ComponentsTest, RandomHistoriesAgainstUnionFind) {
       for (const auto& [record, span] : open)
         expected[fmt::format("{} {} {} NULL", record, span.first, span.second)] = 1;
       ASSERT_EQ(out, expected) << "history " << history << ", step " << step;
-      if (below(3) == 0) c.Commit();
-      if (below(6) == 0) {
-        c.Commit();
-        c.Restart();
-      }
+      CommitOrRestartAtTimes(c, below);
     }
   }
 }
