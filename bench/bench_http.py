@@ -14,6 +14,7 @@ from bench_rides import EXAMPLE, contract_only
 from common import ROOT, WEIR, Goal, Sampler, Server, Wrong, benchmark, call, cpu_of, memory_of
 
 LOAD = ROOT / "build/release/http_load"
+RATE = 40_000  # single requests a second that are the goal
 
 
 def up(b, project, lake, *sets):
@@ -74,23 +75,25 @@ def load_options(parser):
 
 
 @benchmark("http-single", work="one event a request over HTTP, durable before the answer, tables kept",
-           goals=[Goal("requests_per_s", ">=", 40_000), Goal("p99_ms", "<=", 5)], options=load_options)
+           goals=[Goal("requests_per_s", ">=", RATE), Goal("p99_ms", "<=", 5)], options=load_options)
 def http_single(b):
+    """`p99_ms` is at half of the highest rate, however high that is; `p99_at_40k_ms` at the rate that is the goal, `p99_at_20k_ms` at half of it."""
     usual = ["--connections", b.o.connections, "--seconds", b.o.seconds, "--warmup", 2]
 
     def half(done):
         return [*usual, "--rate", max(1, round(done[0]["requests_per_s"] / 2))]
 
-    (full, open_loop), peak = driven(b, contract_only(b), usual, half)
+    (full, open_loop, at_goal, at_half_goal), peak = driven(b, contract_only(b), usual, half, [*usual, "--rate", RATE], [*usual, "--rate", RATE // 2])
     (models,), models_peak = driven(b, EXAMPLE, usual)
     return {
         "figures": {"requests_per_s": full["requests_per_s"], "p99_ms": open_loop["p99_ms"], "p50_ms": open_loop["p50_ms"],
                     "p999_ms": open_loop["p999_ms"], "half_load_per_s": open_loop["requests_per_s"],
+                    f"p99_at_{RATE // 1000}k_ms": at_goal["p99_ms"], f"p99_at_{RATE // 2000}k_ms": at_half_goal["p99_ms"],
                     "server_cpu_us": full["server_cpu_us"], "client_cpu_us": full["client_cpu_us"],
                     "with_models_per_s": models["requests_per_s"], "with_models_server_cpu_us": models["server_cpu_us"],
                     "peak_rss_bytes": max(peak, models_peak)},
         "parameters": {"connections": b.o.connections, "seconds": b.o.seconds},
-        "details": {"closed_loop": full, "open_loop_half": open_loop, "closed_loop_with_models": models},
+        "details": {"closed_loop": full, "open_loop_half": open_loop, "open_loop_at_goal": at_goal, "open_loop_at_half_goal": at_half_goal, "closed_loop_with_models": models},
     }
 
 
