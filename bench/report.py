@@ -3,10 +3,12 @@ import json
 import sys
 
 import common
+from svg import short
 
 PAGE = common.ROOT / "docs/performance.md"
 BEGIN, END = "<!-- figures: written by ./x bench report -->", "<!-- end of figures -->"
 PROFILE_BEGIN, PROFILE_END = "<!-- profile: written by ./x bench report -->", "<!-- end of profile -->"
+EPOCHS_BEGIN, EPOCHS_END = "<!-- epochs: written by ./x bench report -->", "<!-- end of epochs -->"
 
 
 def results():
@@ -71,6 +73,31 @@ def profile_text(found):
     return "\n".join([*lines, PROFILE_END])
 
 
+def epochs_table(points, growth):
+    """A row for each kind and place: its figures at each size, and how often the smallest goes into the largest."""
+    sizes = sorted({p["rows"] for p in points})
+    at = {(p["kind"], p["place"], p["rows"]): p for p in points}
+    measures = (("wall_ms", "ms", 1), ("cpu_ms", "ms CPU", 1), ("bytes", "kB", 1000))
+    lines = ["| kind | changes | " + " | ".join(f"{unit} at {' / '.join(short(s) for s in sizes)} | grows" for _, unit, _ in measures) + " |",
+             "|---|---|" + "---|--:|" * len(measures)]
+    for kind, place in dict.fromkeys((p["kind"], p["place"]) for p in points):
+        cells = []
+        for value, _, scale in measures:
+            figures = [f"{at[kind, place, s][value] / scale:.0f}" if (kind, place, s) in at else "-" for s in sizes]
+            times = growth[f"{kind} {place}"][value]
+            cells.append(f"{' / '.join(figures)} | {f'**{times}**' if times > 2 else times}")
+        lines.append(f"| {kind} | {'anywhere' if place == 'wide' else place} | {' | '.join(cells)} |")
+    return lines
+
+
+def epochs_text(found):
+    r = found.get("ivm-epochs")
+    lines = [EPOCHS_BEGIN, ""]
+    if r:
+        lines += [f"{r['commit']}, {r['date'][:10]}, load before {r['machine']['load_before']}:", "", *epochs_table(r["details"]["points"], r["details"]["growth"]), ""]
+    return "\n".join([*lines, EPOCHS_END])
+
+
 def text(found):
     where = machines(found)
     head = [f"Measured on {'; '.join(where)}. Other loads on the machine before each run: `load_before` in `bench/results`.", ""] if where else []
@@ -89,4 +116,5 @@ def between(page, begin, end, new):
 def write():
     found = results()
     page = between(PAGE.read_text(), BEGIN, END, text(found))
+    page = between(page, EPOCHS_BEGIN, EPOCHS_END, epochs_text(found))
     PAGE.write_text(between(page, PROFILE_BEGIN, PROFILE_END, profile_text(found)))

@@ -57,6 +57,33 @@ def test_memory_of_identities(t):
     t.ok(f["peak_rss_20k_mb"] > 10 and f["restart_rss_20k_mb"] > 10, f"figures: {f}")
 
 
+# A kind's judge that asks for something else than the model: the rows must be found wrong.
+OTHER_QUERY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import run
+run.load()
+import bench_epochs
+bench_epochs.JUDGE["append"] = bench_epochs.KINDS["append"][0].replace("n * 2", "n * 2 + CASE WHEN c = 77 THEN 1 ELSE 0 END")
+sys.argv = ["run.py", "ivm-epochs", "--kind", "append", "--sizes", "10000"]
+sys.exit(run.main())
+"""
+
+
+def test_epochs_against_history(t):
+    r = figures(t, "ivm-epochs", "--kind", "append", "--kind", "aggregate", "--sizes", "10000", "20000")
+    points = [(p["kind"], p["place"], p["rows"], p["rows_per_key"]) for p in r["details"]["points"]]
+    t.equal(points, [("append", "wide", 10000, 10), ("append", "wide", 20000, 10), ("aggregate", "wide", 10000, 10), ("aggregate", "wide", 20000, 10),
+                     ("aggregate", "end", 10000, 10), ("aggregate", "middle", 10000, 10), ("aggregate", "end", 20000, 20), ("aggregate", "middle", 20000, 20)], "what was measured")
+    for p in r["details"]["points"]:
+        # Bronze alone takes some ten bytes for each of the thousand changes.
+        t.ok(p["wall_ms"] > 0 and p["cpu_ms"] > 0 and p["data_bytes"] > 10_000 and p["state_bytes"] > 10_000 and p["metadata_bytes"] > 1000, f"a point: {p}")
+        t.ok(p["bytes"] > p["data_bytes"] + p["metadata_bytes"], f"bytes of a point: {p}")
+    p = subprocess.run([PYTHON, "-c", OTHER_QUERY, ROOT / "bench"], capture_output=True, text=True, timeout=600,
+                       env={**os.environ, "WEIR": str(WEIR), "WEIR_BENCH_DIR": str(t.dir)})
+    t.ok(p.returncode == 1 and "gold.m" in p.stderr, f"another query's rows, and the benchmark ends with {p.returncode}:\n{p.stderr[-2000:]}")
+
+
 def test_the_http_door(t):
     f = figures(t, "http-single", "--seconds", "1", "--connections", "16")["figures"]
     for key in ("requests_per_s", "p99_ms", "server_cpu_us", "client_cpu_us", "with_models_per_s"):
@@ -130,10 +157,13 @@ def test_results_keep_their_history_and_fill_the_page(t):
     t.equal([h["commit"] for h in kept["history"]], [f"c{n}" for n in range(common.HISTORY_MAX + 1, 1, -1)], "the commits before")
     common.keep({**result, "benchmark": "profile", "goals": [], "details": {
         "rides": {"ingest": {"JSON": .5, "zstd": .004}, "encoder": {"zstd": .25}}, "rides_run": {"events": 1000, "samples": 10}}})
-    report.PAGE.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nbetween\n{report.PROFILE_BEGIN}{report.PROFILE_END}\nafter\n")
+    points = [{"kind": "top", "place": "end", "rows": rows, "wall_ms": ms, "cpu_ms": 2 * ms, "bytes": 3000} for rows, ms in ((10_000, 40.2), (1_000_000, 90))]
+    common.keep({**result, "benchmark": "ivm-epochs", "goals": [], "details": {"points": points, "growth": {"top end": {"wall_ms": 2.24, "cpu_ms": 2.24, "bytes": 1.0}}}})
+    report.PAGE.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\n{report.EPOCHS_BEGIN}\n{report.EPOCHS_END}\nbetween\n{report.PROFILE_BEGIN}{report.PROFILE_END}\nafter\n")
     for _ in range(2):
         report.write()
     page = report.PAGE.read_text()
     t.ok(page.startswith("before\n") and page.endswith("\nafter\n") and "\nold\n" not in page, f"the page around the table:\n{page}")
     t.ok("| zstd | 0.25 |  | 0.25 |" in page and "| **sum** | **0.75** | **0.50** | **0.25** |" in page, f"the profile:\n{page}")
+    t.ok("| top | end | 40 / 90 | **2.24** | 80 / 180 | **2.24** | 3 / 3 | 1.0 |" in page, f"the epochs:\n{page}")
     t.ok("`rate` 5 (goal >= 6: **missed**)" in page and "`other` 1.5" in page, f"the table:\n{page}")
