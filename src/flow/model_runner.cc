@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "data/arrow.h"
+#include "flow/port_rows.h"
 #include "ops/asof.h"
 #include "ops/components.h"
 #include "ops/join.h"
@@ -17,8 +18,6 @@
 
 namespace weir::flow {
 namespace {
-
-constexpr const char* kWeight = "_weight";
 
 class Collector final : public ops::Emitter {
  public:
@@ -58,6 +57,10 @@ std::string InputRelation(const plan::Port& port) {
   return port.stage < 0 ? port.table : StageRelation(port.stage);
 }
 
+const std::string& SqlOf(const plan::Port& port) {
+  return port.passed.empty() ? port.sql : port.computed_sql;
+}
+
 // Every row as often as its weight says, without weights.
 Result<duck::RowBatches> Repeated(const std::vector<data::Batch>& batches) {
   duck::RowBatches out;
@@ -81,40 +84,6 @@ data::Batch Renamed(const data::Batch& batch, const std::shared_ptr<arrow::Schem
 }
 
 }  // namespace
-
-data::Schema WithWeight(data::Schema schema) {
-  schema.fields.push_back({kWeight, data::Simple(data::Kind::kInt32)});
-  return schema;
-}
-
-Result<std::shared_ptr<arrow::RecordBatch>> WithWeightColumn(const data::Batch& batch) {
-  const int64_t rows = batch.num_rows();
-  std::shared_ptr<arrow::Buffer> buffer =
-      WEIR_ARROW(arrow::AllocateBuffer(rows * static_cast<int64_t>(sizeof(int32_t))));
-  auto* out = reinterpret_cast<int32_t*>(buffer->mutable_data());
-  if (batch.weights.empty()) {
-    std::fill(out, out + rows, 1);
-  } else {
-    std::copy(batch.weights.begin(), batch.weights.end(), out);
-  }
-  const auto column = arrow::MakeArray(
-      arrow::ArrayData::Make(arrow::int32(), rows, {nullptr, std::move(buffer)}, 0));
-  return WEIR_ARROW(batch.rows->AddColumn(batch.rows->num_columns(),
-                                          arrow::field(kWeight, arrow::int32()), column));
-}
-
-Result<data::Batch> FromWeightColumn(const std::shared_ptr<arrow::RecordBatch>& rows) {
-  const int last = rows->num_columns() - 1;
-  WEIR_CHECK(rows->schema()->field(last)->name() == kWeight &&
-             rows->column(last)->type_id() == arrow::Type::INT32);
-  const auto* weights = rows->column(last)->data()->GetValues<int32_t>(1);
-  data::Batch out{WEIR_ARROW(rows->RemoveColumn(last)), {}};
-  if (std::any_of(weights, weights + rows->num_rows(),
-                  [](int32_t w) { return w != 1; })) {
-    out.weights.assign(weights, weights + rows->num_rows());
-  }
-  return out;
-}
 
 std::string ModelRunner::StateSpace(std::string_view model,
                                     std::string_view fingerprint) {
@@ -182,9 +151,12 @@ Status ModelRunner::OpenStage(Shard& shard, size_t number, int64_t memory_max) {
           StageRelation(port.stage),
           WithWeight(plan_.stages[static_cast<size_t>(port.stage)].output)));
     }
-    auto& statement = port.fast_sql.empty() ? work.ports[p].sql : work.ports[p].fast;
-    statement = WEIR_TRY(
-        shard.session->Prepare(port.fast_sql.empty() ? port.sql : port.fast_sql));
+    if (port.fast_sql.empty()) {
+      work.ports[p].sql = WEIR_TRY(shard.session->Prepare(SqlOf(port)));
+    } else {
+      work.ports[p].fast = WEIR_TRY(shard.session->Prepare(
+          port.passed.empty() ? port.fast_sql : port.computed_fast_sql));
+    }
   }
   const std::string space = StageSpace(plan_, number);
   const data::Schema input = stage.ports.empty() ? data::Schema() : stage.ports[0].schema;
@@ -277,12 +249,19 @@ Status ModelRunner::Pre(Shard& shard, size_t number, size_t p,
   if (rows.empty() || (port.empty_unless_stage >= 0 &&
                        !failed(port.empty_unless_stage, port.empty_unless_port)))
     return {};
-  duck::RowBatches weighted;
-  for (const data::Batch& batch : rows)
-    weighted.push_back(WEIR_TRY(WithWeightColumn(batch)));
-  WEIR_TRY(shard.session->SetInput(InputRelation(port), std::move(weighted)));
+  const bool passes = !port.passed.empty();
+  duck::RowBatches relation;
+  int64_t first = 0;
+  for (const data::Batch& batch : rows) {
+    relation.push_back(
+        WEIR_TRY(passes ? WithNumberColumn(batch, first) : WithWeightColumn(batch)));
+    first += batch.num_rows();
+  }
+  WEIR_TRY(shard.session->SetInput(InputRelation(port), std::move(relation)));
   const auto run = [&](duck::Prepared& statement) -> Status {
-    for (const auto& out : WEIR_TRY(shard.session->Run(statement))) {
+    const duck::RowBatches computed = WEIR_TRY(shard.session->Run(statement));
+    if (passes) return AddPassed(port, rows, computed, &work.rows);
+    for (const auto& out : computed) {
       if (out->num_rows() > 0) work.rows.push_back(WEIR_TRY(FromWeightColumn(out)));
     }
     return {};
@@ -292,7 +271,7 @@ Status ModelRunner::Pre(Shard& shard, size_t number, size_t p,
     if (done.ok() || done.error().code != Code::kInvalid) return done;
     // Some row fails. Nothing of the others was given out yet.
     work.failed = true;
-    if (work.sql == nullptr) work.sql = WEIR_TRY(shard.session->Prepare(port.sql));
+    if (work.sql == nullptr) work.sql = WEIR_TRY(shard.session->Prepare(SqlOf(port)));
   }
   return run(*work.sql);
 }

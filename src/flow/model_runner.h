@@ -135,10 +135,4 @@ class ModelRunner {
   ModelWork work_;
 };
 
-// `batch` with its weights as a last column `_weight`, and back. The schema of a relation
-// that carries them.
-Result<std::shared_ptr<arrow::RecordBatch>> WithWeightColumn(const data::Batch& batch);
-Result<data::Batch> FromWeightColumn(const std::shared_ptr<arrow::RecordBatch>& rows);
-data::Schema WithWeight(data::Schema schema);
-
 }  // namespace weir::flow

@@ -68,35 +68,47 @@ Result<std::string> QueryPlanner::SelectList(const std::vector<Item>& items) {
   return out;
 }
 
+Result<std::string> QueryPlanner::PortSql(const Input& input, const Json& where,
+                                          const std::vector<Item>& items,
+                                          std::string_view weight) {
+  std::string sql = fmt::format("SELECT {}{} FROM {}", WEIR_TRY(SelectList(items)),
+                                weight, duck::QuoteTable(input.name));
+  if (!where.is_null()) {
+    sql +=
+        " WHERE " + WEIR_TRY(ast_.PrintExpr(WEIR_TRY(InUtc(ast_, where, input.schema))));
+  }
+  return sql;
+}
+
 Status QueryPlanner::SetPort(const Input& input, const Json& where,
                              const std::vector<Item>& items, Port* port, bool negate) {
-  std::vector<Item> shorter;
-  for (const Item& item : items)
+  std::vector<Item> shorter, computed;
+  std::vector<int> passed;
+  for (const Item& item : items) {
     shorter.push_back({item.name, WEIR_TRY(InUtc(ast_, item.expr, input.schema))});
+    passed.push_back(IsColumn(item.expr) ? input.schema.IndexOf(NamesOf(item.expr)[0])
+                                         : -1);
+    if (passed.back() < 0) computed.push_back(shorter.back());
+  }
   port->table = input.stage < 0 ? input.name : "";
   port->stage = input.stage;
   port->sql =
-      fmt::format("SELECT {}{} FROM {}", WEIR_TRY(SelectList(shorter)),
-                  negate ? "-_weight AS _weight" : kWeight, duck::QuoteTable(input.name));
-  if (!where.is_null()) {
-    port->sql +=
-        " WHERE " + WEIR_TRY(ast_.PrintExpr(WEIR_TRY(InUtc(ast_, where, input.schema))));
-  }
+      WEIR_TRY(PortSql(input, where, shorter, negate ? "-_weight AS _weight" : kWeight));
   port->schema = WEIR_TRY(pieces_.Describe(port->sql));
   port->schema.fields.pop_back();
   port->fast_sql.clear();
-  if (!negate) WEIR_TRY(SetFastSql(input, where, items, port));
+  port->computed_sql.clear();
+  port->computed_fast_sql.clear();
+  port->passed.clear();
   port->columns.clear();
-  port->is_projection = where.is_null() && !negate;
-  for (const Item& item : items) {
-    if (!IsColumn(item.expr)) {
-      port->is_projection = false;
-      continue;
-    }
-    port->columns.push_back(input.schema.IndexOf(NamesOf(item.expr)[0]));
+  port->is_projection = computed.empty() && where.is_null() && !negate;
+  if (port->is_projection) port->columns = passed;
+  if (negate) return {};
+  if (!port->is_projection && computed.size() < items.size()) {
+    port->passed = std::move(passed);
+    port->computed_sql = WEIR_TRY(PortSql(input, where, computed, kWeight));
   }
-  if (!port->is_projection) port->columns.clear();
-  return {};
+  return SetFastSql(input, where, items, port);
 }
 
 // A check `TRY({'v': e}) IS NOT NULL` costs computing e again. Where an item is `TRY(e)`,
@@ -154,12 +166,13 @@ Status QueryPlanner::SetFastSql(const Input& input, const Json& where,
     fast_where =
         And(std::move(fast_where), expr != nullptr ? condition : untried(condition));
   }
-  port->fast_sql = fmt::format("SELECT {}{} FROM {}", WEIR_TRY(SelectList(plain)),
-                               kWeight, duck::QuoteTable(input.name));
-  if (!fast_where.is_null())
-    port->fast_sql +=
-        " WHERE " +
-        WEIR_TRY(ast_.PrintExpr(WEIR_TRY(InUtc(ast_, fast_where, input.schema))));
+  port->fast_sql = WEIR_TRY(PortSql(input, fast_where, plain, kWeight));
+  if (!port->passed.empty()) {
+    for (size_t i = plain.size(); i-- > 0;) {
+      if (port->passed[i] >= 0) plain.erase(plain.begin() + static_cast<int64_t>(i));
+    }
+    port->computed_fast_sql = WEIR_TRY(PortSql(input, fast_where, plain, kWeight));
+  }
   checked_ports_[port->sql] = std::move(out);
   return {};
 }

@@ -305,6 +305,36 @@ std::vector<std::string> Counted(const duck::RowBatches& weighted) {
   return out;
 }
 
+// What `sql` computes, with the columns that the port passes on of the rows it names.
+std::vector<std::string> WithPassed(duck::Session& session, const Port& port,
+                                    const std::string& relation,
+                                    const std::shared_ptr<arrow::RecordBatch>& input,
+                                    const std::string& sql) {
+  arrow::Int32Builder counter;
+  for (int32_t i = 0; i < input->num_rows(); ++i) (void)counter.Append(i);
+  EXPECT_TRUE(session
+                  .SetInput(relation, {*input->AddColumn(input->num_columns(), "_weight",
+                                                         *counter.Finish())})
+                  .ok());
+  duck::RowBatches out;
+  for (const auto& computed : Query(session, sql)) {
+    const auto numbers = computed->column(computed->num_columns() - 1);
+    const auto* first = static_cast<const arrow::Int32Array&>(*numbers).raw_values();
+    const data::Batch rows =
+        *data::Take({input, {}}, {first, static_cast<size_t>(computed->num_rows())});
+    int next = 0;
+    arrow::ArrayVector columns;
+    for (const int column : port.passed)
+      columns.push_back(column < 0 ? computed->column(next++)
+                                   : rows.rows->column(column));
+    EXPECT_EQ(next + 1, computed->num_columns()) << sql;
+    out.push_back(arrow::RecordBatch::Make(data::ToArrow(port.schema),
+                                           computed->num_rows(), columns));
+  }
+  EXPECT_TRUE(session.SetInput(relation, {WithWeights(input)}).ok());
+  return Sorted(out);
+}
+
 std::vector<std::string> RunPieces(const ModelPlan& plan,
                                    const std::map<std::string, data::Schema>& schemas,
                                    const Tables& tables) {
@@ -323,6 +353,12 @@ std::vector<std::string> RunPieces(const ModelPlan& plan,
         data::Batch picked =
             data::SelectColumns({tables.at(port.table), {}}, port.columns);
         EXPECT_EQ(Sorted({WithWeights(picked.rows)}), Sorted(rows));
+      }
+      if (!port.passed.empty() && port.stage < 0) {
+        EXPECT_EQ(WithPassed(*session, port, port.table, tables.at(port.table),
+                             port.computed_sql),
+                  Sorted(Inserted(rows)))
+            << port.computed_sql;
       }
       const std::string name = fmt::format("_in{}", p);
       const bool weighted =

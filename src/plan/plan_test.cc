@@ -94,6 +94,64 @@ TEST(PlanTest, TripsAreOneAggregateSharingColumns) {
   EXPECT_TRUE(plan.models[1].stages[0].aggregate.input_retracts);
 }
 
+TEST(PlanTest, ColumnsThatStayWhatTheyAreAreNotComputed) {
+  const auto port = [](const std::string& body) {
+    return PlanBody(body).stages.at(0).ports.at(0);
+  };
+  const Port some = port(
+      "SELECT upper(k) AS u, K AS kk, k, s.a AS a, l, CAST(id AS BIGINT) AS i FROM "
+      "silver.changing WHERE ok");
+  EXPECT_THAT(some.passed, ElementsAre(-1, 1, 1, -1, 8, -1));
+  EXPECT_EQ(some.computed_sql,
+            "SELECT upper(k) AS \"u\", s.a AS \"a\", CAST(id AS "
+            "BIGINT) AS \"i\", _weight FROM \"silver\".\"changing\" WHERE ok");
+  EXPECT_EQ(some.computed_fast_sql, "");
+
+  const Port filtered = port("SELECT n, k FROM silver.changing WHERE ok");
+  EXPECT_THAT(filtered.passed, ElementsAre(2, 1));
+  EXPECT_EQ(filtered.computed_sql,
+            "SELECT _weight FROM \"silver\".\"changing\" WHERE ok");
+  EXPECT_FALSE(filtered.is_projection);
+
+  const Port picked = port("SELECT n, k FROM silver.changing");
+  EXPECT_TRUE(picked.is_projection);
+  EXPECT_THAT(picked.columns, ElementsAre(2, 1));
+  EXPECT_THAT(picked.passed, ElementsAre());
+
+  EXPECT_THAT(port("SELECT upper(k) AS u, 1 AS one FROM silver.changing").passed,
+              ElementsAre());
+}
+
+TEST(PlanTest, ColumnsThatStayWhatTheyAreStandBesideThoseThatFail) {
+  const ModelPlan plan = PlanBody(
+      "SELECT id, n * 2 AS twice, k FROM silver.changing WHERE CAST(k AS INTEGER) > 3");
+  const Port& port = plan.stages.at(0).ports.at(0);
+  EXPECT_THAT(port.passed, ElementsAre(0, -1, 1));
+  EXPECT_EQ(
+      port.computed_sql,
+      "SELECT TRY((n * 2)) AS \"twice\", _weight FROM \"silver\".\"changing\" WHERE "
+      "((TRY(CAST(k AS INTEGER)) > 3) AND (TRY(struct_pack(v := (n * 2))) IS NOT "
+      "NULL))");
+  EXPECT_EQ(port.computed_fast_sql,
+            "SELECT (n * 2) AS \"twice\", _weight FROM \"silver\".\"changing\" WHERE "
+            "(TRY(CAST(k AS INTEGER)) > 3)");
+}
+
+// Rows that are taken away have other weights than those they are made of.
+TEST(PlanTest, RowsTakenAwayAreComputedWhole) {
+  const ModelPlan plan =
+      PlanBody("SELECT k, n FROM silver.changing ORDER BY id LIMIT 3 OFFSET 2");
+  for (const Stage& stage : plan.stages) {
+    for (const Port& port : stage.ports) {
+      if (port.sql.find("-_weight") == std::string::npos) continue;
+      EXPECT_THAT(port.passed, ElementsAre());
+      EXPECT_FALSE(port.is_projection);
+      return;
+    }
+  }
+  FAIL() << "no port takes rows away";
+}
+
 TEST(PlanTest, PlainViewsStandInTheirReadersQueries) {
   const Plan plan = MustPlan(
       {"CREATE VIEW silver.good AS SELECT k, n * 2 AS nn FROM silver.changing WHERE ok",

@@ -347,6 +347,10 @@ class QueryPlanner {
   // Adds the stage, or finds one that does the same.
   Result<Input> AddStage(Stage stage);
   Result<std::string> SelectList(const std::vector<Item>& items);
+  // The items, which are in UTC, and the weight of the input's rows for which `where` is
+  // true.
+  Result<std::string> PortSql(const Input& input, const Json& where,
+                              const std::vector<Item>& items, std::string_view weight);
   static std::vector<std::string> Carried(const std::vector<std::string>& key,
                                           const std::vector<Item>& items);
 

@@ -45,6 +45,12 @@ struct Port {
   std::string fast_sql;
   // The port whose fast_sql fails whenever this one gives a row, if one does; -1: none.
   int empty_unless_stage = -1, empty_unless_port = -1;
+  // By column of `schema`, which column of the input it is as it stands; -1: none, it is
+  // computed. `computed_sql` and `computed_fast_sql` are `sql` and `fast_sql` without
+  // those columns: rows need not go through DuckDB to stay what they are. Empty when all
+  // columns are computed, and where `_weight` is not the input's.
+  std::vector<int> passed;
+  std::string computed_sql, computed_fast_sql;
   bool is_projection =
       false;  // sql only picks columns: `columns` of the input, no SQL needed
   std::vector<int> columns;
