@@ -209,6 +209,7 @@ def grow(lake, folder, size):
             lake.push_file(source, path)
     lake.wait_for_commit(0.005)
     lake.rest(10)
+    lake.connection.close()  # the next request opens it again: the server may have given it up meanwhile
 
 
 def measure_point(lake, folder, size, place):
