@@ -223,8 +223,9 @@ bool Fits(Kind kind, const Json& value) {
 Json Unknown(const Json& value, const std::vector<data::Field>& fields) {
   Json out = Json::object();
   for (const auto& [key, below] : value.items()) {
-    const auto field = std::find_if(fields.begin(), fields.end(),
-                                    [&](const data::Field& f) { return f.name == key; });
+    const auto field =
+        std::find_if(fields.begin(), fields.end(),
+                     [&name = key](const data::Field& f) { return f.name == name; });
     if (field == fields.end()) {
       out[key] = below;
     } else if (field->type.kind == Kind::kStruct && below.is_object()) {

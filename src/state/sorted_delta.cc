@@ -62,7 +62,8 @@ void SortedDelta::Add(const Delta::Record& record) {
 
 Status SortedDelta::ForEach(const std::function<Status(const Row&)>& visit) {
   std::vector<Place> order, scratch;
-  for (const auto& [space, entries] : spaces_) {
+  for (const auto& in_space : spaces_) {
+    const auto& entries = in_space.second;
     WEIR_CHECK(entries.size() <= std::numeric_limits<uint32_t>::max());
     order.resize(entries.size());
     for (size_t i = 0; i < entries.size(); ++i) {
@@ -91,7 +92,7 @@ Status SortedDelta::ForEach(const std::function<Status(const Row&)>& visit) {
       if (i + 1 < order.size() && order[i + 1].first_bytes == order[i].first_bytes &&
           entries[order[i + 1].index].Key() == entry.Key())
         continue;
-      Row row{space, entry.Key(), {}, entry.value_bytes == kErased};
+      Row row{in_space.first, entry.Key(), {}, entry.value_bytes == kErased};
       if (!row.erased) row.value = {entry.value, entry.value_bytes};
       WEIR_TRY(visit(row));
     }
