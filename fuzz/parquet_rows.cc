@@ -68,7 +68,8 @@ WEIR_FUZZER(parquet_rows)(std::string_view bytes) {
   if (whole.rows.empty()) return;
   const size_t at = Choice(bytes, 2, whole.rows.size());
   const Taken rest = Take(io, bytes.size(), static_cast<int64_t>(at), 1000, 1 << 20);
-  WEIR_CHECK(rest.error == whole.error);
+  // What is wrong is told by the row groups that are read; that it is wrong must not be.
+  WEIR_CHECK(rest.error.empty() == whole.error.empty());
   WEIR_CHECK(std::ranges::equal(rest.rows, std::span(whole.rows).subspan(at)));
 }
 
