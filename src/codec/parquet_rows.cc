@@ -312,17 +312,10 @@ class Rows final : public ParquetRows {
       if (from > rows_)
         return Corrupt("it has fewer rows than what was read of it before");
       next_ = from;
-      int64_t first = 0;
-      std::vector<int> groups;
-      for (int i = 0; i < metadata->num_row_groups(); ++i) {
-        const int64_t end = first + metadata->RowGroup(i)->num_rows();
-        if (end > from) {
-          if (groups.empty()) skip_ = from - first;
-          groups.push_back(i);
-        }
-        first = end;
-      }
-      batches_ = WEIR_ARROW(reader_->GetRecordBatchReader(groups));
+      while (group_ < metadata->num_row_groups() &&
+             group_end_ + metadata->RowGroup(group_)->num_rows() <= from)
+        group_end_ += metadata->RowGroup(group_++)->num_rows();
+      skip_ = from - group_end_;
       return {};
     });
   }
@@ -374,15 +367,24 @@ class Rows final : public ParquetRows {
         fmt::format("its footer says {} rows, and its row groups others", rows_));
   }
 
-  // A batch that has a row left.
+  // A batch that has a row left. No batch is of two row groups: of a broken file the same
+  // rows come whatever row reading begins with.
   Status Fill() {
     while (batch_ == nullptr || row_ >= batch_->num_rows()) {
-      if (fault_) return *fault_;
-      batch_ = WEIR_ARROW(batches_->Next());
+      const auto& metadata = *reader_->parquet_reader()->metadata();
+      if (batches_ == nullptr && group_ < metadata.num_row_groups()) {
+        batches_ = WEIR_ARROW(reader_->GetRecordBatchReader({group_}));
+        group_end_ += metadata.RowGroup(group_++)->num_rows();
+      }
+      if (batches_ != nullptr) batch_ = WEIR_ARROW(batches_->Next());
       row_ = 0;
-      if (batch_ == nullptr)
-        return Corrupt(
-            fmt::format("it ends at row {} and should end at {}", next_, rows_));
+      if (batch_ == nullptr) {
+        if (batches_ == nullptr || next_ + skip_ != group_end_)
+          return Corrupt(
+              fmt::format("it ends at row {} and should end at {}", next_, rows_));
+        batches_.reset();
+        continue;
+      }
       row_ = std::min(skip_, batch_->num_rows());
       skip_ -= row_;
     }
@@ -410,7 +412,9 @@ class Rows final : public ParquetRows {
   arrow::ProxyMemoryPool counted_{arrow::default_memory_pool()};
   arrow::CappedMemoryPool memory_{&counted_, kMemoryMax};
   std::unique_ptr<parquet::arrow::FileReader> reader_;
-  std::unique_ptr<arrow::RecordBatchReader> batches_;
+  std::unique_ptr<arrow::RecordBatchReader> batches_;  // of the row group before group_
+  int group_ = 0;
+  int64_t group_end_ = 0;  // the first row of group_
   std::shared_ptr<arrow::RecordBatch> batch_;
   int64_t row_ = 0, skip_ = 0;  // of the batch; rows still to be passed over
   int64_t next_ = 0, rows_ = 0;
