@@ -247,7 +247,8 @@ Result<NewestSegment> OpenNewest(io::Io& io, const std::string& path, int64_t fi
       .segment = {.path = path, .first = first, .end = first, .bytes = size}};
   Segment& segment = newest.segment;
   auto sealed = WEIR_TRY(ReadSeal(*file, size));
-  if (sealed) {
+  // No writer seals a segment without records: the next one would have its name.
+  if (sealed && sealed->end > first) {
     segment.salt = sealed->salt;
     segment.end = sealed->end;
     segment.sparse = std::move(sealed->sparse);
