@@ -16,6 +16,7 @@ namespace {
 constexpr char kKeyRecord = 'k', kRowRecord = 'r';
 constexpr size_t kKeysAtOnce = 4096, kPrefetchRows = 32;
 constexpr uint32_t kPlacesMin = 4;
+constexpr uint32_t kPackedRowsMax = 64;  // of a key, so that unpacking costs little
 
 struct StoredTotals {
   int64_t weight, row_count;
@@ -34,6 +35,11 @@ std::string_view BytesOf(const Hash128& hash) {
 }
 
 size_t RowBytes(uint32_t size) { return sizeof(KeptRow) + size; }
+
+// Behind the hash of a packed row: the number of its bytes and these. A weight follows
+// unless it is 1, then the bytes.
+constexpr uint32_t kStored = 1, kHasWeight = 2;
+constexpr int kFlagBits = 2;
 
 }  // namespace
 
@@ -154,8 +160,13 @@ void KeyedRows::FreeRow(KeptRow* row) {
 }
 
 void KeyedRows::FreeRows(Group* group) {
-  ForEachRow(group, [&](KeptRow& row) { FreeRow(&row); });
   KeptRowSet& set = KeyOf(group).rows;
+  if (std::exchange(KeyOf(group).packed, 0) != 0) {
+    pool_.Free(set.packed, sizeof(uint32_t) + ReadAs<uint32_t>(set.packed));
+    set = {};
+    return;
+  }
+  ForEachRow(group, [&](KeptRow& row) { FreeRow(&row); });
   if (set.capacity > 0) {
     set_bytes_ -= static_cast<int64_t>(set.capacity * sizeof(KeptRowSet::Place));
     std::free(set.places);
@@ -197,7 +208,7 @@ Status KeyedRows::Add(const data::Batch& batch, std::span<const Hash128> keys,
     for (size_t i = begin; i < end; ++i) table_.PrefetchGroup(keys[i]);
     for (size_t i = begin; i < end; ++i) {
       if (skipped(i)) continue;
-      Group* group = table_.Find(keys[i]);
+      Group* group = Find(keys[i]);
       if (group == nullptr) {
         group = table_.Insert(keys[i]);
         KeyOf(group).complete = 1;
@@ -337,7 +348,7 @@ Status KeyedRows::LoadRowsOf(std::span<const Hash128> keys,
                              std::span<const Hash128> rows) {
   std::vector<NamedRow> missing;
   for (size_t i = 0; i < keys.size(); ++i) {
-    Group* group = table_.Find(keys[i]);
+    Group* group = Find(keys[i]);
     if (group == nullptr || KeyOf(group).complete != 0) continue;
     if (FindRow(group, rows[i]) == nullptr) missing.emplace_back(group, rows[i]);
   }
@@ -368,7 +379,7 @@ Status KeyedRows::LoadNamedRows(std::vector<NamedRow> rows) {
 Status KeyedRows::LoadRows(std::span<const Hash128> keys) {
   std::vector<NamedRow> only_ones;
   for (const Hash128& hash : keys) {
-    Group* group = table_.Find(hash);
+    Group* group = Find(hash);
     if (group == nullptr || KeyOf(group).complete != 0) continue;
     KeptKey& key = KeyOf(group);
     key.complete = 1;
@@ -389,7 +400,7 @@ Status KeyedRows::LoadRows(std::span<const Hash128> keys) {
 
 Result<const KeptRow*> KeyedRows::AnyKept(Hash128 key) {
   if (cold_) WEIR_TRY(LoadTotals(std::span(&key, 1)));
-  Group* group = table_.Find(key);
+  Group* group = Find(key);
   const KeptRow* out = nullptr;
   if (group == nullptr) return out;
   const auto is_kept = [&](const KeptRow& row) {
@@ -481,6 +492,52 @@ void KeyedRows::RemoveGone() {
   gone_keys_.clear();
 }
 
+// Of a group whose rows are not dirty.
+void KeyedRows::Pack(Group* group) {
+  const auto append = [&](const auto& value) {
+    scratch_.append(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  scratch_.clear();
+  ForEachRow(group, [&](const KeptRow& row) {
+    append(row.hash);
+    append(row.size << kFlagBits | (row.stored ? kStored : 0) |
+           (row.weight != 1 ? kHasWeight : 0));
+    if (row.weight != 1) append(row.weight);
+    scratch_.append(row.bytes());
+  });
+  FreeRows(group);
+  char* packed = pool_.Allocate(sizeof(uint32_t) + scratch_.size());
+  WriteAs(packed, static_cast<uint32_t>(scratch_.size()));
+  std::memcpy(packed + sizeof(uint32_t), scratch_.data(), scratch_.size());
+  KeyOf(group).rows.packed = packed;
+  KeyOf(group).packed = 1;
+}
+
+void KeyedRows::Unpack(Group* group) {
+  const char* packed = std::exchange(KeyOf(group).rows, {}).packed;
+  KeyOf(group).packed = 0;
+  const auto bytes = ReadAs<uint32_t>(packed);
+  const char* at = packed + sizeof bytes;
+  const char* const end = at + bytes;
+  const auto take = [&]<class T>(T* value) {
+    *value = ReadAs<T>(at);
+    at += sizeof *value;
+  };
+  while (at < end) {
+    Hash128 hash;
+    uint32_t head = 0;
+    int64_t weight = 1;
+    take(&hash);
+    take(&head);
+    if ((head & kHasWeight) != 0) take(&weight);
+    KeptRow* row = InsertRow(group, hash, {at, head >> kFlagBits});
+    row->weight = weight;
+    row->stored = (head & kStored) != 0;
+    at += row->size;
+  }
+  pool_.Free(const_cast<char*>(packed), sizeof bytes + bytes);
+}
+
 void KeyedRows::DropCleanRows(Group* group) {
   std::vector<KeptRow*> clean;
   ForEachRow(group, [&](KeptRow& row) {
@@ -503,7 +560,17 @@ void KeyedRows::Committed(int64_t bytes_max) {
   };
   // Keys of the newest checkpoint last: what stays need not be read while their delta is
   // on its way into the store.
-  for (const uint32_t kept : {Group::kDirty | Group::kRecent, +Group::kDirty}) {
+  const uint32_t kept_first[] = {Group::kDirty | Group::kRecent, Group::kDirty};
+  for (const uint32_t kept : kept_first) {
+    sweep([&](Group* group) {
+      const KeptKey& key = KeyOf(group);
+      if ((group->flags & kept) == 0 && key.packed == 0 && key.rows.count > 0 &&
+          key.rows.count <= kPackedRowsMax)
+        Pack(group);
+    });
+  }
+  if (bytes() <= bytes_max - bytes_max / 10) return;
+  for (const uint32_t kept : kept_first) {
     sweep([&](Group* group) {
       if ((group->flags & kept) != 0) return;
       stored_.LetGo(group->hash);

@@ -4,6 +4,9 @@
 //
 // A key is known in three depths: not at all (nothing of it is in memory), its totals and
 // some of its rows, or all its rows. Changing a row needs the totals and that row alone.
+//
+// When memory is short, keys of few rows are packed until they are asked for again. Only
+// when it is short all the same keys are let go.
 #pragma once
 
 #include <functional>
@@ -49,8 +52,9 @@ struct KeptRowSet {
   union {
     KeptRow* one = nullptr;  // while capacity is 0
     Place* places;
+    char* packed;  // uint32 bytes behind it, then the rows one by one
   };
-  uint32_t count = 0, capacity = 0;
+  uint32_t count = 0, capacity = 0;  // 0 of what is packed
 };
 
 // What a key's group has in its slots; Group::rows are the weights of its rows added up.
@@ -59,7 +63,8 @@ struct KeptKey {
   int64_t row_count = 0;  // different rows with a weight, in memory or not
   Hash128 row_hashes;     // of those, combined by xor: with one row its hash
   int64_t before = 0;     // Group::rows when the step began that touched the group last
-  uint64_t complete = 0;  // all rows are in memory
+  uint32_t complete = 0;  // all rows are in memory
+  uint32_t packed = 0;    // rows are
 };
 static_assert(sizeof(Group) % 8 == 0 && alignof(KeptKey) == 8);
 
@@ -106,7 +111,11 @@ class KeyedRows {
   Status ForEachStoredKey(const std::function<void(Hash128)>& visit) const;
 
   // Nullptr: the key has no rows, if it was loaded or added to.
-  Group* Find(Hash128 key) const { return table_.Find(key); }
+  Group* Find(Hash128 key) {
+    Group* group = table_.Find(key);
+    if (group != nullptr && KeyOf(group).packed != 0) Unpack(group);
+    return group;
+  }
   void Prefetch(Hash128 key) const { table_.PrefetchPlace(key); }
   void PrefetchGroup(Hash128 key) const { table_.PrefetchGroup(key); }
 
@@ -177,6 +186,8 @@ class KeyedRows {
   bool IsEmpty(Group* group) const {
     return group->rows == 0 && KeyOf(group).row_count == 0;
   }
+  void Pack(Group* group);
+  void Unpack(Group* group);
   void DropCleanRows(Group* group);
   void RemoveGone();
 
@@ -202,7 +213,7 @@ class KeyedRows {
   bool took_back_ = false;      // the step did
   std::vector<Group*> groups_;  // of the rows of a batch
   std::string scratch_;
-  uint32_t hand_ = 0;  // where the last eviction stopped
+  uint32_t hand_ = 0;  // where the last packing or eviction stopped
 };
 
 // Rows that are kept, turned into batches of a schema.

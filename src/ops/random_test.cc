@@ -335,8 +335,8 @@ class RandomHistoryTest : public testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(, RandomHistoryTest, testing::Range(0, 24));
 
 int64_t RandomMemory(History& history) {
-  const int64_t choices[] = {0, 10'000, 1 << 30};
-  return choices[history.Below(3)];
+  const int64_t choices[] = {0, 10'000, 16'000, 1 << 30};
+  return choices[history.Below(4)];
 }
 
 uint64_t SeedOf(int parameter) {

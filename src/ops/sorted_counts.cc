@@ -4,6 +4,22 @@
 #include <cstring>
 
 namespace weir::ops {
+namespace {
+
+// Before the bytes of a packed string: their number and these.
+constexpr uint32_t kGap = 1, kHasWeight = 2;  // which is not 1, and follows
+constexpr int kFlagBits = 2;
+
+template <class T>
+T Take(std::string_view& from) {
+  T out;
+  std::memcpy(&out, from.data(), sizeof out);
+  from.remove_prefix(sizeof out);
+  return out;
+}
+
+}  // namespace
+
 SortedCounts::~SortedCounts() {
   for (const Chunk& chunk : chunks_) {
     for (const Entry& entry : chunk.entries) delete[] entry.bytes_;
@@ -128,6 +144,32 @@ void SortedCounts::RemoveLast() {
   weight_ -= Last().weight;
   chunks_.back().weight -= Last().weight;
   Erase(chunks_.size() - 1, chunks_.back().entries.size() - 1);
+}
+
+void SortedCounts::Pack(std::string* out) const {
+  const auto append = [out](const auto& value) {
+    out->append(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  append(static_cast<uint32_t>(count_));
+  ForEach([&](const Entry& entry) {
+    const bool has_weight = entry.weight != 1;
+    append(entry.size_ << kFlagBits | (entry.gap ? kGap : 0) |
+           (has_weight ? kHasWeight : 0));
+    if (has_weight) append(entry.weight);
+    out->append(entry.key());
+    return true;
+  });
+}
+
+std::string_view SortedCounts::Unpack(std::string_view packed) {
+  for (auto left = Take<uint32_t>(packed); left > 0; --left) {
+    const auto head = Take<uint32_t>(packed);
+    const int64_t weight = (head & kHasWeight) != 0 ? Take<int64_t>(packed) : 1;
+    const std::string_view key = packed.substr(0, head >> kFlagBits);
+    packed.remove_prefix(key.size());
+    Add(key, weight)->gap = (head & kGap) != 0;
+  }
+  return packed;
 }
 
 }  // namespace weir::ops

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -42,6 +43,13 @@ class SortedCounts {
   Entry* Add(std::string_view key, int64_t weight);
   Entry* Find(std::string_view key);
   void RemoveLast();
+
+  // Appends all entries, beside each other: that takes half the memory. Dirty marks are
+  // left out.
+  void Pack(std::string* out) const;
+  // The same entries again, into an empty set, from what begins with them; returns what
+  // is behind.
+  std::string_view Unpack(std::string_view packed);
 
   // Not empty.
   const Entry& First() const { return chunks_.front().entries.front(); }

@@ -70,5 +70,33 @@ TEST(SortedCountsTest, EveryPlaceFallsToItsString) {
   ASSERT_EQ(place, counts.total_weight());
 }
 
+TEST(SortedCountsTest, WhatWasPackedIsTheSame) {
+  SortedCounts counts;
+  std::mt19937 random(3);
+  for (int i = 0; i < 500; ++i) {
+    auto* entry = counts.Add(std::to_string(random() % 1000), 1 + i % 2 * 4);
+    entry->gap = i % 3 == 0;
+  }
+  std::string packed = "before";
+  counts.Pack(&packed);
+  packed += "behind";
+  SortedCounts again;
+  EXPECT_EQ(again.Unpack(std::string_view(packed).substr(6)), "behind");
+  EXPECT_EQ(again.size(), counts.size());
+  EXPECT_EQ(again.total_weight(), counts.total_weight());
+  EXPECT_EQ(again.bytes(), counts.bytes());
+  auto one = counts.From("");
+  for (auto other = again.From(""); !other.AtEnd(); other.Next(), one.Next()) {
+    EXPECT_EQ(other->key(), one->key());
+    EXPECT_EQ(other->weight, one->weight);
+    EXPECT_EQ(other->gap, one->gap);
+  }
+  SortedCounts none;
+  packed.clear();
+  none.Pack(&packed);
+  EXPECT_EQ(none.Unpack(packed), "");
+  EXPECT_TRUE(none.empty());
+}
+
 }  // namespace
 }  // namespace weir::ops

@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kStoredMark = "1";
 constexpr size_t kWholeRows = 24;  // so many are read of a range before a place is sought
 constexpr size_t kAroundRows = 16, kAheadRowsMax = 512;
+constexpr int64_t kPackedRowsMax = 64;  // of a key, so that unpacking costs little
 
 }  // namespace
 
@@ -51,7 +52,8 @@ SortedRows::SortedRows(size_t ranges, state::Store* store, std::string space,
 SortedRows::~SortedRows() {
   for (uint32_t i = 0; i < table_.index_end(); ++i) {
     if (Group* group = table_.At(i)) {
-      for (size_t range = 0; range < ranges_; ++range) delete &Range(group, range);
+      FreeRanges(group);
+      FreePacked(group);
     }
   }
 }
@@ -60,12 +62,17 @@ SortedCounts& SortedRows::Range(Group* group, size_t range) const {
   return *SlotsOf(group).ranges[range];
 }
 
-Group* SortedRows::FindOrInsert(Hash128 key) {
+Group* SortedRows::Find(Hash128 key) {
   Group* group = table_.Find(key);
+  if (group != nullptr && SlotsOf(group).packed != nullptr) Unpack(group);
+  return group;
+}
+
+Group* SortedRows::FindOrInsert(Hash128 key) {
+  Group* group = Find(key);
   if (group != nullptr) return group;
   group = table_.Insert(key);
-  for (size_t range = 0; range < ranges_; ++range)
-    SlotsOf(group).ranges[range] = new SortedCounts;
+  MakeRanges(group);
   return group;
 }
 
@@ -73,7 +80,7 @@ Status SortedRows::Load(std::span<const Hash128> keys, size_t range,
                         std::span<const std::string> entries) {
   if (!cold_) return {};
   for (size_t i = 0; i < keys.size(); ++i) {
-    Group* group = table_.Find(keys[i]);
+    Group* group = Find(keys[i]);
     if (group == nullptr) group = WEIR_TRY(Restore(keys[i]));
     if (!SlotsOf(group).partial[range]) continue;
     WEIR_TRY(FillFirst(group, range));
@@ -388,11 +395,58 @@ Status SortedRows::Checkpoint(state::Delta& delta) {
   return {};
 }
 
-void SortedRows::RemoveGroup(Group* group) {
+// -------------------------------------------------------------------------------- memory
+
+void SortedRows::MakeRanges(Group* group) {
+  for (size_t range = 0; range < ranges_; ++range)
+    SlotsOf(group).ranges[range] = new SortedCounts;
+}
+
+void SortedRows::FreeRanges(Group* group) {
+  Slots& slots = SlotsOf(group);
+  if (slots.packed != nullptr) return;
   for (size_t range = 0; range < ranges_; ++range) {
     range_bytes_ -= Range(group, range).bytes();
-    delete &Range(group, range);
+    delete std::exchange(slots.ranges[range], nullptr);
   }
+}
+
+void SortedRows::FreePacked(Group* group) {
+  char* packed = std::exchange(SlotsOf(group).packed, nullptr);
+  if (packed != nullptr) pool_.Free(packed, sizeof(uint32_t) + ReadAs<uint32_t>(packed));
+}
+
+bool SortedRows::IsSmall(Group* group) const {
+  int64_t rows = 0;
+  for (size_t range = 0; range < ranges_; ++range) rows += Range(group, range).size();
+  return rows > 0 && rows <= kPackedRowsMax;
+}
+
+void SortedRows::Pack(Group* group) {
+  scratch_.clear();
+  for (size_t range = 0; range < ranges_; ++range) Range(group, range).Pack(&scratch_);
+  FreeRanges(group);
+  char* packed = pool_.Allocate(sizeof(uint32_t) + scratch_.size());
+  WriteAs(packed, static_cast<uint32_t>(scratch_.size()));
+  std::memcpy(packed + sizeof(uint32_t), scratch_.data(), scratch_.size());
+  SlotsOf(group).packed = packed;
+}
+
+void SortedRows::Unpack(Group* group) {
+  const char* packed = SlotsOf(group).packed;
+  std::string_view left(packed + sizeof(uint32_t), ReadAs<uint32_t>(packed));
+  MakeRanges(group);
+  for (size_t range = 0; range < ranges_; ++range) {
+    SortedCounts& rows = Range(group, range);
+    left = rows.Unpack(left);
+    range_bytes_ += rows.bytes();
+  }
+  FreePacked(group);
+}
+
+void SortedRows::RemoveGroup(Group* group) {
+  FreeRanges(group);
+  FreePacked(group);
   table_.Remove(group);
 }
 
@@ -405,15 +459,24 @@ void SortedRows::Committed(int64_t bytes_max) {
   gone_.clear();
   if (store_ == nullptr || bytes() <= bytes_max) return;
   const int64_t enough = bytes_max - bytes_max / 5;
-  // Keys of the newest checkpoint last: what stays need not be read while their delta is
-  // on its way into the store.
-  for (const uint32_t kept : {Group::kDirty | Group::kRecent, +Group::kDirty}) {
+  const auto sweep = [&](uint32_t kept, auto&& make_room) {
     for (uint32_t seen = 0; seen < table_.index_end() && bytes() > enough; ++seen) {
       hand_ = hand_ + 1 < table_.index_end() ? hand_ + 1 : 0;
       Group* group = table_.At(hand_);
-      if (group != nullptr && (group->flags & kept) == 0) RemoveGroup(group);
+      if (group != nullptr && (group->flags & kept) == 0) make_room(group);
     }
+  };
+  // Keys of the newest checkpoint last: what stays need not be read while their delta is
+  // on its way into the store.
+  const uint32_t kept_first[] = {Group::kDirty | Group::kRecent, Group::kDirty};
+  for (const uint32_t kept : kept_first) {
+    sweep(kept, [&](Group* group) {
+      if (SlotsOf(group).packed == nullptr && IsSmall(group)) Pack(group);
+    });
   }
+  if (bytes() <= bytes_max - bytes_max / 10) return;
+  for (const uint32_t kept : kept_first)
+    sweep(kept, [&](Group* group) { RemoveGroup(group); });
   cold_ = true;
 }
 

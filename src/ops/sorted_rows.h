@@ -7,6 +7,9 @@
 // that change, and what a cursor comes to. Between two entries in memory there may be a
 // gap, where the store may have others. No gap is beside an entry that changed since the
 // last commit, so what the store has in a gap is true.
+//
+// When memory is short, small keys are packed until they are asked for again: that takes
+// half of it. Only when it is short all the same keys are let go.
 #pragma once
 
 #include <array>
@@ -18,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "ops/byte_pool.h"
 #include "ops/cells.h"
 #include "ops/group_table.h"
 #include "ops/order_keys.h"
@@ -116,12 +120,13 @@ class SortedRows {
   // are in memory.
   void Committed(int64_t bytes_max);
 
-  int64_t bytes() const { return table_.bytes() + range_bytes_; }
+  int64_t bytes() const { return table_.bytes() + range_bytes_ + pool_.bytes(); }
   int64_t keys() const { return table_.count(); }
 
  private:
   struct Slots {
-    SortedCounts* ranges[kRangesMax];
+    SortedCounts* ranges[kRangesMax];  // none while they are packed
+    char* packed;                      // uint32 bytes behind it, then the ranges
     uint64_t touched;  // place in touched_, in the step that the group says
     uint32_t loads;    // how often something was read into it
     std::array<bool, kRangesMax> partial;  // there may be gaps
@@ -168,6 +173,13 @@ class SortedRows {
     if (read_.ok()) read_ = std::move(status);
   }
   bool IsEmpty(Group* group) const;
+  Group* Find(Hash128 key);  // unpacked; nullptr: it is not in memory
+  void MakeRanges(Group* group);
+  void FreeRanges(Group* group);
+  void FreePacked(Group* group);
+  bool IsSmall(Group* group) const;
+  void Pack(Group* group);
+  void Unpack(Group* group);
   void RemoveGroup(Group* group);
 
   const size_t ranges_;
@@ -177,14 +189,16 @@ class SortedRows {
   bool cold_;  // the store may hold keys that are not in memory
 
   GroupTable table_;
-  int64_t range_bytes_ = 0;
+  BytePool pool_;            // of what is packed
+  int64_t range_bytes_ = 0;  // of what is not
   uint32_t step_ = 1;
   std::vector<Touched> touched_;
   std::vector<DirtyEntry> dirty_entries_;
   std::vector<Group*> dirty_, gone_;
   std::vector<Group*> recent_;  // written by the last checkpoint; some may be others now
-  uint32_t hand_ = 0;           // where the last eviction stopped
-  Status read_;                 // the first error of a cursor
+  uint32_t hand_ = 0;           // where the last packing or eviction stopped
+  std::string scratch_;
+  Status read_;  // the first error of a cursor
 };
 
 }  // namespace weir::ops

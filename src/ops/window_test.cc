@@ -282,8 +282,8 @@ TEST_P(RandomWindowTest, EqualsDuckDbOverAllRows) {
   for (size_t i = 0; i < spec.calls.size(); ++i)
     spec.calls[i].result = output.fields[schema.fields.size() + i].type;
 
-  const int64_t memories[] = {0, 20'000, 1 << 30};
-  const int64_t memory = memories[below(3)];
+  const int64_t memories[] = {0, 14'000, 20'000, 1 << 30};
+  const int64_t memory = memories[below(4)];
   OperatorTest op(schema, output, [&](state::Store* store) {
     return NewWindow(spec, schema, output, store, "op/w", memory);
   });
