@@ -452,9 +452,29 @@ Status ModelRunner::Checkpoint(state::Delta& delta) {
   return {};
 }
 
+// Operators that need less than an even share leave the rest of it to the others.
+void ModelRunner::ShareMemory(Shard& shard) {
+  std::vector<ops::Operator*> operators;
+  for (StageAtWork& stage : shard.stages) {
+    if (stage.op != nullptr) operators.push_back(stage.op.get());
+  }
+  std::sort(operators.begin(), operators.end(),
+            [](const ops::Operator* a, const ops::Operator* b) {
+              return a->state_bytes() < b->state_bytes();
+            });
+  int64_t left = memory_max_ / pool_.size();
+  auto sharing = static_cast<int64_t>(operators.size());
+  for (ops::Operator* op : operators) {
+    const int64_t share = left / sharing--;
+    op->SetMemory(share);
+    left -= std::min(share, op->state_bytes());
+  }
+}
+
 void ModelRunner::Committed() {
   violations_.Committed(plan_.model.name);
   for (Shard& shard : shards_) {
+    ShareMemory(shard);
     for (StageAtWork& stage : shard.stages) {
       if (stage.op != nullptr) stage.op->Committed();
     }

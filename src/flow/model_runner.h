@@ -112,6 +112,7 @@ class ModelRunner {
         violations_(plan.model.constraints) {}
   Status OpenShard(Shard& shard);
   Status OpenStage(Shard& shard, size_t stage, int64_t memory_max);
+  void ShareMemory(Shard& shard);
   Result<std::vector<data::Batch>> Recompute(
       Shard& shard, size_t stage, std::span<const std::vector<data::Batch>> ports);
   Status RunStage(size_t stage, const Changes& changes);

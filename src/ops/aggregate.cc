@@ -94,6 +94,7 @@ class Aggregate final : public Operator {
     return {};
   }
 
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   void Committed() override { Evict(); }
 
   int64_t state_bytes() const override {
@@ -402,7 +403,7 @@ class Aggregate final : public Operator {
   const std::shared_ptr<arrow::Schema> output_;
   state::Store* const store_;
   const std::string space_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   StoredKeys stored_;  // beside those in memory
   std::vector<data::Type> output_types_;
   std::vector<int> key_columns_;

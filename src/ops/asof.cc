@@ -87,6 +87,7 @@ class AsofJoin final : public Operator {
   }
 
   Status Checkpoint(state::Delta& delta) override { return rows_->Checkpoint(delta); }
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   void Committed() override { rows_->Committed(memory_bytes_max_); }
   int64_t state_bytes() const override { return rows_->bytes(); }
   int64_t state_keys() const override { return rows_->keys(); }
@@ -243,7 +244,7 @@ class AsofJoin final : public Operator {
   }
 
   const bool strict_, outer_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   std::array<Side, 2> sides_;
   std::unique_ptr<SortedRows> rows_;
   std::shared_ptr<arrow::Schema> output_;

@@ -163,6 +163,7 @@ class Components final : public Operator {
     return has_history() ? carriages_->Checkpoint(delta) : Status();
   }
 
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   void Committed() override {
     int64_t left = memory_bytes_max_, shares = has_history() ? 2 : 4;
     for (KeyedRows* kept : Kept()) {
@@ -747,7 +748,7 @@ class Components final : public Operator {
   // its records.
   const std::unique_ptr<KeyedRows> firsts_, members_;
   KeptRowReader reader_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   std::vector<int> order_;           // columns that decide which record is first
   std::vector<CellColumn> columns_;  // about to be put out
   std::vector<int32_t> weights_;

@@ -82,6 +82,7 @@ class Join final : public Operator {
     return {};
   }
 
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   // Each side may have half of the memory, and what the other leaves of its.
   void Committed() override {
     for (size_t i = 0; i < 2; ++i) {
@@ -270,7 +271,7 @@ class Join final : public Operator {
 
   const bool pairs_;  // pairs of rows come out
   std::vector<bool> null_safe_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   std::array<Side, 2> sides_;
   std::shared_ptr<arrow::Schema> output_;
 

@@ -49,6 +49,9 @@ class Operator {
   // Checkpoint added may be dropped before: until then no store has it.
   virtual void Committed() {}
 
+  // Committed keeps no more than this from now on. Called between steps.
+  virtual void SetMemory(int64_t bytes_max) {}
+
   // Bytes and keys held in memory.
   virtual int64_t state_bytes() const { return 0; }
   virtual int64_t state_keys() const { return 0; }

@@ -82,6 +82,7 @@ class Recompute final : public Operator {
     return {};
   }
 
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   void Committed() override {
     int64_t left = memory_bytes_max_;
     for (size_t i = 0; i < ports_.size(); ++i) {
@@ -189,7 +190,7 @@ class Recompute final : public Operator {
   const RecomputeFunction function_;
   const std::string space_;
   const bool one_key_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   bool has_result_;  // of the one key: its result is out
   bool result_stored_;
 };

@@ -109,6 +109,7 @@ class Temporal final : public Operator {
     return {};
   }
 
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   void Committed() override {
     rows_->Committed(memory_bytes_max_);
     sorted_.clear();
@@ -248,7 +249,7 @@ class Temporal final : public Operator {
   std::set<int64_t> buckets_;  // that may have rows
   Micros time_, stored_time_;
   const std::string space_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   bool in_step_ = false;
 
   // The rows of the bucket that the time is in, the next to change at the front (a heap);

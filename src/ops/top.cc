@@ -105,6 +105,7 @@ class TopOfChanging final : public Operator {
   }
 
   Status Checkpoint(state::Delta& delta) override { return rows_->Checkpoint(delta); }
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   void Committed() override { rows_->Committed(memory_bytes_max_); }
   int64_t state_bytes() const override { return rows_->bytes(); }
   int64_t state_keys() const override { return rows_->keys(); }
@@ -123,7 +124,7 @@ class TopOfChanging final : public Operator {
 
   const TopSpec spec_;
   const data::Schema input_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   const OrderSpec order_;
   std::vector<int> all_columns_;
   const std::unique_ptr<SortedRows> rows_;
@@ -215,6 +216,7 @@ class TopOfAppended final : public Operator {
     return {};
   }
 
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   void Committed() override { Evict(); }
 
   int64_t state_bytes() const override { return table_.bytes() + rows_bytes_; }
@@ -309,7 +311,7 @@ class TopOfAppended final : public Operator {
   const data::Schema input_;
   state::Store* const store_;
   const std::string space_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   StoredKeys stored_;  // beside those in memory
   const OrderSpec order_;
   std::vector<int> all_columns_;

@@ -132,6 +132,7 @@ class Window final : public Operator {
   }
 
   Status Checkpoint(state::Delta& delta) override { return rows_->Checkpoint(delta); }
+  void SetMemory(int64_t bytes_max) override { memory_bytes_max_ = bytes_max; }
   void Committed() override { rows_->Committed(memory_bytes_max_); }
   int64_t state_bytes() const override { return rows_->bytes(); }
   int64_t state_keys() const override { return rows_->keys(); }
@@ -618,7 +619,7 @@ class Window final : public Operator {
   const data::Schema input_;
   const std::shared_ptr<arrow::Schema> output_;
   std::unique_ptr<SortedRows> rows_;
-  const int64_t memory_bytes_max_;
+  int64_t memory_bytes_max_;
   std::vector<int> all_columns_;
   OrderSpec peer_order_, tie_order_;
   int64_t lag_ = 0, lead_ = 0;                 // the furthest
