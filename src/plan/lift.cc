@@ -1,5 +1,5 @@
 // Expressions that are not of the rows SELECT reads, written so that they are: what names
-// aliases of its own list, and what is computed of groups.
+// aliases of its own list, and what is computed of groups and of windows.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -18,46 +18,51 @@ std::string Unused(std::string name, const std::set<std::string>& taken) {
   return name;
 }
 
-// The columns of the SELECT that makes the groups, and expressions over them.
+// The columns of the inner SELECT, and expressions over them.
 class Lifter {
  public:
-  Lifter(const Json& select, std::vector<Json> groups, Ast& ast,
-         const Functions& functions)
-      : select_(select), groups_(std::move(groups)), ast_(ast), functions_(functions) {}
+  // `groups`: nullopt when the SELECT makes none.
+  Lifter(const Json& select, std::optional<std::vector<Json>> groups, bool windows,
+         const FromColumns& from, Ast& ast, const Functions& functions)
+      : select_(select),
+        groups_(std::move(groups)),
+        windows_(windows),
+        from_(from),
+        ast_(ast),
+        functions_(functions) {}
 
-  Result<std::optional<LiftedGroups>> Lift() {
-    Json rows = WEIR_TRY(ast_.Parse("SELECT 1 FROM (SELECT 1) AS weir_groups"));
+  Result<std::optional<LiftedSelect>> Lift() {
+    Json rows = WEIR_TRY(ast_.Parse("SELECT 1 FROM (SELECT 1) AS weir_inner"));
     rows["cte_map"] = select_["cte_map"];
     rows["select_list"] = Json::array();
     for (const Json& item : select_["select_list"]) {
+      if (IsClass(item, "STAR")) {
+        WEIR_TRY(Star(item, &rows["select_list"]));
+        continue;
+      }
       Json lifted = WEIR_TRY(OverColumns(item));
       lifted["alias"] = !AliasOf(item).empty()        ? AliasOf(item)
                         : IsClass(item, "COLUMN_REF") ? NamesOf(item).back()
                                                       : WEIR_TRY(ast_.PrintExpr(item));
       rows["select_list"].push_back(std::move(lifted));
     }
-    if (select_["having"].is_object())
-      rows["where_clause"] = WEIR_TRY(OverColumns(select_["having"]));
-    if (!possible_) return std::optional<LiftedGroups>();
+    const char* condition = windows_ ? "qualify" : "having";
+    if (select_[condition].is_object())
+      rows["where_clause"] = WEIR_TRY(OverColumns(select_[condition]));
+    WEIR_TRY(Modifiers(&rows));
+    if (!possible_) return std::optional<LiftedSelect>();
 
-    Json groups = select_;
-    groups["cte_map"]["map"] = Json::array();
-    groups["having"] = nullptr;
-    groups["modifiers"] = Json::array();
-    groups["aggregate_handling"] = "STANDARD_HANDLING";
-    groups["group_expressions"] = groups_;
-    groups["group_sets"] = Json::array();
-    if (!groups_.empty()) {
-      Json all = Json::array();
-      for (size_t i = 0; i < groups_.size(); ++i) all.push_back(i);
-      groups["group_sets"].push_back(std::move(all));
-    }
-    groups["select_list"] = Json::array();
+    Json inner = select_;
+    inner["cte_map"]["map"] = Json::array();
+    inner[condition] = nullptr;
+    inner["modifiers"] = Json::array();
+    if (groups_) Group(&inner);
+    inner["select_list"] = Json::array();
     for (auto& [expr, name] : columns_) {
-      groups["select_list"].push_back(std::move(expr));
-      groups["select_list"].back()["alias"] = name;
+      inner["select_list"].push_back(std::move(expr));
+      inner["select_list"].back()["alias"] = name;
     }
-    return std::optional(LiftedGroups{std::move(groups), std::move(rows)});
+    return std::optional(LiftedSelect{std::move(inner), std::move(rows)});
   }
 
  private:
@@ -65,13 +70,12 @@ class Lifter {
     if (!expr.is_structured() || !possible_) return expr;
     if (expr.is_object() && expr.contains("class")) {
       const Json plain = Plain(expr);
-      const bool is_group =
-          std::any_of(groups_.begin(), groups_.end(),
-                      [&](const Json& group) { return Plain(group) == plain; });
-      if (is_group || functions_.IsAggregate(expr)) return Column(plain);
-      if (IsClass(expr, "COLUMN_REF")) return Alias(expr);
-      if (IsClass(expr, "LAMBDA") || IsClass(expr, "STAR") || IsClass(expr, "SUBQUERY") ||
-          IsClass(expr, "WINDOW")) {
+      const bool is_window = IsClass(expr, "WINDOW");
+      if ((is_window && windows_) || IsGroup(plain) || IsOfGroups(expr))
+        return Column(plain);
+      if (IsClass(expr, "COLUMN_REF")) return ColumnOrAlias(expr);
+      if (is_window || IsClass(expr, "LAMBDA") || IsClass(expr, "STAR") ||
+          IsClass(expr, "SUBQUERY")) {
         possible_ = false;
         return expr;
       }
@@ -81,16 +85,96 @@ class Lifter {
     return out;
   }
 
-  // HAVING may name the list's aliases.
-  Result<Json> Alias(const Json& column) {
+  bool IsGroup(const Json& plain) const {
+    return groups_ &&
+           std::any_of(groups_->begin(), groups_->end(),
+                       [&](const Json& group) { return Plain(group) == plain; });
+  }
+
+  bool IsOfGroups(const Json& expr) const {
+    return groups_ && (functions_.IsAggregate(expr) || IsType(expr, "GROUPING_FUNCTION"));
+  }
+
+  // A name in QUALIFY or HAVING may be an alias of the list; where there are groups it
+  // must be. One that could be either is left to DuckDB.
+  Result<Json> ColumnOrAlias(const Json& column) {
     const std::vector<std::string> names = NamesOf(column);
     for (const Json& item : select_["select_list"]) {
-      if (names.size() == 1 && data::SameName(AliasOf(item), names[0]) &&
-          !IsClass(item, "COLUMN_REF"))
-        return OverColumns(Plain(item));
+      if (names.size() != 1 || !data::SameName(AliasOf(item), names[0]) ||
+          IsClass(item, "COLUMN_REF"))
+        continue;
+      if (!groups_ && from_.has(names[0])) break;
+      return OverColumns(Plain(item));
     }
+    if (!groups_) return Column(Plain(column));
     possible_ = false;
     return column;
+  }
+
+  // `*` alone, as the columns that it is.
+  Status Star(const Json& item, Json* list) {
+    const auto is_set = [&](const char* part) {
+      return item.contains(part) && !item[part].empty() && item[part] != "";
+    };
+    std::set<std::string> names;
+    for (const char* part : {"relation_name", "exclude_list", "replace_list",
+                             "qualified_exclude_list", "rename_list", "expr"})
+      possible_ = possible_ && !is_set(part);
+    possible_ = possible_ && !groups_ && item.value("columns", false) == false;
+    if (!possible_) return {};
+    for (const std::string& name : from_.all()) {
+      possible_ = possible_ && names.insert(data::LowerName(name)).second;
+      list->push_back(WEIR_TRY(Column(ColumnRef({name}))));
+    }
+    possible_ = possible_ && !names.empty();
+    return {};
+  }
+
+  // DISTINCT and LIMIT are of the rows that are left; without LIMIT an order means
+  // nothing.
+  Status Modifiers(Json* rows) {
+    const Json& modifiers = select_["modifiers"];
+    const bool ordered =
+        std::any_of(modifiers.begin(), modifiers.end(), [](const Json& modifier) {
+          return !IsType(modifier, "ORDER_MODIFIER") &&
+                 !IsType(modifier, "DISTINCT_MODIFIER");
+        });
+    rows->at("modifiers") = Json::array();
+    for (const Json& modifier : modifiers) {
+      if (IsType(modifier, "ORDER_MODIFIER") && !ordered) continue;
+      Json lifted = modifier;
+      if (lifted.contains("orders")) {
+        for (Json& order : lifted["orders"]) WEIR_TRY(Sorted(&order["expression"]));
+      }
+      if (lifted.contains("distinct_on_targets")) {
+        for (Json& target : lifted["distinct_on_targets"]) WEIR_TRY(Sorted(&target));
+      }
+      rows->at("modifiers").push_back(std::move(lifted));
+    }
+    return {};
+  }
+
+  // ORDER BY and DISTINCT ON name what the list calls so before they name columns.
+  Status Sorted(Json* expr) {
+    if (IsClass(*expr, "STAR")) return {};  // ORDER BY ALL
+    if (IsClass(*expr, "COLUMN_REF") && NamesOf(*expr).size() == 1) {
+      for (const Json& item : select_["select_list"]) {
+        if (data::SameName(AliasOf(item), NamesOf(*expr)[0])) return {};
+      }
+    }
+    *expr = WEIR_TRY(OverColumns(*expr));
+    return {};
+  }
+
+  void Group(Json* inner) const {
+    (*inner)["aggregate_handling"] = "STANDARD_HANDLING";
+    (*inner)["group_expressions"] = *groups_;
+    if ((*inner)["group_sets"].size() > 1) return;  // they count the same expressions
+    (*inner)["group_sets"] = Json::array();
+    if (groups_->empty()) return;
+    Json all = Json::array();
+    for (size_t i = 0; i < groups_->size(); ++i) all.push_back(i);
+    (*inner)["group_sets"].push_back(std::move(all));
   }
 
   Result<Json> Column(const Json& expr) {
@@ -107,7 +191,9 @@ class Lifter {
   }
 
   const Json& select_;
-  const std::vector<Json> groups_;
+  const std::optional<std::vector<Json>> groups_;
+  const bool windows_;
+  const FromColumns& from_;
   Ast& ast_;
   const Functions& functions_;
   std::vector<std::pair<Json, std::string>> columns_;
@@ -117,19 +203,23 @@ class Lifter {
 
 }  // namespace
 
-Result<std::optional<LiftedGroups>> LiftGroups(
-    const Json& select, Ast& ast, const Functions& functions,
-    const std::function<bool(const std::string&)>& is_column) {
-  const std::optional<LiftedGroups> none;
-  if (!IsAggregated(select, functions) || select["group_sets"].size() > 1 ||
-      !select["qualify"].is_null())
-    return none;
-  // Without LIMIT an order means nothing.
-  for (const Json& modifier : select["modifiers"]) {
-    if (!IsType(modifier, "ORDER_MODIFIER")) return none;
-  }
-  return Lifter(select, GroupExpressions(select, functions, is_column), ast, functions)
+Result<std::optional<LiftedSelect>> LiftGroups(const Json& select,
+                                               const FromColumns& from, Ast& ast,
+                                               const Functions& functions) {
+  if (!IsAggregated(select, functions) || !select["qualify"].is_null())
+    return std::optional<LiftedSelect>();
+  return Lifter(select, GroupExpressions(select, functions, from.has), false, from, ast,
+                functions)
       .Lift();
+}
+
+Result<std::optional<LiftedSelect>> LiftWindows(const Json& select,
+                                                const FromColumns& from, Ast& ast,
+                                                const Functions& functions) {
+  std::optional<std::vector<Json>> groups;
+  if (IsAggregated(select, functions))
+    groups = GroupExpressions(select, functions, from.has);
+  return Lifter(select, std::move(groups), true, from, ast, functions).Lift();
 }
 
 Result<Json> SpellAliases(const Json& select, Ast& ast,

@@ -161,14 +161,16 @@ class Checker {
     if (!IsType(node, "SELECT_NODE")) return {};
     WEIR_TRY(From(node["from_table"], ctes));
     if (IsType(node["from_table"], "EMPTY") || !node["sample"].is_null()) return {};
-    const auto is_column = [&](const std::string& name) {
-      return IsColumnOf(node, name, ctes);
-    };
-    const Json spelled = WEIR_TRY(SpellAliases(node, ast_, is_column));
-    if (MayFailOverGroups(spelled)) {
-      auto lifted = WEIR_TRY(LiftGroups(spelled, ast_, functions_, is_column));
-      if (lifted && WEIR_TRY(Lifted(*std::move(lifted), &node, ctes, is_root))) return {};
-    }
+    const FromColumns from = {
+        [&](const std::string& name) { return IsColumnOf(node, name, ctes); },
+        [&] { return ColumnsOf(node, ctes); }};
+    const Json spelled = WEIR_TRY(SpellAliases(node, ast_, from.has));
+    std::optional<LiftedSelect> lifted;
+    if (MayFailOverWindows(spelled))
+      lifted = WEIR_TRY(LiftWindows(spelled, from, ast_, functions_));
+    else if (MayFailOverGroups(spelled))
+      lifted = WEIR_TRY(LiftGroups(spelled, from, ast_, functions_));
+    if (lifted && WEIR_TRY(Lifted(*std::move(lifted), &node, ctes, is_root))) return {};
     WEIR_TRY(Select(spelled, &node, ctes, is_root));
     return {};
   }
@@ -194,34 +196,67 @@ class Checker {
     return !sql.ok() || bodies_.Describe(*sql).ok();
   }
 
-  // Whether something that can fail is computed of an aggregate.
-  bool MayFailOverGroups(const Json& node) const {
-    if (!IsAggregated(node, functions_)) return false;
+  std::vector<std::string> ColumnsOf(const Json& node, const Json& ctes) {
+    std::vector<std::string> names;
+    auto bare = Bare(node, ctes);
+    auto star = ast_.Parse("SELECT * FROM t");
+    if (!bare.ok() || !star.ok()) return names;
+    (*bare)["where_clause"] = nullptr;
+    (*bare)["select_list"] = (*star)["select_list"];
+    const auto sql = ast_.Print(*bare);
+    if (!sql.ok()) return names;
+    const auto schema = bodies_.Describe(*sql);
+    if (!schema.ok()) return names;
+    for (const data::Field& field : schema->fields) names.push_back(field.name);
+    return names;
+  }
+
+  // Whether something that may fail is computed of what `is_below` names.
+  bool MayFailOver(const Json& expr, const std::function<bool(const Json&)>& is_below,
+                   const std::function<bool(const Json&)>& has_below) const {
     bool may = false;
     const std::function<void(const Json&)> look = [&](const Json& json) {
-      if (may || !json.is_structured() || functions_.IsAggregate(json) ||
-          IsClass(json, "SUBQUERY") || IsClass(json, "LAMBDA"))
+      if (may || !json.is_structured() || is_below(json) || IsClass(json, "SUBQUERY") ||
+          IsClass(json, "LAMBDA"))
         return;
       const bool fails = (IsClass(json, "CAST") && !json.value("try_cast", false)) ||
                          IsArithmetic(json) ||
                          (IsCall(json) && FailsByName(CallName(json)));
-      may |= fails && functions_.HasAggregate(json);
+      may |= fails && has_below(json);
       for (const Json& child : json) look(child);
     };
-    look(node["select_list"]);
-    look(node["having"]);
+    look(expr);
     return may;
   }
 
-  // Both SELECTs checked, in the place of `*node`, if something over the groups can fail.
-  Result<bool> Lifted(LiftedGroups lifted, Json* node, const Json& ctes, bool is_root) {
+  bool MayFailOverGroups(const Json& node) const {
+    if (!IsAggregated(node, functions_)) return false;
+    const auto is_below = [&](const Json& json) { return functions_.IsAggregate(json); };
+    const auto has_below = [&](const Json& json) {
+      return functions_.HasAggregate(json);
+    };
+    return MayFailOver(node["select_list"], is_below, has_below) ||
+           MayFailOver(node["having"], is_below, has_below);
+  }
+
+  // QUALIFY is of rows that have their windows, whatever it says.
+  bool MayFailOverWindows(const Json& node) const {
+    const auto is_below = [&](const Json& json) { return IsClass(json, "WINDOW"); };
+    const auto always = [](const Json& json) { return HasColumn(json); };
+    return MayFailOver(node["select_list"], is_below, HasWindow) ||
+           MayFailOver(node["qualify"], is_below, always);
+  }
+
+  // Both SELECTs checked, in the place of `*node`, if something over the inner one can
+  // fail.
+  Result<bool> Lifted(LiftedSelect lifted, Json* node, const Json& ctes, bool is_root) {
     const size_t failed_before = failed_.size();
-    WEIR_TRY(Select(Json(lifted.groups), &lifted.groups, ctes, false));
-    lifted.rows["from_table"]["subquery"]["node"] = std::move(lifted.groups);
-    over_groups_ = true;
+    WEIR_TRY(Select(Json(lifted.inner), &lifted.inner, ctes, false));
+    lifted.rows["from_table"]["subquery"]["node"] = std::move(lifted.inner);
+    over_lifted_ = true;
     const bool may_fail =
         WEIR_TRY(Select(Json(lifted.rows), &lifted.rows, ctes, is_root));
-    over_groups_ = false;
+    over_lifted_ = false;
     if (may_fail) {
       *node = std::move(lifted.rows);
       return true;
@@ -407,7 +442,7 @@ class Checker {
       } else if (IsArithmetic(json)) {
         const auto type = types_.find(Plain(json).dump());
         fails |= type == types_.end() || (ArithmeticFails(type->second) &&
-                                          !(over_groups_ && HasAllDigits(type->second)));
+                                          !(over_lifted_ && HasAllDigits(type->second)));
       } else if (IsCall(json)) {
         fails |= FailsByName(CallName(json));
       }
@@ -637,7 +672,7 @@ class Checker {
   std::vector<Json> failed_;
   std::map<std::string, std::string> types_;  // of the present SELECT
   std::vector<Json> checks_;                  // of the present SELECT
-  bool over_groups_ = false;  // the present SELECT is one that Lifted made
+  bool over_lifted_ = false;  // the present SELECT is one that Lifted made
 };
 
 }  // namespace

@@ -31,16 +31,25 @@ Json WithoutUses(Json query);
 Result<Checked> CheckRows(const Json& completed, const data::Schema& output,
                           duck::Session& bodies, const Functions& functions);
 
-// A SELECT of groups as two: one that makes the groups, and one whose list and WHERE are
-// what the list and HAVING were, over its rows. `rows` has yet to get `groups` as the
-// subquery of its FROM.
-struct LiftedGroups {
-  Json groups, rows;
+// A SELECT as two: one that makes the groups or computes the window functions, and one
+// whose list and WHERE are what the list and HAVING, or QUALIFY, were, over its rows.
+// `rows` has yet to get `inner` as the subquery of its FROM.
+struct LiftedSelect {
+  Json inner, rows;
+};
+// The columns of a SELECT's FROM.
+struct FromColumns {
+  std::function<bool(const std::string&)> has;
+  std::function<std::vector<std::string>()> all;  // empty: they are not known
 };
 // nullopt: it makes no groups, or not so that both would plainly be the same.
-Result<std::optional<LiftedGroups>> LiftGroups(
-    const Json& select, Ast& ast, const Functions& functions,
-    const std::function<bool(const std::string&)>& is_column);
+Result<std::optional<LiftedSelect>> LiftGroups(const Json& select,
+                                               const FromColumns& from, Ast& ast,
+                                               const Functions& functions);
+// Of a SELECT that computes window functions: groups, if it makes them, stay with these.
+Result<std::optional<LiftedSelect>> LiftWindows(const Json& select,
+                                                const FromColumns& from, Ast& ast,
+                                                const Functions& functions);
 
 // The SELECT with the expressions of its list in the place of their aliases, where the
 // list or WHERE names these. `is_column`: whether FROM has a column of that name, which
