@@ -208,7 +208,7 @@ def grow(lake, folder, size):
         for path in sorted((folder / str(size)).glob(f"{files}-*.ndjson")):
             lake.push_file(source, path)
     lake.wait_for_commit(0.005)
-    lake.rest(10)
+    lake.rest(60)  # compactions of what was loaded are not the epochs'
     lake.connection.close()  # the next request opens it again: the server may have given it up meanwhile
 
 
