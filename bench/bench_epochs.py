@@ -53,8 +53,8 @@ JUDGE = {
     "tumble": "SELECT k % 100 AS g, time_bucket(INTERVAL '1 minute', ts) AS window_start, count(*) AS c FROM silver.t GROUP BY ALL",
     "temporal": "SELECT id, k FROM silver.t",  # the watermark is years behind
     "session": ("SELECT k, min(ts) AS window_start, max(ts) + INTERVAL '30 minutes' AS window_end, count(*) AS c FROM (SELECT k, ts, sum(begins) OVER (PARTITION BY k ORDER BY "
-                "ts ROWS UNBOUNDED PRECEDING) AS n FROM (SELECT k, ts, CAST(ts - lag(ts) OVER (PARTITION BY k ORDER BY ts) > INTERVAL '30 minutes' AS INTEGER) AS "
-                "begins FROM silver.t) AS r) AS r GROUP BY k, n"),
+                "ts) AS n FROM (SELECT k, ts, CAST(coalesce(ts - lag(ts) OVER (PARTITION BY k ORDER BY ts) > INTERVAL '30 minutes', true) AS INTEGER) AS begins FROM silver.t) AS r) AS r "
+                "GROUP BY k, n"),
 }
 
 CONTRACT = """apiVersion: v3.1.0
