@@ -43,6 +43,7 @@ void Column::TooLarge() {
 }
 
 void Column::GrowRows(int64_t rows) {
+  if (rows <= rows_capacity_) return;
   rows = std::max<int64_t>(rows, rows_capacity_ * 2);
   valid_.Reserve((rows + 7) / 8);
   switch (layout_) {

@@ -465,6 +465,18 @@ TEST(Json, RecordsNeedNoPaddingAndMayHoldLineBreaks) {
   }
 }
 
+TEST(Json, ColumnsOfManyRowsHaveNoSpareRoom) {
+  constexpr int64_t kRows = 10'000;
+  const Schema declared{{{"n", Simple(Kind::kInt64)}, {"s", Simple(Kind::kString)}}};
+  auto decoder = *NewJsonDecoder(declared, {});
+  const std::vector<std::string_view> records(kRows, "{\"n\":1,\"s\":\"text\"}");
+  const auto decoded = decoder->Decode(records);
+  const arrow::RecordBatch& rows = *decoded->rows;
+  ASSERT_EQ(rows.num_rows(), kRows);
+  EXPECT_LT(rows.column(0)->data()->buffers[1]->capacity(), kRows * 8 + 100);
+  EXPECT_LT(rows.column(1)->data()->buffers[1]->capacity(), kRows * 4 + 100);
+}
+
 TEST(Json, AnEmptyBatchHasTheSchema) {
   const Schema declared{{{"a", ListOf(StructOf({{"b", Simple(Kind::kString)}}))}}};
   auto decoder = *NewJsonDecoder(declared, {});
