@@ -189,7 +189,8 @@ class Reader final : public LineReader {
     out.storage = std::make_shared<std::string>(std::move(rest_));
     rest_.clear();
     std::string& buffer = *out.storage;
-    buffer.reserve(last_size_);
+    // Batches are about as long; more would double the buffer and copy all of it.
+    buffer.reserve(last_size_ + 2 * kBlock);
     std::vector<std::pair<size_t, size_t>>
         spans;  // positions, since the buffer may move while it grows
     size_t line = 0,

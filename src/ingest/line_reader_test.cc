@@ -136,6 +136,23 @@ TEST_F(LineReaderTest, TheLastBatchKnowsThatItIsTheLast) {
   EXPECT_EQ(all.ends.size(), 2u);
 }
 
+TEST_F(LineReaderTest, BatchesOfOneLengthTakeLittleMoreThanTheirBytes) {
+  std::string text;
+  for (int i = 0; i < 500'000; ++i) text.append(96, 'x').push_back('\n');
+  Put("f.ndjson", text);
+  const auto reader = Open("f.ndjson");
+  std::vector<size_t> spare;
+  for (bool first = true;; first = false) {
+    const auto lines = reader->Next(100'000, 1 << 30);
+    ASSERT_TRUE(lines.ok());
+    // The first one cannot know how long it becomes.
+    if (!first) spare.push_back(lines->storage->capacity() - lines->storage->size());
+    if (lines->end_of_file) break;
+  }
+  EXPECT_THAT(spare, testing::SizeIs(4));
+  EXPECT_THAT(spare, testing::Each(testing::Le(size_t{4} << 20)));
+}
+
 TEST_F(LineReaderTest, ATooLongLineIsCutAndTheRestOfItIsSkipped) {
   for (const size_t length :
        {10, 11, 12, 13, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20}) {
