@@ -179,13 +179,13 @@ class Lake:
             return now[1:] == (self.pushed["t"], self.pushed["d"]) and now[0]
         return wait_until(all_is_there, 300, "the commit of what was pushed", self.server, every)
 
-    def rest(self, at_most=3.0):
-        """Waits until the process does nothing, so that what an epoch leaves to other threads is its own."""
+    def rest(self, at_most=3.0, window=0.015):
+        """Waits until the process did nothing for `window` seconds, so that what an epoch leaves to other threads is its own."""
         end, before = time.monotonic() + at_most, None
         while time.monotonic() < end:
-            time.sleep(0.015)
+            time.sleep(window)
             now = time.clock_gettime((~self.server.pid << 3) | 2)
-            if before is not None and now - before < 0.001:
+            if before is not None and now - before < max(0.001, 0.02 * window):
                 return
             before = now
 
@@ -208,7 +208,7 @@ def grow(lake, folder, size):
         for path in sorted((folder / str(size)).glob(f"{files}-*.ndjson")):
             lake.push_file(source, path)
     lake.wait_for_commit(0.005)
-    lake.rest(60)  # compactions of what was loaded are not the epochs'
+    lake.rest(60, window=0.5)  # compactions of what was loaded are not the epochs', even where they wait for the disk
     lake.connection.close()  # the next request opens it again: the server may have given it up meanwhile
 
 
