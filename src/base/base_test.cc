@@ -47,7 +47,10 @@ INSTANTIATE_TEST_SUITE_P(
         StampCase{"Word", "yesterday", nullptr, false},
         StampCase{"Tail", "2018-01-11T18:24:44Zx", nullptr, false},
         StampCase{"EmptyFraction", "2018-01-11T18:24:44.Z", nullptr, false},
-        StampCase{"YearMinusOne", "-001-01-11T18:24:44Z", nullptr, false}),
+        StampCase{"YearMinusOne", "-001-01-11T18:24:44Z", nullptr, false},
+        StampCase{"Year10000InUtc", "9999-12-31T23:59:59.9-09", nullptr, true},
+        StampCase{"Year10000ByALeapSecond", "9999-12-31T23:59:60Z", nullptr, true},
+        StampCase{"YearMinusOneInUtc", "0000-01-01T00:00:00+01:00", nullptr, true}),
     [](const auto& info) { return info.param.name; });
 
 TEST(DurationTest, ReadsIsoAndWords) {

@@ -78,6 +78,17 @@ void CivilFromDays(int64_t z, int64_t* year, unsigned* month, unsigned* day) {
   *year = static_cast<int64_t>(yoe) + era * 400 + (*month <= 2);
 }
 
+namespace {
+
+// Leap seconds and zones lead out of the years that can be written.
+std::optional<Micros> InYearsOfFourDigits(Micros time) {
+  constexpr Micros kYear0 = -62'167'219'200 * 1'000'000,
+                   kYear10000 = 253'402'300'800 * 1'000'000;
+  return time >= kYear0 && time < kYear10000 ? std::optional(time) : std::nullopt;
+}
+
+}  // namespace
+
 std::optional<Micros> ParseTimestamp(std::string_view text, bool* has_zone) {
   *has_zone = false;
   if (text.size() < 19) return std::nullopt;
@@ -101,11 +112,11 @@ std::optional<Micros> ParseTimestamp(std::string_view text, bool* has_zone) {
     }
     if (i == first) return std::nullopt;
   }
-  if (i == text.size()) return time;
+  if (i == text.size()) return InYearsOfFourDigits(time);
   if (text[i] == 'Z' || text[i] == 'z') {
     if (i + 1 != text.size()) return std::nullopt;
     *has_zone = true;
-    return time;
+    return InYearsOfFourDigits(time);
   }
   if (text[i] != '+' && text[i] != '-') return std::nullopt;
   const int sign = text[i] == '-' ? -1 : 1;
@@ -119,7 +130,8 @@ std::optional<Micros> ParseTimestamp(std::string_view text, bool* has_zone) {
   }
   if (zone_hour > 18 || zone_minute > 59) return std::nullopt;
   *has_zone = true;
-  return time - sign * (static_cast<int64_t>(zone_hour) * 60 + zone_minute) * 60'000'000;
+  const Micros offset = (static_cast<int64_t>(zone_hour) * 60 + zone_minute) * 60'000'000;
+  return InYearsOfFourDigits(time - sign * offset);
 }
 
 std::string FormatTimestamp(Micros time) {

@@ -46,10 +46,10 @@ class ManualClock final : public Clock {
 };
 
 // Reads an RFC 3339 / ISO 8601 stamp: YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm); a blank
-// may stand for T. Years 0000-9999. A leap second (:60) is read as the first second after
-// it. Digits beyond microseconds are cut. nullopt if it is not such a stamp. `has_zone`
-// says whether a zone stood there; without one the time is taken as UTC, and the caller
-// decides whether that is allowed.
+// may stand for T. Years 0000-9999, also in UTC. A leap second (:60) is read as the first
+// second after it. Digits beyond microseconds are cut. nullopt if it is not such a stamp.
+// `has_zone` says whether a zone stood there; without one the time is taken as UTC, and
+// the caller decides whether that is allowed.
 std::optional<Micros> ParseTimestamp(std::string_view text, bool* has_zone);
 
 // "2018-01-11T18:24:44.123456Z"; the fraction is left out when it is zero.

@@ -174,6 +174,7 @@ RECORDS = [
     ("hour 24", seen(b"2024-01-01T24:00:00Z"), "wrong_type", "seen", "T24:"),
     ("30 February", seen(b"2024-02-30T00:00:00Z"), "wrong_type", "seen", "02-30"),
     ("year 9999", seen(b"9999-12-31T23:59:59.999999Z"), ACCEPTED, None, ""),
+    ("year 10000 in UTC", seen(b"9999-12-31T23:59:59-09:00"), "wrong_type", "seen", "9999-12-31"),
     ("year 10000", seen(b"10000-01-01T00:00:00Z"), "wrong_type", "seen", "10000-"),
     ("year 1", seen(b"0001-01-01T00:00:00Z"), "late", None, ""),
     ("year -1", seen(b"-0001-01-01T00:00:00Z"), "wrong_type", "seen", "-0001-"),
