@@ -52,6 +52,8 @@ inline constexpr std::string_view kFooterTag = "WeirFoot";
 // program's) passes.
 Status CheckFooter(io::File& file, uint64_t size);
 
+// Reads an io::File. The first error is kept: what Arrow itself makes of broken bytes may
+// look like one.
 class FileSource final : public arrow::io::RandomAccessFile {
  public:
   FileSource(std::unique_ptr<io::File> file, int64_t size)
@@ -67,11 +69,13 @@ class FileSource final : public arrow::io::RandomAccessFile {
   arrow::Result<int64_t> Tell() const override { return position_; }
   arrow::Status Close() override;
   bool closed() const override { return file_ == nullptr; }
+  const std::optional<Error>& error() const { return error_; }
 
  private:
   std::unique_ptr<io::File> file_;
   const int64_t size_;
   int64_t position_ = 0;
+  std::optional<Error> error_;
 };
 
 // Statistics of these row groups of a file; NaN counts are not in footers and stay empty.

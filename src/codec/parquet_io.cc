@@ -95,7 +95,10 @@ arrow::Result<int64_t> FileSource::ReadAt(int64_t position, int64_t size, void* 
   if (file_ == nullptr) return arrow::Status::Invalid("read after close");
   Result<size_t> got = file_->ReadAt(static_cast<uint64_t>(position),
                                      static_cast<size_t>(size), static_cast<char*>(out));
-  if (!got.ok()) return ToArrowStatus(got.error());
+  if (!got.ok()) {
+    if (!error_) error_ = got.error();
+    return ToArrowStatus(got.error());
+  }
   return static_cast<int64_t>(*got);
 }
 

@@ -292,13 +292,12 @@ class Rows final : public ParquetRows {
   Status Open(std::unique_ptr<io::File> file, int64_t from, uint64_t stored_bytes) {
     const uint64_t size = std::min(WEIR_TRY(file->Size()), stored_bytes);
     return Guarded([&]() -> Status {
-      auto source =
-          std::make_shared<FileSource>(std::move(file), static_cast<int64_t>(size));
+      source_ = std::make_shared<FileSource>(std::move(file), static_cast<int64_t>(size));
       parquet::ReaderProperties checked(&memory_);
       checked.set_page_checksum_verification(true);
       checked.enable_buffered_stream();  // else a column of a row group is read whole
       checked.set_buffer_size(1 << 18);
-      auto parquet_reader = parquet::ParquetFileReader::Open(std::move(source), checked);
+      auto parquet_reader = parquet::ParquetFileReader::Open(source_, checked);
       parquet::ArrowReaderProperties properties(/*use_threads=*/false);
       properties.set_pre_buffer(false);
       properties.set_arrow_extensions_enabled(true);  // UUIDs
@@ -391,7 +390,8 @@ class Rows final : public ParquetRows {
     return {};
   }
 
-  // Arrow throws at broken files; whatever it is, it is the file's fault.
+  // Arrow throws at broken files, or says that reading them failed; unless the disk said
+  // so, it is the file's fault.
   template <class F>
   Status Guarded(F&& work) {
     if (fault_) return *fault_;
@@ -399,11 +399,11 @@ class Rows final : public ParquetRows {
     try {
       Status status = work();
       if (status.ok()) return {};
-      if (status.error().code == Code::kUnavailable) return status;
       message = status.error().message;
     } catch (const std::exception& e) {
       message = e.what();
     }
+    if (source_ != nullptr && source_->error()) return *source_->error();
     fault_ = Corrupt(fmt::format("{}: {}", path_, message));
     return *fault_;
   }
@@ -411,6 +411,7 @@ class Rows final : public ParquetRows {
   const std::string path_;
   arrow::ProxyMemoryPool counted_{arrow::default_memory_pool()};
   arrow::CappedMemoryPool memory_{&counted_, kMemoryMax};
+  std::shared_ptr<FileSource> source_;
   std::unique_ptr<parquet::arrow::FileReader> reader_;
   std::unique_ptr<arrow::RecordBatchReader> batches_;  // of the row group before group_
   int group_ = 0;

@@ -185,5 +185,37 @@ TEST_F(ParquetRowsTest, AFooterThatCountsOtherRowsIsBroken) {
   }
 }
 
+TEST_F(ParquetRowsTest, WhateverByteIsBrokenItIsTheFilesFault) {
+  Write({{"c", Texts({"red", "blue", {}})}}, true, false, 2);
+  const std::string whole = bytes_;
+  size_t faults = 0;
+  for (size_t i = 0; i < whole.size(); ++i) {
+    std::string broken = whole;
+    broken[i] = static_cast<char>(~broken[i]);
+    Put(broken);
+    const auto rows = ParquetRows::Open(io_, "in", 0, broken.size());
+    auto end = rows.ok() ? Result<bool>(false) : Result<bool>(rows.error());
+    while (end.ok() && !*end) {
+      const auto next = (*rows)->Next(1000, 1 << 20);
+      end = next.ok() ? Result<bool>(next->end) : Result<bool>(next.error());
+    }
+    if (end.ok()) continue;  // it stands for something
+    ++faults;
+    EXPECT_EQ(end.error().code, Code::kCorrupt)
+        << "byte " << i << ": " << end.error().message;
+  }
+  EXPECT_GT(faults, whole.size() / 4);
+}
+
+TEST_F(ParquetRowsTest, ADiskThatCannotBeReadIsNotTheFilesFault) {
+  Write({{"c", Texts({"red", "blue"})}}, true, false, 1);
+  const auto rows = ParquetRows::Open(io_, "in", 0, bytes_.size());
+  ASSERT_TRUE(rows.ok() && (*rows)->Next(1, 1 << 20).ok());
+  io_.CutPower();
+  const auto next = (*rows)->Next(1, 1 << 20);
+  ASSERT_FALSE(next.ok());
+  EXPECT_EQ(next.error().code, Code::kUnavailable) << next.error().message;
+}
+
 }  // namespace
 }  // namespace weir::codec

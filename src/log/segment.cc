@@ -152,8 +152,8 @@ std::optional<SegmentId> ParseSegmentName(std::string_view name) {
   };
   if (!number(name.substr(0, kDigits), &id.first)) return std::nullopt;
   if (name.size() == kDigits) return id;
-  if (name[kDigits] != '-' || !number(name.substr(kDigits + 1), &id.owner) ||
-      id.owner == 0)
+  const std::string_view owner = name.substr(kDigits + 1);
+  if (name[kDigits] != '-' || owner.starts_with('0') || !number(owner, &id.owner))
     return std::nullopt;
   return id;
 }
