@@ -29,21 +29,21 @@ uint64_t Slice() {
              : 0;
 }
 
+// Where the kernel has no slices to ask for (before Linux 6.12) nothing changes.
 TEST(LatencyTest, ShortensTheSliceOfTheCallingThreadAlone) {
   utsname system{};
   uname(&system);
   int major = 0, minor = 0;
   ASSERT_EQ(std::sscanf(system.release, "%d.%d", &major, &minor), 2);
   const uint64_t before = Slice();
+  const bool has_slices = before != 0 && (major > 6 || (major == 6 && minor >= 12));
   uint64_t inside = 0;
   std::thread([&] {
     PreferShortSlices();
     inside = Slice();
   }).join();
   EXPECT_EQ(Slice(), before);
-  if (before == 0 || major < 6 || (major == 6 && minor < 12))
-    GTEST_SKIP() << "Linux " << system.release << " has no slices to be wished for here";
-  EXPECT_EQ(inside, 200'000u);
+  EXPECT_EQ(inside, has_slices ? 200'000u : before) << "Linux " << system.release;
 }
 
 int NiceOfThisThread() {
