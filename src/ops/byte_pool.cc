@@ -1,6 +1,9 @@
 #include "ops/byte_pool.h"
 
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <limits>
 
 #include "base/check.h"
 
@@ -41,5 +44,22 @@ void BytePool::Free(char* block, size_t bytes) {
   freed->next = free_[size / kStep];
   free_[size / kStep] = freed;
 }
+
+char* BytePool::Keep(std::string_view bytes) {
+  WEIR_CHECK(bytes.size() <= std::numeric_limits<uint32_t>::max());
+  const auto size = static_cast<uint32_t>(bytes.size());
+  char* block = Allocate(sizeof size + size);
+  std::memcpy(block, &size, sizeof size);
+  std::memcpy(block + sizeof size, bytes.data(), size);
+  return block;
+}
+
+std::string_view BytePool::Kept(const char* block) {
+  uint32_t size;
+  std::memcpy(&size, block, sizeof size);
+  return {block + sizeof size, size};
+}
+
+void BytePool::Drop(char* block) { Free(block, sizeof(uint32_t) + Kept(block).size()); }
 
 }  // namespace weir::ops

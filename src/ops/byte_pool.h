@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 namespace weir::ops {
@@ -21,6 +22,11 @@ class BytePool {
   char* Allocate(size_t bytes);
   // `bytes` is what was asked for.
   void Free(char* block, size_t bytes);
+
+  // A copy that knows its length, at most 4 GiB; ends with Drop.
+  char* Keep(std::string_view bytes);
+  static std::string_view Kept(const char* block);
+  void Drop(char* block);
 
   int64_t bytes() const { return bytes_; }  // of blocks in use
 

@@ -162,7 +162,7 @@ void KeyedRows::FreeRow(KeptRow* row) {
 void KeyedRows::FreeRows(Group* group) {
   KeptRowSet& set = KeyOf(group).rows;
   if (std::exchange(KeyOf(group).packed, 0) != 0) {
-    pool_.Free(set.packed, sizeof(uint32_t) + ReadAs<uint32_t>(set.packed));
+    pool_.Drop(set.packed);
     set = {};
     return;
   }
@@ -506,19 +506,15 @@ void KeyedRows::Pack(Group* group) {
     scratch_.append(row.bytes());
   });
   FreeRows(group);
-  char* packed = pool_.Allocate(sizeof(uint32_t) + scratch_.size());
-  WriteAs(packed, static_cast<uint32_t>(scratch_.size()));
-  std::memcpy(packed + sizeof(uint32_t), scratch_.data(), scratch_.size());
-  KeyOf(group).rows.packed = packed;
+  KeyOf(group).rows.packed = pool_.Keep(scratch_);
   KeyOf(group).packed = 1;
 }
 
 void KeyedRows::Unpack(Group* group) {
-  const char* packed = std::exchange(KeyOf(group).rows, {}).packed;
+  char* packed = std::exchange(KeyOf(group).rows, {}).packed;
   KeyOf(group).packed = 0;
-  const auto bytes = ReadAs<uint32_t>(packed);
-  const char* at = packed + sizeof bytes;
-  const char* const end = at + bytes;
+  const char* at = BytePool::Kept(packed).data();
+  const char* const end = at + BytePool::Kept(packed).size();
   const auto take = [&]<class T>(T* value) {
     *value = ReadAs<T>(at);
     at += sizeof *value;
@@ -535,7 +531,7 @@ void KeyedRows::Unpack(Group* group) {
     row->stored = (head & kStored) != 0;
     at += row->size;
   }
-  pool_.Free(const_cast<char*>(packed), sizeof bytes + bytes);
+  pool_.Drop(packed);
 }
 
 void KeyedRows::DropCleanRows(Group* group) {

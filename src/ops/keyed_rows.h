@@ -52,7 +52,7 @@ struct KeptRowSet {
   union {
     KeptRow* one = nullptr;  // while capacity is 0
     Place* places;
-    char* packed;  // uint32 bytes behind it, then the rows one by one
+    char* packed;  // of BytePool::Keep: the rows one by one
   };
   uint32_t count = 0, capacity = 0;  // 0 of what is packed
 };

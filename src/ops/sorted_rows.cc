@@ -413,7 +413,7 @@ void SortedRows::FreeRanges(Group* group) {
 
 void SortedRows::FreePacked(Group* group) {
   char* packed = std::exchange(SlotsOf(group).packed, nullptr);
-  if (packed != nullptr) pool_.Free(packed, sizeof(uint32_t) + ReadAs<uint32_t>(packed));
+  if (packed != nullptr) pool_.Drop(packed);
 }
 
 bool SortedRows::IsSmall(Group* group) const {
@@ -426,15 +426,11 @@ void SortedRows::Pack(Group* group) {
   scratch_.clear();
   for (size_t range = 0; range < ranges_; ++range) Range(group, range).Pack(&scratch_);
   FreeRanges(group);
-  char* packed = pool_.Allocate(sizeof(uint32_t) + scratch_.size());
-  WriteAs(packed, static_cast<uint32_t>(scratch_.size()));
-  std::memcpy(packed + sizeof(uint32_t), scratch_.data(), scratch_.size());
-  SlotsOf(group).packed = packed;
+  SlotsOf(group).packed = pool_.Keep(scratch_);
 }
 
 void SortedRows::Unpack(Group* group) {
-  const char* packed = SlotsOf(group).packed;
-  std::string_view left(packed + sizeof(uint32_t), ReadAs<uint32_t>(packed));
+  std::string_view left = BytePool::Kept(SlotsOf(group).packed);
   MakeRanges(group);
   for (size_t range = 0; range < ranges_; ++range) {
     SortedCounts& rows = Range(group, range);

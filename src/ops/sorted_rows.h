@@ -126,7 +126,7 @@ class SortedRows {
  private:
   struct Slots {
     SortedCounts* ranges[kRangesMax];  // none while they are packed
-    char* packed;                      // uint32 bytes behind it, then the ranges
+    char* packed;                      // of BytePool::Keep: the ranges
     uint64_t touched;  // place in touched_, in the step that the group says
     uint32_t loads;    // how often something was read into it
     std::array<bool, kRangesMax> partial;  // there may be gaps
