@@ -242,9 +242,8 @@ class Checker {
   // QUALIFY is of rows that have their windows, whatever it says.
   bool MayFailOverWindows(const Json& node) const {
     const auto is_below = [&](const Json& json) { return IsClass(json, "WINDOW"); };
-    const auto always = [](const Json& json) { return HasColumn(json); };
     return MayFailOver(node["select_list"], is_below, HasWindow) ||
-           MayFailOver(node["qualify"], is_below, always);
+           MayFailOver(node["qualify"], is_below, HasColumn);
   }
 
   // Both SELECTs checked, in the place of `*node`, if something over the inner one can
