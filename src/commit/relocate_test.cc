@@ -2,13 +2,13 @@
 
 #include <arrow/api.h>
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "commit/testing_internal.h"
 #include "data/arrow.h"
 #include "io/sim_io.h"
+#include "io/temp_folder.h"
 #include "publish/table_writer.h"
 #include "scan/scan.h"
 
@@ -266,12 +266,6 @@ TEST_F(RelocateTest, CutAnywhereItIsFinishedByRunningItAgain) {
 // A keyed table by the real writer: the key index must fit the table at its new place.
 class WriterTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "weir_relocate_XXXXXX";
-    root_ = mkdtemp(pattern.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
   static data::Batch Rows(const std::vector<std::pair<int64_t, std::string>>& rows,
                           std::vector<int32_t> weights) {
     arrow::Int64Builder id;
@@ -334,7 +328,8 @@ class WriterTest : public testing::Test {
 
   const std::unique_ptr<io::Io> io_ = io::NewPosixIo();
   SystemClock clock_;
-  std::string root_;
+  const io::TempFolder folder_;
+  const std::string root_ = folder_.path();
 };
 
 TEST_F(WriterTest, AKeyedTableKeepsItsKeyIndex) {

@@ -12,6 +12,7 @@
 #include "commit/testing_internal.h"
 #include "iceberg/referenced.h"
 #include "io/sim_io.h"
+#include "io/temp_folder.h"
 
 namespace weir::commit {
 namespace {
@@ -217,8 +218,8 @@ TEST(SweepNameTest, OnlyOurOwnNamesAreOurs) {
 // On real files, which have real times: another program's file stays for three days, and
 // for ever where no table is.
 TEST(SweepNameTest, OtherProgramsGetTime) {
-  std::string pattern = testing::TempDir() + "weir_sweep_XXXXXX";
-  const std::string root = mkdtemp(pattern.data());
+  const io::TempFolder folder;
+  const std::string& root = folder.path();
   const auto io = io::NewPosixIo();
   SystemClock clock;
   {
@@ -245,7 +246,6 @@ TEST(SweepNameTest, OtherProgramsGetTime) {
     EXPECT_FALSE(io->Exists(old));
     EXPECT_TRUE(io->Exists(elsewhere));
   }
-  static_cast<void>(std::system(("rm -rf '" + root + "'").c_str()));
 }
 
 }  // namespace

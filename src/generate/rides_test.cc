@@ -2,14 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <map>
 #include <set>
 
 #include "base/hash.h"
 #include "generate/rides_internal.h"
+#include "io/temp_folder.h"
 
 namespace weir::generate {
 namespace {
@@ -19,15 +18,11 @@ using ::testing::StartsWith;
 
 class RidesTest : public ::testing::Test {
  protected:
-  RidesTest() : io_(io::NewPosixIo()) {
-    char name[] = "/tmp/weir-rides-XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  ~RidesTest() override { std::filesystem::remove_all(folder_); }
+  RidesTest() : io_(io::NewPosixIo()) {}
 
   RidesOptions Small(const std::string& name) {
     RidesOptions options;
-    options.out = io::Join(folder_, name);
+    options.out = io::Join(folder_.path(), name);
     options.scale = 0.02;
     return options;
   }
@@ -57,7 +52,7 @@ class RidesTest : public ::testing::Test {
   }
 
   std::unique_ptr<io::Io> io_;
-  std::string folder_;
+  const io::TempFolder folder_;
 };
 
 TEST_F(RidesTest, TheLedgerOfTheAnswerBalances) {

@@ -9,6 +9,7 @@
 #include "iceberg/catalog.h"
 #include "iceberg/deletion_vector.h"
 #include "iceberg/move.h"
+#include "io/temp_folder.h"
 
 namespace weir::iceberg {
 namespace {
@@ -165,14 +166,11 @@ class ReadersTest : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_EQ(access(kPython.c_str(), X_OK), 0) << "no " << kPython << ": run ./x deps";
-    char name[] = "/tmp/weir_readers_XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    warehouse_ = name;
+    ASSERT_TRUE(io_->CreateDirs(warehouse_).ok());
     catalog_ = Must(Catalog::Open(*io_, warehouse_ + "/catalog.db", "weir", false));
   }
   void TearDown() override {
-    if (!HasFailure() && !warehouse_.empty())
-      std::system(("rm -rf " + warehouse_).c_str());
+    if (HasFailure()) folder_.Keep();
   }
   void Check(const Json& expected) {
     std::ofstream(warehouse_ + "/expected.json") << expected.dump();
@@ -197,7 +195,8 @@ class ReadersTest : public testing::Test {
   }
 
   const std::unique_ptr<io::Io> io_ = io::NewPosixIo();
-  std::string warehouse_;
+  io::TempFolder folder_;
+  std::string warehouse_ = folder_.path() + "/lake";
   std::unique_ptr<Catalog> catalog_;
 };
 

@@ -4,28 +4,15 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "io/sim_io.h"
+#include "io/temp_folder.h"
 
 namespace weir::io {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = Join(testing::TempDir(), "weir_io_XXXXXX");
-    path_ = mkdtemp(name.data());
-  }
-  ~TempFolder() { (void)!std::system(("rm -rf '" + path_ + "'").c_str()); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class PosixIoTest : public testing::Test {
  protected:

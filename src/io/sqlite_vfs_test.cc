@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "io/sim_io.h"
+#include "io/temp_folder.h"
 
 namespace weir::io {
 namespace {
@@ -53,13 +54,6 @@ class Database {
 
 class SqlitePosixTest : public testing::Test {
  protected:
-  SqlitePosixTest() {
-    std::string name = Join(testing::TempDir(), "weir_vfs_XXXXXX");
-    dir_ = mkdtemp(name.data());
-    path_ = Join(dir_, "t.db");
-  }
-  ~SqlitePosixTest() override { (void)!std::system(("rm -rf '" + dir_ + "'").c_str()); }
-
   // Starts Python with `db` connected by SQLite's own VFS.
   std::FILE* Python(const std::string& script) {
     const std::string file = Join(dir_, "script.py");
@@ -94,7 +88,8 @@ class SqlitePosixTest : public testing::Test {
     pclose(python);
   }
 
-  std::string dir_, path_;
+  const TempFolder folder_;
+  const std::string dir_ = folder_.path(), path_ = Join(dir_, "t.db");
   const std::unique_ptr<Io> io_ = NewPosixIo();
 };
 

@@ -4,9 +4,7 @@
 
 #include <arrow/api.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "data/arrow.h"
 #include "data/batch.h"
 #include "iceberg/table.h"
+#include "io/temp_folder.h"
 #include "publish/table_writer.h"
 #include "scan/scan.h"
 #include "state/state.h"
@@ -39,8 +38,6 @@ class TestTable {
  public:
   explicit TestTable(bool keyed, std::vector<std::string> key = {},
                      std::vector<iceberg::PartitionField> partition = {}) {
-    std::string pattern = testing::TempDir() + "weir_publish_XXXXXX";
-    root_ = mkdtemp(pattern.data());
     store_ = *state::Store::Open(*io_, io::Join(root_, "state"), Epoch{0},
                                  {.deterministic = true});
     iceberg::NewTable table;
@@ -60,7 +57,6 @@ class TestTable {
   ~TestTable() {
     writer_.reset();
     store_.reset();
-    std::filesystem::remove_all(root_);
   }
 
   // CLUSTER BY these columns, from the next Open on.
@@ -204,7 +200,8 @@ class TestTable {
   TableWriterOptions options;
 
  private:
-  std::string root_;
+  const io::TempFolder folder_;
+  const std::string root_ = folder_.path();
   std::unique_ptr<io::Io> io_ = io::NewPosixIo();
   std::unique_ptr<state::Store> store_;
   iceberg::Metadata metadata_;

@@ -3,15 +3,13 @@
 #include <arrow/api.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "codec/parquet.h"
 #include "data/arrow.h"
 #include "data/batch.h"
 #include "iceberg/catalog.h"
 #include "iceberg/deletion_vector.h"
+#include "io/temp_folder.h"
 #include "query/as_of.h"
 #include "query/print.h"
 
@@ -37,8 +35,6 @@ struct Row {
 class QueryTest : public testing::Test {
  protected:
   QueryTest() {
-    std::string pattern = testing::TempDir() + "weir_query_XXXXXX";
-    root_ = mkdtemp(pattern.data());
     options_.catalog_path = io::Join(root_, "catalog.db");
     catalog_ = *iceberg::Catalog::Open(*io_, options_.catalog_path, "weir", false);
     EXPECT_TRUE(
@@ -46,10 +42,6 @@ class QueryTest : public testing::Test {
             ->Sql("CREATE TABLE weir_readers (id TEXT PRIMARY KEY, snapshots TEXT NOT "
                   "NULL, since INTEGER NOT NULL, expires INTEGER NOT NULL)")
             .ok());
-  }
-  ~QueryTest() override {
-    catalog_.reset();
-    std::filesystem::remove_all(root_);
   }
 
   struct Table {
@@ -171,7 +163,8 @@ class QueryTest : public testing::Test {
     return out.substr(out.find('\n') + 1);
   }
 
-  std::string root_;
+  const io::TempFolder folder_;
+  const std::string root_ = folder_.path();
   std::unique_ptr<io::Io> io_ = io::NewPosixIo();
   ManualClock clock_{kStart};
   std::unique_ptr<iceberg::Catalog> catalog_;

@@ -1,7 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <map>
@@ -10,6 +9,7 @@
 #include "base/hash.h"
 #include "io/hooked_io.h"
 #include "io/sim_io.h"
+#include "io/temp_folder.h"
 #include "state/recording_io.h"
 #include "state/state.h"
 
@@ -410,8 +410,8 @@ TEST(StoreBehindTest, ReadsSeeTheDeltaThatIsOnItsWay) {
   const uint64_t seed = std::random_device()();
   SCOPED_TRACE(fmt::format("seed {}", seed));
   std::mt19937_64 random(seed);
-  std::string pattern = testing::TempDir() + "weir_state_XXXXXX";
-  const std::string dir = io::Join(mkdtemp(pattern.data()), "state");
+  const io::TempFolder folder;
+  const std::string dir = io::Join(folder.path(), "state");
   const auto posix = io::NewPosixIo();
   const auto number = [&](int n) { return static_cast<int>(random() % n); };
   // Keys as operators make them (a kind and a hash, which ranges go on behind) and
@@ -489,7 +489,6 @@ TEST(StoreBehindTest, ReadsSeeTheDeltaThatIsOnItsWay) {
     }
   }
   store->reset();  // its threads remove files of their own
-  std::filesystem::remove_all(io::DirName(dir));
 }
 
 // 40 epochs with flushes by count and by hand, a reopening in between.
@@ -533,8 +532,8 @@ TEST_F(StoreTest, DeterministicRunsDoTheSameOperationsInTheSameOrder) {
 }
 
 TEST_F(StoreTest, RocksDbMakesNoFilesBesideIo) {
-  std::string pattern = testing::TempDir() + "weir_state_XXXXXX";
-  const std::string root = mkdtemp(pattern.data());
+  const io::TempFolder folder;
+  const std::string& root = folder.path();
   const auto posix = io::NewPosixIo();
   RecordingIo io(*posix);
   const std::string dir = io::Join(root, "state");
@@ -559,13 +558,12 @@ TEST_F(StoreTest, RocksDbMakesNoFilesBesideIo) {
                             }))
         << path << " came into being without io";
   }
-  std::filesystem::remove_all(root);
 }
 
 // What a later Weir wrote is not guessed at; who opens it rebuilds it from the tables.
 TEST_F(StoreTest, RefusesAFormatItDoesNotKnow) {
-  std::string pattern = testing::TempDir() + "weir_state_XXXXXX";
-  const std::string root = mkdtemp(pattern.data());
+  const io::TempFolder folder;
+  const std::string& root = folder.path();
   const auto io = io::NewPosixIo();
   const std::string dir = io::Join(root, "state");
   {
@@ -587,7 +585,6 @@ TEST_F(StoreTest, RefusesAFormatItDoesNotKnow) {
   ASSERT_FALSE(store.ok());
   EXPECT_EQ(store.error().code, Code::kCorrupt);
   EXPECT_THAT(store.error().message, testing::HasSubstr("written in format 9"));
-  std::filesystem::remove_all(root);
 }
 
 // Four epochs with two flushes. Returns how many were committed: their delta was durable.
